@@ -1,0 +1,1 @@
+"""Moorage: a container registry that is extended with ``pip install``."""

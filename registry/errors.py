@@ -1,0 +1,178 @@
+"""Errors as the distribution specification names them: one class a code.
+
+Source: OCI distribution-spec 1.1, "Error Codes"; codes that it lacks (``UNSUPPORTED_MEDIA_TYPE`` and the 5xx
+ones) follow the form the specification gives for further codes.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RegistryError(Exception):
+    """A refusal that a client is told of.
+
+    ``message`` is for people, ``detail`` is JSON-shaped and names the offending thing; ``headers`` are added to
+    the answer (``Retry-After``, ``Range``, ...).
+    """
+
+    code: ClassVar[str] = "UNKNOWN"
+    http_status: ClassVar[int] = 500
+    summary: ClassVar[str] = "unknown error"
+
+    def __init__(
+        self, message: str | None = None, *, detail: object = None, headers: dict[str, str] | None = None
+    ) -> None:
+        """Use the code's summary where no ``message`` is given."""
+        self.message = message or self.summary
+        self.detail = detail
+        self.headers = headers or {}
+        super().__init__(self.message)
+
+
+class BlobUnknown(RegistryError):
+    """The blob is not in this repository (code-1)."""
+
+    code, http_status, summary = "BLOB_UNKNOWN", 404, "blob unknown to repository"
+
+
+class BlobUploadInvalid(RegistryError):
+    """The upload cannot go on as asked (code-2)."""
+
+    code, http_status, summary = "BLOB_UPLOAD_INVALID", 400, "blob upload invalid"
+
+
+class BlobUploadUnknown(RegistryError):
+    """No such upload session in this repository (code-3)."""
+
+    code, http_status, summary = "BLOB_UPLOAD_UNKNOWN", 404, "blob upload unknown to registry"
+
+
+class RangeInvalid(BlobUploadInvalid):
+    """A chunk does not start where the upload stands, or a range cannot be served (RFC 9110, 416)."""
+
+    http_status, summary = 416, "requested range not satisfiable"
+
+
+class UploadBusy(BlobUploadInvalid):
+    """Another request is writing to this upload session."""
+
+    http_status, summary = 409, "another request is writing to this upload"
+
+
+class DigestInvalid(RegistryError):
+    """The digest is malformed, of no supported algorithm, or not that of the content (code-4)."""
+
+    code, http_status, summary = "DIGEST_INVALID", 400, "provided digest did not match uploaded content"
+
+
+class SizeInvalid(RegistryError):
+    """The length announced is not the length received (code-10)."""
+
+    code, http_status, summary = "SIZE_INVALID", 400, "provided length did not match content length"
+
+
+class ManifestBlobUnknown(RegistryError):
+    """A manifest names blobs or manifests that are not in the repository (code-5)."""
+
+    code, http_status, summary = "MANIFEST_BLOB_UNKNOWN", 404, "manifest references content unknown to repository"
+
+
+class ManifestInvalid(RegistryError):
+    """The manifest breaks a rule of its format (code-6)."""
+
+    code, http_status, summary = "MANIFEST_INVALID", 400, "manifest invalid"
+
+
+class ManifestTooLarge(ManifestInvalid):
+    """The manifest is longer than the registry accepts (RFC 9110, 413)."""
+
+    http_status, summary = 413, "manifest too large"
+
+
+class ManifestUnknown(RegistryError):
+    """No such manifest in this repository (code-7)."""
+
+    code, http_status, summary = "MANIFEST_UNKNOWN", 404, "manifest unknown to registry"
+
+
+class UnsupportedMediaType(RegistryError):
+    """No installed format owns this media type (RFC 9110, 415)."""
+
+    code, http_status, summary = "MANIFEST_INVALID", 415, "manifest media type is not supported"
+
+
+class NameInvalid(RegistryError):
+    """The repository name breaks the grammar (code-8)."""
+
+    code, http_status, summary = "NAME_INVALID", 400, "invalid repository name"
+
+
+class TagInvalid(RegistryError):
+    """The tag breaks the grammar."""
+
+    code, http_status, summary = "TAG_INVALID", 400, "invalid tag name"
+
+
+class NameUnknown(RegistryError):
+    """The repository does not exist (code-9)."""
+
+    code, http_status, summary = "NAME_UNKNOWN", 404, "repository name not known to registry"
+
+
+class PaginationInvalid(RegistryError):
+    """``n`` or ``last`` of a listing cannot be used."""
+
+    code, http_status, summary = "PAGINATION_NUMBER_INVALID", 400, "invalid pagination"
+
+
+class Unauthorized(RegistryError):
+    """The client must say who it is (code-11)."""
+
+    code, http_status, summary = "UNAUTHORIZED", 401, "authentication required"
+
+
+class Denied(RegistryError):
+    """The action is refused to this principal (code-12)."""
+
+    code, http_status, summary = "DENIED", 403, "requested access to the resource is denied"
+
+
+class DeletionRefused(Denied):
+    """The content is in use and may not be deleted."""
+
+    http_status, summary = 405, "content is in use"
+
+
+class Unsupported(RegistryError):
+    """The operation does not exist here (code-13)."""
+
+    code, http_status, summary = "UNSUPPORTED", 405, "the operation is unsupported"
+
+
+class RequestInvalid(Unsupported):
+    """The request itself is malformed: framing, headers or query."""
+
+    http_status, summary = 400, "invalid request"
+
+
+class TooManyRequests(RegistryError):
+    """The client should slow down (code-14)."""
+
+    code, http_status, summary = "TOOMANYREQUESTS", 429, "too many requests"
+
+
+class Unavailable(RegistryError):
+    """A part that this request needs does not answer; nothing was changed and a retry may succeed."""
+
+    code, http_status, summary = "UNAVAILABLE", 503, "service unavailable"
+
+    def __init__(self, message: str | None = None, *, detail: object = None, retry_after: int = 5) -> None:
+        """Ask the client to come back after ``retry_after`` seconds."""
+        super().__init__(message, detail=detail, headers={"Retry-After": str(retry_after)})
+
+
+class InsufficientStorage(RegistryError):
+    """The store is full; nothing was kept of this request (RFC 4918, 507)."""
+
+    code, http_status, summary = "INSUFFICIENT_STORAGE", 507, "the registry's storage is full"

@@ -1,0 +1,74 @@
+"""The plugin API: everything a plugin may import from Moorage.
+
+A plugin marks its functions with :data:`hookimpl` and is found through the entry-point group ``moorage``.
+"""
+
+from __future__ import annotations
+
+from registry.digest import Digest
+from registry.errors import ManifestInvalid
+from registry.hooks.ports import (
+    ContentMissing,
+    ContentReader,
+    ContentTooLarge,
+    KeyMissing,
+    OpensFiles,
+    Part,
+    PrefersChunks,
+    StorageDriver,
+    StorageError,
+    StorageFactory,
+    StorageFull,
+    StorageReadOnly,
+    UploadState,
+    UploadWriter,
+)
+from registry.hooks.specs import hookimpl
+from registry.hooks.strict_json import decode_object
+from registry.hooks.types import (
+    BlobReference,
+    ConversionRequest,
+    Descriptor,
+    Effect,
+    ExpireTag,
+    LabelAction,
+    LabelValueRefused,
+    Layer,
+    LegacyImage,
+    ParsedManifest,
+    Platform,
+    SignatureParts,
+)
+
+__all__ = [
+    "BlobReference",
+    "ContentMissing",
+    "ContentReader",
+    "ContentTooLarge",
+    "ConversionRequest",
+    "Descriptor",
+    "Digest",
+    "Effect",
+    "ExpireTag",
+    "KeyMissing",
+    "LabelAction",
+    "LabelValueRefused",
+    "Layer",
+    "LegacyImage",
+    "ManifestInvalid",
+    "OpensFiles",
+    "ParsedManifest",
+    "Part",
+    "Platform",
+    "PrefersChunks",
+    "SignatureParts",
+    "StorageDriver",
+    "StorageError",
+    "StorageFactory",
+    "StorageFull",
+    "StorageReadOnly",
+    "UploadState",
+    "UploadWriter",
+    "decode_object",
+    "hookimpl",
+]

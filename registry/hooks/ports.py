@@ -1,0 +1,176 @@
+"""What plugins may hold on to: readers that the core hands them, and the driver that they may be.
+
+A storage driver knows opaque keys and bytes. It knows no digest, no repository and no database: what it must
+remember of an upload between two requests is an :class:`UploadState`, which the core keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, runtime_checkable
+
+from registry.digest import Digest
+from registry.hooks.types import ParsedManifest
+
+MAX_READ = 4 * 1024 * 1024
+"""The most that :meth:`ContentReader.read` returns, in bytes."""
+
+
+class ContentMissing(LookupError):  # noqa: N818 - a missing key, not a failure
+    """The digest is not in the reader's repository (a sparse manifest, or content deleted since)."""
+
+
+class ContentTooLarge(ValueError):  # noqa: N818 - the same
+    """The content is longer than the reader was asked to read."""
+
+
+class ContentReader(Protocol):
+    """Read what one repository holds."""
+
+    def read(self, digest: Digest, limit: int = MAX_READ) -> bytes:
+        """Return the bytes of a blob or manifest of this repository.
+
+        Raises :class:`ContentMissing`, or :class:`ContentTooLarge` above ``limit`` bytes.
+        """
+
+    def manifest(self, digest: Digest) -> ParsedManifest:
+        """Return a manifest of this repository, parsed by its owner; raises :class:`ContentMissing`."""
+
+
+class StorageError(Exception):
+    """The store failed: nothing that was asked for may be assumed to have happened."""
+
+
+class StorageFull(StorageError):  # noqa: N818 - the condition's own name
+    """The store has no room left (ENOSPC, EDQUOT, InsufficientStorage)."""
+
+
+class StorageReadOnly(StorageError):  # noqa: N818 - the condition's own name
+    """The store takes no writes at the moment (EROFS)."""
+
+
+class KeyMissing(StorageError, LookupError):  # noqa: N818 - a missing key
+    """Nothing is stored under this key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of an upload that the store has acknowledged; ``number`` starts at 1, ``size`` is in bytes."""
+
+    number: int
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadState:
+    """What a driver needs to go on with an upload, on any machine.
+
+    ``size`` counts the acknowledged bytes. ``handle`` is the store's own name of the session (S3: the upload
+    id). ``parts`` are acknowledged pieces; ``tail`` is an acknowledged rest that is too short for a part, kept
+    by the driver under a name that the tail's ``etag`` field gives. A store of plain files leaves all but
+    ``key`` and ``size`` empty.
+    """
+
+    key: str
+    size: int = 0
+    handle: str = ""
+    parts: Sequence[Part] = ()
+    tail: Part | None = None
+
+
+class UploadWriter(Protocol):
+    """Appends to one upload during one request. Not thread-safe. Exactly one of ``finish``, ``discard`` ends it."""
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Append ``data``; it may be reused by the caller afterwards. Raises :class:`StorageError`."""
+
+    def finish(self) -> UploadState:
+        """Make everything written durable and return the state that acknowledges it.
+
+        After an error nothing that this writer wrote may be counted on, and the state before it is still good.
+        """
+
+    def discard(self) -> None:
+        """Forget what this writer wrote. The state before it stays good. Never raises."""
+
+
+class StorageDriver(Protocol):
+    """Bytes under opaque keys, each written once.
+
+    Keys are 32 lower-case hex characters, allotted by the core and never used twice. All methods raise
+    :class:`StorageError` (or a subclass) and nothing else for a failing store, and may be called from many
+    threads at once, except that one upload is open in one writer at a time.
+    """
+
+    storage_id: str
+    """Names this store in the database, for example ``file`` or ``s3``."""
+
+    def open_upload(self, state: UploadState, length: int | None = None) -> UploadWriter:
+        """Start or go on with an upload after ``state.size`` bytes.
+
+        ``length`` is the number of bytes announced for this request, if the client did (to preallocate).
+        Raises :class:`KeyMissing` where the acknowledged bytes are not there any more.
+        """
+
+    def complete_upload(self, state: UploadState) -> None:
+        """Seal the upload: after it returns, ``state.size`` durable bytes are readable under ``state.key``.
+
+        It may be called again after a failure or a crash, and then succeeds if it had succeeded before.
+        Raises :class:`KeyMissing` where acknowledged bytes are gone.
+        """
+
+    def take_over(self, state: UploadState, key: str) -> UploadState:
+        """Return a new upload under ``key`` that holds the acknowledged bytes of ``state``.
+
+        A writer that still holds the old upload open cannot change the new one. The old one is left to
+        :meth:`abort_upload`.
+        """
+
+    def abort_upload(self, state: UploadState) -> None:
+        """Remove an upload that was not completed, whatever of it exists. May be repeated."""
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes from ``start``, ``length`` of them or to the end, in pieces of at most 1 MiB.
+
+        Raises :class:`KeyMissing` before the first piece, :class:`StorageError` where fewer bytes come than
+        were asked for. Closing the iterator releases what it holds.
+        """
+
+    def size(self, key: str) -> int:
+        """Return the number of bytes stored under a completed ``key``; raises :class:`KeyMissing`."""
+
+    def delete(self, key: str) -> None:
+        """Remove a completed ``key``. Succeeds where there is nothing. May be repeated."""
+
+    def check(self) -> None:
+        """Raise :class:`StorageError` with the reason where the store cannot be used; cheap, for readiness."""
+
+
+@runtime_checkable
+class OpensFiles(Protocol):
+    """Optional: blobs are local files, so that the server can send them without copying (``sendfile``)."""
+
+    def open_file(self, key: str) -> BinaryIO:
+        """Return the completed blob opened for reading, at its start; raises :class:`KeyMissing`."""
+
+
+@runtime_checkable
+class PrefersChunks(Protocol):
+    """Optional: the store gains from chunks of at least ``min_chunk`` bytes (``OCI-Chunk-Min-Length``)."""
+
+    min_chunk: int
+
+
+class StorageFactory(Protocol):
+    """Makes a driver for a storage URL."""
+
+    def __call__(self, url: str, options: Mapping[str, str]) -> StorageDriver:
+        """Return a driver for ``url``.
+
+        ``options`` are the settings of the scheme with their prefix taken off (for ``s3``: ``endpoint_url``,
+        ``region``, ``access_key_id``, ``secret_access_key``). Raises :class:`ValueError` that says what to
+        change.
+        """
+

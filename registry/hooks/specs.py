@@ -1,0 +1,357 @@
+"""Every hook of Moorage. This file is the contract: a plugin can be written from it alone.
+
+Conventions: arguments and returns are values from :mod:`registry.hooks`. For hooks called on "the owner",
+the owner is the one plugin that lists the media type in :func:`manifest_media_types`. ``None`` means "not mine";
+an empty sequence means "mine, and there are none". An implementation may leave out arguments it does not use.
+
+A plugin is a module (or object) whose functions carry :data:`hookimpl`; its distribution names it in
+``pyproject.toml``::
+
+    [project.entry-points.moorage]
+    recipe = "moorage_recipe"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pluggy
+
+from registry.digest import Digest
+from registry.hooks.ports import ContentReader, StorageFactory
+from registry.hooks.types import (
+    ConversionRequest,
+    Descriptor,
+    LabelAction,
+    Layer,
+    LegacyImage,
+    ParsedManifest,
+)
+
+hookspec = pluggy.HookspecMarker("moorage")
+hookimpl = pluggy.HookimplMarker("moorage")
+"""Marks a function as an implementation of the hook of the same name."""
+
+
+@hookspec
+def manifest_media_types() -> Iterable[str] | None:  # type: ignore[empty-body] # a specification has no body
+    """Name the manifest media types that this plugin owns.
+
+    Collected from every plugin at start-up; two owners of one media type stop the start with both names.
+    An owner must also implement :func:`parse_manifest`::
+
+        from registry.hooks import ParsedManifest, hookimpl
+
+        NOTE = "application/vnd.example.note.v1+json"
+
+        @hookimpl
+        def manifest_media_types():
+            return [NOTE]
+
+        @hookimpl
+        def parse_manifest(media_type, payload):
+            return ParsedManifest(payload=payload, media_type=media_type, digest_bytes=payload)
+    """
+
+
+@hookspec(firstresult=True)
+def parse_manifest(media_type: str, payload: bytes) -> ParsedManifest | None:
+    """Read a manifest's structure from its bytes. Called on the owner, at most 4 MiB of ``payload``.
+
+    Pure: no content is at hand. Raises :class:`~registry.hooks.ManifestInvalid` with a reason for the client.
+    :func:`~registry.hooks.decode_object` decodes JSON as strictly as the built-in formats do::
+
+        from registry.hooks import BlobReference, Descriptor, Digest, ManifestInvalid, ParsedManifest
+        from registry.hooks import decode_object, hookimpl
+
+        NOTE = "application/vnd.example.note.v1+json"
+
+        @hookimpl
+        def manifest_media_types():
+            return [NOTE]
+
+        @hookimpl
+        def parse_manifest(media_type, payload):
+            note = decode_object(payload)
+            if not isinstance(note.get("text"), str):
+                raise ManifestInvalid("a note needs a text", detail={"field": "text"})
+            digest = Digest.parse(note["page"])
+            page = BlobReference(Descriptor("text/plain", digest, note["size"]))
+            return ParsedManifest(
+                payload=payload, media_type=media_type, digest_bytes=payload, blobs=[page], document=note
+            )
+    """
+
+
+@hookspec(firstresult=True)
+def validate_manifest(manifest: ParsedManifest, content: ContentReader) -> None:
+    """Check what needs content, after all blobs and children are known to be there. Called on the owner.
+
+    Content may still be missing where the repository allows sparse manifests. Raises
+    :class:`~registry.hooks.ManifestInvalid` with a reason for the client::
+
+        from registry.hooks import ManifestInvalid, ParsedManifest, hookimpl
+
+        NOTE = "application/vnd.example.note.v1+json"
+
+        @hookimpl
+        def manifest_media_types():
+            return [NOTE]
+
+        @hookimpl
+        def parse_manifest(media_type, payload):
+            return ParsedManifest(payload=payload, media_type=media_type, digest_bytes=payload)
+
+        @hookimpl
+        def validate_manifest(manifest, content):
+            if b"TOP SECRET" in manifest.payload:
+                raise ManifestInvalid("a note must not be secret")
+    """
+
+
+@hookspec(firstresult=True)
+def manifest_layers(manifest: ParsedManifest, content: ContentReader) -> Sequence[Layer] | None:
+    """List the layers, base first. Called on the owner; None or nothing where the manifest has none.
+
+    ::
+
+        from registry.hooks import Layer, ParsedManifest, hookimpl
+
+        NOTE = "application/vnd.example.note.v1+json"
+
+        @hookimpl
+        def manifest_media_types():
+            return [NOTE]
+
+        @hookimpl
+        def parse_manifest(media_type, payload):
+            return ParsedManifest(payload=payload, media_type=media_type, digest_bytes=payload)
+
+        @hookimpl
+        def manifest_layers(manifest, content):
+            pages = [blob.descriptor for blob in manifest.blobs]
+            return [Layer(page.digest, page.size, page.media_type) for page in pages]
+    """
+
+
+@hookspec(firstresult=True)
+def manifest_children(manifest: ParsedManifest) -> Sequence[Descriptor] | None:
+    """List the manifests that this one consists of; default: ``manifest.children``. Called on the owner.
+
+    Each must be in the same repository, with the size its descriptor states, unless the repository allows
+    sparse manifests. An entry that no installed format owns may also name a blob of the repository::
+
+        from registry.hooks import Descriptor, Digest, ParsedManifest, decode_object, hookimpl
+
+        BINDER = "application/vnd.example.binder.v1+json"
+        NOTE = "application/vnd.example.note.v1+json"
+
+        @hookimpl
+        def manifest_media_types():
+            return [BINDER]
+
+        @hookimpl
+        def parse_manifest(media_type, payload):
+            binder = decode_object(payload)
+            return ParsedManifest(
+                payload=payload, media_type=media_type, digest_bytes=payload, document=binder
+            )
+
+        @hookimpl
+        def manifest_children(manifest):
+            notes = manifest.document["notes"]
+            return [Descriptor(NOTE, Digest.parse(note["digest"]), note["size"]) for note in notes]
+    """
+
+
+@hookspec(firstresult=True)
+def manifest_labels(manifest: ParsedManifest, content: ContentReader) -> Mapping[str, str] | None:
+    """Return the manifest's labels; default: its annotations. Called on the owner.
+
+    Labels are stored with the manifest, and those that a :func:`label_actions` plugin knows take effect::
+
+        from registry.hooks import ParsedManifest, decode_object, hookimpl
+
+        NOTE = "application/vnd.example.note.v1+json"
+
+        @hookimpl
+        def manifest_media_types():
+            return [NOTE]
+
+        @hookimpl
+        def parse_manifest(media_type, payload):
+            note = decode_object(payload)
+            return ParsedManifest(
+                payload=payload, media_type=media_type, digest_bytes=payload, document=note
+            )
+
+        @hookimpl
+        def manifest_labels(manifest, content):
+            return {"org.example.author": manifest.document["author"]}
+    """
+
+
+@hookspec(firstresult=True)
+def needs_empty_layer(manifest: ParsedManifest, content: ContentReader) -> bool | None:
+    """Tell whether the image has steps without files, which Docker never uploads; default: no.
+
+    Where it does, the registry itself provides Docker's 32-byte empty layer and links it to the manifest. Called
+    on the owner::
+
+        from registry.hooks import ParsedManifest, hookimpl
+
+        NOTE = "application/vnd.example.note.v1+json"
+
+        @hookimpl
+        def manifest_media_types():
+            return [NOTE]
+
+        @hookimpl
+        def parse_manifest(media_type, payload):
+            return ParsedManifest(payload=payload, media_type=media_type, digest_bytes=payload)
+
+        @hookimpl
+        def needs_empty_layer(manifest, content):
+            return b'"empty_layer":true' in manifest.payload
+    """
+
+
+@hookspec(firstresult=True)
+def legacy_image_ids(manifest: ParsedManifest, content: ContentReader) -> Sequence[str] | None:
+    """Return the Docker v1 image ids this manifest would like, base first; default: none. Called on the owner.
+
+    The registry looks up which of them already stand for other content and passes those to
+    :func:`legacy_images` as ``taken``::
+
+        import hashlib
+
+        from registry.hooks import ParsedManifest, hookimpl
+
+        NOTE = "application/vnd.example.note.v1+json"
+
+        @hookimpl
+        def manifest_media_types():
+            return [NOTE]
+
+        @hookimpl
+        def parse_manifest(media_type, payload):
+            return ParsedManifest(payload=payload, media_type=media_type, digest_bytes=payload)
+
+        @hookimpl
+        def legacy_image_ids(manifest, content):
+            return [hashlib.sha256(str(blob.descriptor.digest).encode()).hexdigest() for blob in manifest.blobs]
+    """
+
+
+@hookspec(firstresult=True)
+def legacy_images(
+    manifest: ParsedManifest, content: ContentReader, taken: Mapping[str, Digest]
+) -> Sequence[LegacyImage] | None:
+    """Return the Docker v1 images of this manifest, base first, parents before children. Called on the owner.
+
+    ``taken`` maps ids that exist already to the blob each stands for: an id that stands for another blob must be
+    rewritten, and with it all that follow. Ids must be deterministic::
+
+        import hashlib
+
+        from registry.hooks import LegacyImage, ParsedManifest, hookimpl
+
+        NOTE = "application/vnd.example.note.v1+json"
+
+        @hookimpl
+        def manifest_media_types():
+            return [NOTE]
+
+        @hookimpl
+        def parse_manifest(media_type, payload):
+            return ParsedManifest(payload=payload, media_type=media_type, digest_bytes=payload)
+
+        @hookimpl
+        def legacy_image_ids(manifest, content):
+            return [hashlib.sha256(str(blob.descriptor.digest).encode()).hexdigest() for blob in manifest.blobs]
+
+        @hookimpl
+        def legacy_images(manifest, content, taken):
+            images, parent = [], None
+            for image_id, blob in zip(legacy_image_ids(manifest, content), manifest.blobs):
+                if taken.get(image_id, blob.descriptor.digest) != blob.descriptor.digest:
+                    image_id = hashlib.sha256(image_id.encode() + manifest.payload).hexdigest()
+                images.append(LegacyImage(image_id, parent, blob.descriptor.digest, "", "", "", "{}"))
+                parent = image_id
+            return images
+    """
+
+
+@hookspec(firstresult=True)
+def convert_manifest(
+    manifest: ParsedManifest, content: ContentReader, request: ConversionRequest
+) -> ParsedManifest | None:
+    """Return the manifest in the media type ``request.wanted``, or None: no such conversion. Called on the owner.
+
+    Asked only where a client pulls a tag and accepts ``wanted`` but not the stored type. One step may lead
+    through other formats: a list hands out its linux/amd64 child, whose own format is asked next::
+
+        from registry.hooks import ParsedManifest, decode_object, hookimpl
+
+        NOTE = "application/vnd.example.note.v1+json"
+        PLAIN = "text/plain"
+
+        @hookimpl
+        def manifest_media_types():
+            return [NOTE]
+
+        @hookimpl
+        def parse_manifest(media_type, payload):
+            note = decode_object(payload)
+            return ParsedManifest(
+                payload=payload, media_type=media_type, digest_bytes=payload, document=note
+            )
+
+        @hookimpl
+        def convert_manifest(manifest, content, request):
+            if request.wanted != PLAIN:
+                return None
+            text = manifest.document["text"].encode()
+            return ParsedManifest(payload=text, media_type=PLAIN, digest_bytes=text)
+    """
+
+
+@hookspec
+def label_actions() -> Iterable[LabelAction] | None:  # type: ignore[empty-body] # a specification has no body
+    """Name the labels that make something happen, and what. Collected from every plugin at start-up.
+
+    An action only says what should happen; the registry does it, for every tag made for a manifest that carries
+    the label. So a plugin needs no database and is tested in one line. Two actions for one label stop the
+    start with both names::
+
+        from datetime import timedelta
+
+        from registry.hooks import ExpireTag, LabelAction, LabelValueRefused, hookimpl
+
+        def expire_nightly(value):
+            if value != "true":
+                raise LabelValueRefused("org.example.nightly takes only: true")
+            return [ExpireTag(timedelta(days=1))]
+
+        @hookimpl
+        def label_actions():
+            return [LabelAction("org.example.nightly", expire_nightly)]
+    """
+
+
+@hookspec
+def storage_drivers() -> Mapping[str, StorageFactory] | None:  # type: ignore[empty-body] # a specification has no body
+    """Offer storage drivers by URL scheme. Collected from every plugin at start-up.
+
+    The registry uses the one whose scheme ``MOORAGE_STORAGE_URL`` starts with; two factories for one scheme stop
+    the start with both names. What a driver must do is in :class:`~registry.hooks.StorageDriver`::
+
+        from registry.hooks import hookimpl
+
+        def open_tape(url, options):
+            raise ValueError(f"no tape is in the drive of {url}")
+
+        @hookimpl
+        def storage_drivers():
+            return {"tape": open_tape}
+    """

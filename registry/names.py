@@ -1,0 +1,81 @@
+"""Repository names, tags and references, parsed once at the border.
+
+Source: OCI distribution-spec 1.1, "Pulling manifests"; the total length of 255 follows from clients, which
+limit ``host/name`` so.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from registry.digest import Digest
+from registry.errors import DigestInvalid, NameInvalid, TagInvalid
+
+MAX_NAME_LENGTH = 255
+MAX_TAG_LENGTH = 128
+
+NAME_PATTERN = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+TAG_PATTERN = r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}"
+
+_NAME = re.compile(NAME_PATTERN)
+_TAG = re.compile(TAG_PATTERN)
+_SHOWN = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryName:
+    """A full repository name such as ``library/alpine``."""
+
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse ``text`` in full; raise :class:`NameInvalid` that names it otherwise."""
+        if len(text) > MAX_NAME_LENGTH or _NAME.fullmatch(text) is None:
+            raise NameInvalid(detail={"name": text[:_SHOWN]})
+        return cls(text)
+
+    @property
+    def namespace(self) -> str:
+        """The part before the first slash; empty for a name without one."""
+        head, slash, _ = self.value.partition("/")
+        return head if slash else ""
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class TagName:
+    """A tag such as ``1.2-alpine``."""
+
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse ``text`` in full; raise :class:`TagInvalid` that names it otherwise."""
+        if _TAG.fullmatch(text) is None:
+            raise TagInvalid(detail={"tag": text[:_SHOWN]})
+        return cls(text)
+
+    def __str__(self) -> str:
+        return self.value
+
+
+Reference = TagName | Digest
+"""What names a manifest inside a repository."""
+
+
+def parse_reference(text: str) -> Reference:
+    """Parse a digest where ``text`` has a colon, else a tag.
+
+    Raises :class:`DigestInvalid` or :class:`TagInvalid` with the offending text.
+    """
+    if ":" in text:
+        try:
+            return Digest.parse(text)
+        except DigestInvalid as error:
+            raise DigestInvalid(error.message, detail={"reference": text[:_SHOWN]}) from None
+    return TagName.parse(text)
