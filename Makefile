@@ -1,0 +1,66 @@
+# Everything a developer does here. `make setup` first makes the virtual environment; each other
+# target does so by itself when it has to.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHONS := python3.13 python3.12 python3.11 python3
+
+.PHONY: help setup serve test test-all soak bench lint format tools clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv and install Moorage into it, editable
+
+# A name on PATH may be a shim that does not run, so each is tried.
+$(STAMP): pyproject.toml
+	@set -e; \
+	if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
+	  for name in $(PYTHONS); do \
+	    if "$$name" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	      python="$$name"; break; \
+	    fi; \
+	  done; \
+	  if [ -z "$${python:-}" ]; then \
+	    echo 'setup: Python 3.11 or newer with venv is needed (Debian: apt-get install python3 python3-venv);' \
+	      'tried $(PYTHONS)' >&2; exit 1; \
+	  fi; \
+	  echo "setup: creating $(VENV) with $$("$$python" --version)"; \
+	  "$$python" -m venv --clear $(VENV); \
+	fi; \
+	echo 'setup: installing Moorage and its development tools (a minute or two the first time)'; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	touch $(STAMP); \
+	echo 'setup: done'
+
+serve: setup ## start the server; ARGS='--listen 127.0.0.1:5000' gives it flags
+	$(BIN)/moorage serve $(ARGS)
+
+test: setup ## the quick tests: need nothing but the virtual environment
+	$(BIN)/python -m pytest -m "not needs_tools" $(ARGS)
+
+test-all: setup ## the tests with real services, clients and faults (see make tools); says what it skips
+	$(BIN)/python -m pytest -m needs_tools -rs $(ARGS)
+
+soak: setup ## the long tests in full
+	MOORAGE_TEST_SCALE=1 $(BIN)/python -m pytest -m "needs_tools and soak" -rs -o timeout=0 $(ARGS)
+
+bench: setup ## measure beside other registries
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lint: setup ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+tools: ## install the services and clients that test-all needs (root)
+	scripts/install-tools $(ARGS)
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
