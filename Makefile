@@ -42,18 +42,20 @@ test: setup ## the quick tests: need nothing but the virtual environment
 	$(BIN)/python -m pytest -m "not needs_tools" $(ARGS)
 
 test-all: setup ## the tests with real services, clients and faults (see make tools); says what it skips
-	$(BIN)/python -m pytest -m needs_tools -rs $(ARGS)
+	$(BIN)/python -m pytest -m needs_tools -rfEs $(ARGS)
 
 soak: setup ## the long tests in full
-	MOORAGE_TEST_SCALE=1 $(BIN)/python -m pytest -m "needs_tools and soak" -rs -o timeout=0 $(ARGS)
+	MOORAGE_TEST_SCALE=1 $(BIN)/python -m pytest -m "needs_tools and soak" -rfEs -o timeout=0 $(ARGS)
 
 bench: setup ## measure beside other registries
 	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: setup ## style, format and types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	@status=0; \
+	for check in "ruff check ." "ruff format --check ." "mypy"; do \
+	  echo "$$check"; $(BIN)/$$check || status=1; \
+	done; \
+	exit $$status
 
 format: setup ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
