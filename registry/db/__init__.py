@@ -1,0 +1,1 @@
+"""The database: typed tables, one engine, transactions that retry."""

@@ -1,0 +1,201 @@
+"""The database as services see it: reads, and writes that retry as whole transactions."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import BindParameter, BigInteger, ColumnElement, Connection, Engine, Insert, bindparam, func, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from registry.db.base import Base
+from registry.errors import InsufficientStorage, Unavailable
+
+T = TypeVar("T")
+Clock = Callable[[], int]
+"""Returns milliseconds since 1970-01-01 UTC."""
+
+ATTEMPTS = 8
+_BACKOFF_SECONDS = 0.01
+_RETRIED_STATES = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
+_FULL_STATES = {"53100"}
+
+
+def system_clock() -> int:
+    """Return this machine's time in milliseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Database:
+    """One database of one app.
+
+    SQLite takes one writer at a time: threads of this process queue on a lock, other processes on SQLite's own.
+    Connections are kept, not opened a request. Every failure of the database itself becomes
+    :class:`~registry.errors.Unavailable` or :class:`~registry.errors.InsufficientStorage`.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
+        """Use ``engine``; ``clock`` replaces the database's time (tests)."""
+        self._engine = engine
+        self._clock = clock or (system_clock if engine.dialect.name == "sqlite" else None)
+        self._readers: deque[Connection] = deque()
+        self._writers: deque[Connection] = deque()
+        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Lend a connection for reading; each statement sees the newest committed state."""
+        connection = self._take(self._readers)
+        try:
+            yield connection
+        except DBAPIError as error:
+            _drop(connection)
+            raise _translated(error) from error
+        except Exception:
+            self._readers.append(connection)
+            raise
+        except BaseException:
+            _drop(connection)
+            raise
+        self._readers.append(connection)
+
+    def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+        """Run ``work`` in one transaction and commit it; conflicts run all of it again.
+
+        ``work`` must have no effect but on its connection. With ``durable=False`` the commit is atomic but may
+        be lost in a power cut (progress of uploads, pull times). Errors that ``work`` raises roll back and pass.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._attempt(work, durable=durable)
+            except IntegrityError:
+                if attempt == ATTEMPTS:
+                    raise
+            except DBAPIError as error:
+                if attempt == ATTEMPTS or not _is_conflict(error):
+                    raise _translated(error) from error
+            time.sleep(random.uniform(0, _BACKOFF_SECONDS * attempt))  # noqa: S311 - spreads retries, no secret
+        raise AssertionError("unreachable")
+
+    def now(self, connection: Connection) -> int:
+        """Return the time in milliseconds; of the database where several machines share it."""
+        if self._clock is not None:
+            return self._clock()
+        return int(connection.execute(text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)")).scalar_one())
+
+    def now_clause(self) -> ColumnElement[int]:
+        """Return :meth:`now` as a part of a statement, so that asking costs no round trip."""
+        if self._clock is not None:
+            parameter: BindParameter[int] = bindparam("now", callable_=self._clock, type_=BigInteger())
+            return parameter
+        return func.cast(func.floor(func.extract("epoch", func.statement_timestamp()) * 1000), BigInteger)
+
+    def insert_ignore(self, table: type[Base]) -> Any:  # noqa: ANN401 - the two dialects share no typed base
+        """Return an INSERT that leaves rows alone which are there already."""
+        return self.insert(table).on_conflict_do_nothing()
+
+    def insert(self, table: type[Base]) -> Any:  # noqa: ANN401 - the two dialects share no typed base
+        """Return the dialect's INSERT, which has ``on_conflict_do_update``."""
+        make: Callable[[Any], Insert] = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
+        return make(table)
+
+    def close_idle(self) -> None:
+        """Close kept connections (before a fork, at the end)."""
+        for kept in (self._readers, self._writers):
+            while kept:
+                _drop(kept.pop())
+        self._engine.dispose()
+
+    def after_fork(self) -> None:
+        """Forget connections that belong to the parent process, without touching them."""
+        self._readers = deque()
+        self._writers = deque()
+        if self._turn is not None:
+            self._turn = threading.Lock()
+        self._engine.dispose(close=False)
+
+    def _attempt(self, work: Callable[[Connection], T], *, durable: bool) -> T:
+        if self._turn is None:
+            return self._transact(work, durable=durable)
+        with self._turn:
+            return self._transact(work, durable=durable)
+
+    def _transact(self, work: Callable[[Connection], T], *, durable: bool) -> T:
+        connection = self._take(self._writers)
+        try:
+            self._begin(connection, durable=durable)
+            result = work(connection)
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        self._writers.append(connection)
+        return result
+
+    def _begin(self, connection: Connection, *, durable: bool) -> None:
+        if self.dialect == "sqlite":
+            # A deferred transaction that turns into a writer fails at once when another writer was faster.
+            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql("BEGIN")
+            if not durable:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+    def _roll_back(self, connection: Connection) -> None:
+        try:
+            connection.exec_driver_sql("ROLLBACK")
+        except DBAPIError:
+            _drop(connection)
+        else:
+            self._writers.append(connection)
+
+    def _take(self, kept: deque[Connection]) -> Connection:
+        try:
+            return kept.pop()
+        except IndexError:
+            pass
+        try:
+            # Transactions are begun and ended by explicit statements, the same way for every driver.
+            return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        except (DBAPIError, PoolTimeout) as error:
+            raise _translated(error) from error
+
+
+def _drop(connection: Connection) -> None:
+    try:
+        connection.invalidate()
+        connection.close()
+    except DBAPIError:
+        pass  # it is broken: that is why it goes
+
+
+def _is_conflict(error: DBAPIError) -> bool:
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return state in _RETRIED_STATES
+    return isinstance(error, OperationalError) and "locked" in str(error.orig)
+
+
+def _translated(error: DBAPIError | PoolTimeout) -> Exception:
+    """Return what the client is told, or ``error`` itself where the statement was at fault."""
+    if isinstance(error, PoolTimeout):
+        return Unavailable("the database has no connection free")
+    reason = str(error.orig)
+    if "disk is full" in reason or getattr(error.orig, "sqlstate", None) in _FULL_STATES:
+        return InsufficientStorage("the database's disk is full")
+    if isinstance(error, OperationalError | InterfaceError):
+        return Unavailable("the database does not answer")
+    return error

@@ -1,0 +1,80 @@
+"""What SQLite needs to be safe under several threads and processes.
+
+The write-ahead log of SQLite 3.7.0 to 3.51.2 can corrupt a database when it is reset while another connection
+checkpoints (sqlite.org, release notes of 3.51.3), so an older library falls back to the rollback journal.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sqlite3
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+SAFE_WAL = (3, 51, 3)
+BUSY_TIMEOUT_SECONDS = 10
+_CACHE_KIB = 8192
+_MMAP_BYTES = 256 * 1024 * 1024
+
+
+def library() -> ModuleType:
+    """Return the newest SQLite at hand: ``pysqlite3``, which brings its own, else the interpreter's."""
+    try:
+        return importlib.import_module("pysqlite3.dbapi2")
+    except ImportError:
+        return sqlite3
+
+
+def wal_is_safe(module: ModuleType) -> bool:
+    """Tell whether this SQLite may use a write-ahead log."""
+    version: tuple[int, int, int] = module.sqlite_version_info
+    return version >= SAFE_WAL
+
+
+class ReadOnlyDatabaseWithLog(RuntimeError):  # noqa: N818 - names the situation
+    """The database lies on a read-only mount with changes that are still in its log."""
+
+
+def is_read_only(path: Path) -> bool:
+    """Tell whether an existing database lies where nothing can be written.
+
+    Raises :class:`ReadOnlyDatabaseWithLog` where opening it so would lose acknowledged changes.
+    """
+    if not path.exists() or os.access(path.parent, os.W_OK):
+        return False
+    for suffix in ("-wal", "-journal"):
+        log = path.with_name(path.name + suffix)
+        if log.exists() and log.stat().st_size:
+            raise ReadOnlyDatabaseWithLog(
+                f"{path} is on a read-only mount and {log.name} holds changes that must be written back first: "
+                "mount it writable once and start the registry, then stop it"
+            )
+    return True
+
+
+def connect_args(path: Path | None) -> dict[str, Any]:
+    """Return the driver's arguments for a database file (None: in memory)."""
+    arguments: dict[str, Any] = {
+        "check_same_thread": False,
+        "timeout": BUSY_TIMEOUT_SECONDS,
+        "isolation_level": None,
+        "cached_statements": 256,
+    }
+    if path is not None and is_read_only(path):
+        arguments["uri"] = True
+    return arguments
+
+
+def prepare(connection: Any, module: ModuleType, *, read_only: bool) -> None:  # noqa: ANN401 - a DB-API connection
+    """Set up a new connection: durable commits, foreign keys, a mapped file and a page cache."""
+    cursor = connection.cursor()
+    if not read_only:
+        cursor.execute(f"PRAGMA journal_mode={'WAL' if wal_is_safe(module) else 'TRUNCATE'}")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA mmap_size={_MMAP_BYTES}")
+    cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    cursor.execute("PRAGMA temp_store=MEMORY")
+    cursor.close()

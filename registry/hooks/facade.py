@@ -1,0 +1,169 @@
+"""One typed method a hook: the only place that calls pluggy.
+
+A media type has one owner and format hooks are called on it alone. "Nobody answered" becomes an error or a
+default here, once, so that the core never asks what kind of manifest it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import pluggy
+
+from registry.errors import ManifestInvalid, RegistryError, Unavailable, UnsupportedMediaType
+from registry.hooks.manager import PluginError
+from registry.hooks.ports import ContentReader, StorageError, StorageFactory
+from registry.hooks.types import (
+    ConversionRequest,
+    Descriptor,
+    Digest,
+    LabelAction,
+    Layer,
+    LegacyImage,
+    ParsedManifest,
+)
+
+T = TypeVar("T")
+
+
+class PluginFailed(RegistryError):
+    """A plugin broke while it handled this request; the detail names it."""
+
+    code, http_status, summary = "UNKNOWN", 500, "a plugin of this registry failed"
+
+
+class Hooks:
+    """The hooks of one app. Raises :class:`PluginError` where two plugins claim one thing."""
+
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        """Collect what plugins claim."""
+        self._manager = manager
+        self._owners = self._claims("manifest_media_types", lambda claimed: dict.fromkeys(claimed, None))
+        self._relays = {media_type: self._relay(owner) for media_type, (owner, _) in self._owners.items()}
+        actions = self._claims("label_actions", lambda actions: {action.key: action for action in actions})
+        self._label_actions: dict[str, LabelAction] = {key: action for key, (_, action) in actions.items()}
+        self._factories = {
+            scheme: factory
+            for scheme, (_, factory) in self._claims("storage_drivers", dict[str, StorageFactory]).items()
+        }
+
+    @property
+    def media_types(self) -> Sequence[str]:
+        """All manifest media types that are accepted, sorted."""
+        return sorted(self._owners)
+
+    @property
+    def label_actions(self) -> Mapping[str, LabelAction]:
+        """Label actions by label key."""
+        return self._label_actions
+
+    @property
+    def storage_factories(self) -> Mapping[str, StorageFactory]:
+        """Storage driver factories by URL scheme."""
+        return self._factories
+
+    def owns(self, media_type: str) -> bool:
+        """Tell whether an installed format owns ``media_type``."""
+        return media_type in self._owners
+
+    def parse(self, media_type: str, payload: bytes) -> ParsedManifest:
+        """Parse a manifest; raise :class:`UnsupportedMediaType` or :class:`ManifestInvalid`."""
+        if media_type not in self._owners:
+            raise UnsupportedMediaType(
+                f"no installed format accepts {media_type[:255] or 'a manifest without Content-Type'}",
+                detail={"mediaType": media_type[:255], "accepted": list(self.media_types)},
+            )
+        parsed = self._ask("parse_manifest", media_type, media_type=media_type, payload=payload)
+        if parsed is None:
+            raise ManifestInvalid("the format's owner does not know this manifest", detail={"mediaType": media_type})
+        return _checked(parsed, ParsedManifest, self._owners[media_type][0], "parse_manifest")
+
+    def validate(self, manifest: ParsedManifest, content: ContentReader) -> None:
+        """Let the owner check what needs content; raises :class:`ManifestInvalid`."""
+        self._ask("validate_manifest", manifest.media_type, manifest=manifest, content=content)
+
+    def layers(self, manifest: ParsedManifest, content: ContentReader) -> Sequence[Layer]:
+        """Return the layers, base first; none by default."""
+        return self._ask("manifest_layers", manifest.media_type, manifest=manifest, content=content) or ()
+
+    def children(self, manifest: ParsedManifest) -> Sequence[Descriptor]:
+        """Return the manifests that this one consists of."""
+        answer = self._ask("manifest_children", manifest.media_type, manifest=manifest)
+        return manifest.children if answer is None else answer
+
+    def labels(self, manifest: ParsedManifest, content: ContentReader) -> Mapping[str, str]:
+        """Return the manifest's labels; its annotations by default. Empty keys are left out."""
+        answer = self._ask("manifest_labels", manifest.media_type, manifest=manifest, content=content)
+        labels = manifest.annotations if answer is None else answer
+        return {key: value for key, value in labels.items() if key}
+
+    def needs_empty_layer(self, manifest: ParsedManifest, content: ContentReader) -> bool:
+        """Tell whether the registry must provide Docker's empty layer for this manifest."""
+        return bool(self._ask("needs_empty_layer", manifest.media_type, manifest=manifest, content=content))
+
+    def legacy_image_ids(self, manifest: ParsedManifest, content: ContentReader) -> Sequence[str]:
+        """Return the v1 image ids that the manifest would like."""
+        return self._ask("legacy_image_ids", manifest.media_type, manifest=manifest, content=content) or ()
+
+    def legacy_images(
+        self, manifest: ParsedManifest, content: ContentReader, taken: Mapping[str, Digest]
+    ) -> Sequence[LegacyImage]:
+        """Return the v1 images, parents before children."""
+        return (
+            self._ask("legacy_images", manifest.media_type, manifest=manifest, content=content, taken=taken) or ()
+        )
+
+    def convert(
+        self, manifest: ParsedManifest, content: ContentReader, request: ConversionRequest
+    ) -> ParsedManifest | None:
+        """Return the next step towards ``request.wanted``, or None."""
+        answer: ParsedManifest | None = self._ask(
+            "convert_manifest", manifest.media_type, manifest=manifest, content=content, request=request
+        )
+        return answer
+
+    def _ask(self, hook: str, media_type: str, **arguments: object) -> Any:  # noqa: ANN401 - each method types its own
+        owner = self._owners.get(media_type)
+        if owner is None:  # stored when its plugin was still installed
+            return None
+        try:
+            return self._relays[media_type][hook](**arguments)
+        except RegistryError:
+            raise
+        except StorageError as error:
+            raise Unavailable("the storage does not answer") from error
+        except Exception as error:
+            raise PluginFailed(detail={"plugin": owner[0], "hook": hook}) from error
+
+    def _relay(self, owner: str) -> dict[str, pluggy.HookCaller]:
+        plugin = self._manager.get_plugin(owner)
+        others = [other for other in self._manager.get_plugins() if other is not plugin]
+        hooks = [name for name in vars(self._manager.hook) if not name.startswith("_")]
+        return {name: self._manager.subset_hook_caller(name, others) for name in hooks}
+
+    def _claims(
+        self, hook: str, claimed: Callable[[Any], Mapping[str, T]]
+    ) -> dict[str, tuple[str, T]]:
+        """Collect what each plugin answers to ``hook``, refusing a second claimant by both names."""
+        claims: dict[str, tuple[str, T]] = {}
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+            name = implementation.plugin_name
+            try:
+                answer = claimed(implementation.function() or ())
+            except Exception as error:
+                raise PluginError(f"plugin {name} failed in {hook}: {type(error).__name__}: {error}") from error
+            for key, value in answer.items():
+                if key in claims:
+                    raise PluginError(f"{key} is claimed by two plugins: {claims[key][0]} and {name}")
+                claims[key] = (name, value)
+        return claims
+
+
+def _checked(value: object, kind: type[T], plugin: str, hook: str) -> T:
+    if not isinstance(value, kind):
+        raise PluginFailed(
+            f"plugin {plugin} returned {type(value).__name__} from {hook}", detail={"plugin": plugin, "hook": hook}
+        )
+    return value
+

@@ -1,0 +1,146 @@
+"""Finding plugins, and telling what became of each.
+
+Order: the built-in ones of :data:`DEFAULT_PLUGINS`, then entry points of the group ``moorage``, then those given
+to :func:`~registry.app.create_app`. All pass the same checks. A plugin that fails to load is reported and
+skipped, unless it is required.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+
+import pluggy
+
+from registry.hooks import specs
+
+PROJECT = "moorage"
+ENTRY_POINT_GROUP = "moorage"
+
+DEFAULT_PLUGINS = (
+    "registry.formats.schema1",
+    "registry.formats.schema2",
+    "registry.formats.manifest_list",
+    "registry.formats.oci_manifest",
+    "registry.formats.oci_index",
+    "registry.storage.builtin",
+)
+
+ACTIVE, BLOCKED, FAILED = "active", "blocked", "failed"
+_log = logging.getLogger(__name__)
+
+
+class PluginError(RuntimeError):
+    """The start-up is refused; the message names the plugins at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStatus:
+    """What became of one plugin.
+
+    ``source`` is ``built-in``, ``entry point`` or ``argument``; ``state`` is ``active``, ``blocked`` or
+    ``failed``, then with the ``reason``; ``hooks`` names the hooks that it implements.
+    """
+
+    name: str
+    source: str
+    distribution: str
+    version: str
+    state: str
+    reason: str = ""
+    hooks: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Plugins:
+    """The plugin manager and the status of every plugin that was found."""
+
+    manager: pluggy.PluginManager
+    statuses: list[PluginStatus] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    name: str
+    source: str
+    load: Callable[[], object]
+    distribution: str = "moorage"
+    version: str = ""
+
+
+def create_plugin_manager(
+    plugins: Sequence[object] = (), *, blocked: Collection[str] = (), required: Collection[str] = ()
+) -> Plugins:
+    """Load every plugin and return what became of each.
+
+    A plugin is blocked or required by its entry-point name (built-in ones by the last part of their module's
+    name). Raises :class:`PluginError` where a required plugin is missing, blocked or failed.
+    """
+    found = Plugins(pluggy.PluginManager(PROJECT))
+    found.manager.add_hookspecs(specs)
+    for candidate in [*_built_in(), *_installed(), *_given(plugins)]:
+        found.statuses.append(_register(found.manager, candidate, blocked))
+    _check_required(found.statuses, required)
+    return found
+
+
+def _built_in() -> list[_Candidate]:
+    return [
+        _Candidate(path.rpartition(".")[2], "built-in", lambda path=path: importlib.import_module(path))
+        for path in DEFAULT_PLUGINS
+    ]
+
+
+def _installed() -> list[_Candidate]:
+    points = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
+    return [
+        _Candidate(point.name, "entry point", point.load, *_distribution_of(point)) for point in points
+    ]
+
+
+def _distribution_of(point: EntryPoint) -> tuple[str, str]:
+    return (point.dist.name, point.dist.version) if point.dist is not None else ("", "")
+
+
+def _given(plugins: Sequence[object]) -> list[_Candidate]:
+    return [_Candidate(_name_of(plugin), "argument", lambda plugin=plugin: plugin, "") for plugin in plugins]
+
+
+def _name_of(plugin: object) -> str:
+    name = getattr(plugin, "__name__", None) or type(plugin).__name__
+    return str(name)
+
+
+def _register(manager: pluggy.PluginManager, candidate: _Candidate, blocked: Collection[str]) -> PluginStatus:
+    def status(state: str, reason: str = "", hooks: tuple[str, ...] = ()) -> PluginStatus:
+        return PluginStatus(
+            candidate.name, candidate.source, candidate.distribution, candidate.version, state, reason, hooks
+        )
+
+    if candidate.name in blocked:
+        return status(BLOCKED, "listed in blocked_plugins")
+    plugin: object | None = None
+    try:
+        plugin = candidate.load()
+        manager.register(plugin, candidate.name)
+        manager.check_pending()
+    except Exception as error:  # noqa: BLE001 - whatever a plugin raises while loading is its own failure
+        if plugin is not None and manager.is_registered(plugin):
+            manager.unregister(plugin)
+        reason = f"{type(error).__name__}: {error}"
+        _log.error("plugin %s of %s failed to load: %s", candidate.name, candidate.distribution, reason)  # noqa: TRY400 - the reason is for operators
+        return status(FAILED, reason)
+    callers = manager.get_hookcallers(plugin) or []
+    return status(ACTIVE, hooks=tuple(sorted(caller.name for caller in callers)))
+
+
+def _check_required(statuses: Sequence[PluginStatus], required: Collection[str]) -> None:
+    active = {status.name for status in statuses if status.state == ACTIVE}
+    reasons = {status.name: status.reason for status in statuses}
+    missing = sorted(set(required) - active)
+    if missing:
+        details = "; ".join(f"{name}: {reasons.get(name, 'not installed')}" for name in missing)
+        raise PluginError(f"required plugins are not active: {details}")
