@@ -1,0 +1,1 @@
+"""Blobs and the uploads that make them."""

@@ -1,0 +1,283 @@
+"""Blobs as a repository sees them.
+
+A blob is readable in a repository only through its membership there; nothing is found by digest alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from sqlalchemy import Connection, Row, bindparam, select, update
+
+from registry.access.actors import Actor
+from registry.access.authorizer import AccessRequest, Action, Authorizer
+from registry.content.deletions import Deletions, Doomed
+from registry.content.keys import new_key, storage_unavailable
+from registry.db.engine import Database
+from registry.db.models import Blob, Manifest, ManifestBlob, Repository, RepositoryBlob
+from registry.db.models.content import LIVE
+from registry.digest import Digest
+from registry.errors import BlobUnknown, DeletionRefused, NameUnknown
+from registry.hooks.ports import OpensFiles, StorageDriver, StorageError, UploadState
+from registry.names import RepositoryName
+from registry.repositories.repositories import ensure_repository, find_repository, require_repository
+
+_NAMED_AT_MOST = 20
+
+_FIND = (
+    select(Blob.size, Blob.storage_key)
+    .join(RepositoryBlob, RepositoryBlob.blob_id == Blob.id)
+    .join(Repository, Repository.id == RepositoryBlob.repository_id)
+    .where(
+        Repository.name == bindparam("name"),
+        Repository.current == 1,
+        Blob.digest == bindparam("digest"),
+        Blob.state == LIVE,
+        RepositoryBlob.hidden_at.is_(None),
+    )
+)
+_MEMBERS = (
+    select(Blob.digest, Blob.id, Blob.size, Blob.storage_key)
+    .join(RepositoryBlob, RepositoryBlob.blob_id == Blob.id)
+    .where(
+        RepositoryBlob.repository_id == bindparam("repository"),
+        Blob.digest.in_(bindparam("digests", expanding=True)),
+        Blob.state == LIVE,
+        RepositoryBlob.hidden_at.is_(None),
+    )
+)
+_SOURCES = (
+    select(Repository.name, Blob.id)
+    .join(RepositoryBlob, RepositoryBlob.repository_id == Repository.id)
+    .join(Blob, Blob.id == RepositoryBlob.blob_id)
+    .where(
+        Blob.digest == bindparam("digest"),
+        Blob.state == LIVE,
+        RepositoryBlob.hidden_at.is_(None),
+        Repository.current == 1,
+    )
+    .order_by(Repository.name)
+)
+_NAMING = (
+    select(Manifest.digest)
+    .join(ManifestBlob, ManifestBlob.manifest_id == Manifest.id)
+    .where(
+        ManifestBlob.repository_id == bindparam("repository"),
+        ManifestBlob.digest == bindparam("digest"),
+        Manifest.deleted_at.is_(None),
+    )
+    .order_by(Manifest.id)
+    .limit(_NAMED_AT_MOST)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob of a repository: its digest, its size in bytes and where its bytes are."""
+
+    digest: Digest
+    size: int
+    storage_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A blob that a manifest may name: row id, size in bytes and key."""
+
+    blob_id: int
+    size: int
+    storage_key: str
+
+
+def members(connection: Connection, repository_id: int, digests: Collection[str]) -> Mapping[str, Member]:
+    """Return the blobs among ``digests`` that the repository can serve, by digest text."""
+    if not digests:
+        return {}
+    rows = connection.execute(_MEMBERS, {"repository": repository_id, "digests": sorted(digests)})
+    return {row.digest: Member(row.id, row.size, row.storage_key) for row in rows}
+
+
+class BlobService:
+    """Finds, reads, mounts and deletes blobs."""
+
+    def __init__(
+        self,
+        database: Database,
+        storage: StorageDriver,
+        authorizer: Authorizer,
+        deletions: Deletions,
+        lease_ms: int,
+    ) -> None:
+        """Serve from ``storage``; a push keeps what it names for ``lease_ms`` milliseconds at least."""
+        self._database = database
+        self._storage = storage
+        self._authorizer = authorizer
+        self._deletions = deletions
+        self._lease_ms = lease_ms
+
+    def find(self, actor: Actor, repository: RepositoryName, digest: Digest) -> StoredBlob:
+        """Return a blob of the repository; raise :class:`BlobUnknown` or :class:`NameUnknown`."""
+        self._authorizer.require(actor, Action.PULL, repository, str(digest))
+        text = str(digest)
+        with self._database.read() as connection:
+            row = connection.execute(_FIND, {"name": repository.value, "digest": text}).first()
+            if row is None and find_repository(connection, repository) is None:
+                raise NameUnknown(detail={"name": repository.value, "digest": text})
+        if row is None:
+            raise BlobUnknown(detail={"digest": text})
+        return StoredBlob(digest, row[0], row[1])
+
+    def read(self, blob: StoredBlob, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Return the pieces of a blob; raises :class:`Unavailable` before the first one where they are not there."""
+        try:
+            return self._storage.read(blob.storage_key, start, length)
+        except StorageError as error:
+            raise storage_unavailable(error) from error
+
+    def open_file(self, blob: StoredBlob) -> BinaryIO | None:
+        """Return the blob as an open file where the store has files, else None."""
+        if not isinstance(self._storage, OpensFiles):
+            return None
+        try:
+            return self._storage.open_file(blob.storage_key)
+        except StorageError as error:
+            raise storage_unavailable(error) from error
+
+    def mount(
+        self, actor: Actor, digest: Digest, target: RepositoryName, source: RepositoryName | None
+    ) -> bool:
+        """Make a blob of ``source`` (None: of any repository that the actor may pull) a member of ``target``.
+
+        Returns False where that is not possible, whatever the reason: the client then uploads.
+        """
+        self._authorizer.require(actor, Action.PUSH, target, str(digest))
+        with self._database.read() as connection:
+            candidates = connection.execute(_SOURCES, {"digest": str(digest)}).all()
+        wanted = [row for row in candidates if source is None or row.name == source.value]
+        requests = [
+            AccessRequest(actor, Action.PULL, RepositoryName(row.name), str(digest)) for row in wanted
+        ]
+        allowed = any(decision.allowed for decision in self._authorizer.authorize(requests))
+        if not allowed:
+            return False
+
+        def work(connection: Connection) -> bool:
+            blob_id = self._mountable(connection, digest, source)
+            if blob_id is None:
+                return False
+            repository_id = ensure_repository(self._database, connection, target)
+            self.join(connection, repository_id, blob_id)
+            return True
+
+        return self._database.write(work)
+
+    def delete(self, actor: Actor, repository: RepositoryName, digest: Digest) -> None:
+        """Hide a blob from the repository at once; its bytes go once nothing needs them.
+
+        Raises :class:`BlobUnknown`, :class:`NameUnknown`, or :class:`DeletionRefused` that names the manifests
+        which still need it.
+        """
+        self._authorizer.require(actor, Action.DELETE, repository, str(digest))
+        text = str(digest)
+
+        def work(connection: Connection) -> None:
+            repository_id = require_repository(connection, repository)
+            member = members(connection, repository_id, [text]).get(text)
+            if member is None:
+                raise BlobUnknown(detail={"digest": text})
+            naming = connection.execute(_NAMING, {"repository": repository_id, "digest": text}).scalars().all()
+            if naming:
+                raise DeletionRefused(
+                    "manifests still name this blob: delete them first",
+                    detail={"digest": text, "manifests": list(naming)},
+                )
+            connection.execute(
+                update(RepositoryBlob)
+                .where(
+                    RepositoryBlob.repository_id == repository_id, RepositoryBlob.blob_id == member.blob_id
+                )
+                .values(hidden_at=self._database.now(connection))
+            )
+
+        self._database.write(work)
+
+    def join(self, connection: Connection, repository_id: int, blob_id: int) -> None:
+        """Make a blob a member of a repository, visible and leased, in the caller's transaction."""
+        lease = self._database.now(connection) + self._lease_ms
+        statement = self._database.insert(RepositoryBlob).values(
+            repository_id=repository_id, blob_id=blob_id, lease_until=lease, hidden_at=None
+        )
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["repository_id", "blob_id"], set_={"lease_until": lease, "hidden_at": None}
+            )
+        )
+
+    def adopt(self, connection: Connection, digest: str, size: int, key: str) -> tuple[int, Doomed | None]:
+        """Make ``key`` the bytes of ``digest``, unless another upload was first.
+
+        Returns the blob's row id and what became superfluous: the caller's key, or that of a damaged blob. It
+        is queued for deletion already.
+        """
+        storage_id = self._storage.storage_id
+        now = self._database.now(connection)
+        row = connection.execute(select(Blob).where(Blob.digest == digest).with_for_update()).first()
+        if row is None:
+            blob_id: int = connection.execute(
+                self._database.insert(Blob)
+                .values(
+                    digest=digest,
+                    size=size,
+                    state=LIVE,
+                    storage_id=storage_id,
+                    storage_key=key,
+                    created_ms=now,
+                )
+                .returning(Blob.id)
+            ).scalar_one()
+            return blob_id, None
+        if row.state == LIVE:
+            loser = Doomed(storage_id, key)
+        else:
+            loser = Doomed(row.storage_id, row.storage_key)
+            self._replace(connection, row, size, key)
+        self._deletions.queue(connection, now, loser)
+        return row.id, loser
+
+    def ensure_shared(self, digest: Digest, payload: bytes) -> int:
+        """Store a blob that the registry itself provides, once for all repositories; return its row id."""
+        with self._database.read() as connection:
+            found = connection.execute(
+                select(Blob.id).where(Blob.digest == str(digest), Blob.state == LIVE)
+            ).scalar()
+        if found is not None:
+            return found
+        key = new_key()
+        try:
+            writer = self._storage.open_upload(UploadState(key), len(payload))
+            writer.write(payload)
+            self._storage.complete_upload(writer.finish())
+        except StorageError as error:
+            raise storage_unavailable(error) from error
+        blob_id, loser = self._database.write(
+            lambda connection: self.adopt(connection, str(digest), len(payload), key)
+        )
+        if loser is not None:
+            self._deletions.remove_now(loser)
+        return blob_id
+
+    def _replace(self, connection: Connection, row: Row[tuple[Blob]], size: int, key: str) -> None:
+        connection.execute(
+            update(Blob)
+            .where(Blob.id == row.id)
+            .values(state=LIVE, size=size, storage_id=self._storage.storage_id, storage_key=key)
+        )
+
+    @staticmethod
+    def _mountable(connection: Connection, digest: Digest, source: RepositoryName | None) -> int | None:
+        for name, blob_id in connection.execute(_SOURCES, {"digest": str(digest)}):
+            if source is None or name == source.value:
+                return int(blob_id)
+        return None

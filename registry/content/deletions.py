@@ -1,0 +1,116 @@
+"""Physical deletion: keys are queued in the transaction that gives them up, and removed after it.
+
+A key is never used twice, so a deletion that comes late or twice hits nothing that lives.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, select, update
+
+from registry.db.engine import Database
+from registry.db.models import StorageDeletion
+from registry.errors import RegistryError
+from registry.hooks.ports import Part, StorageDriver, StorageError, UploadState
+
+_log = logging.getLogger(__name__)
+_BATCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """Bytes that nothing needs any more: a completed key, or an upload that never will be."""
+
+    storage_id: str
+    storage_key: str
+    handle: str = ""
+    tail_etag: str = ""
+
+
+class Deletions:
+    """The queue of physical deletions."""
+
+    def __init__(self, database: Database, storage: StorageDriver) -> None:
+        """Delete from ``storage`` what is queued in ``database``."""
+        self._database = database
+        self._storage = storage
+
+    def queue(self, connection: Connection, now: int, doomed: Doomed) -> None:
+        """Queue ``doomed`` in the caller's transaction, due at once."""
+        connection.execute(
+            self._database.insert_ignore(StorageDeletion).values(
+                storage_id=doomed.storage_id,
+                storage_key=doomed.storage_key,
+                handle=doomed.handle,
+                tail_etag=doomed.tail_etag,
+                due_ms=now,
+                attempts=0,
+            )
+        )
+
+    def remove_now(self, doomed: Doomed) -> None:
+        """Remove queued bytes after the commit; a failure leaves them queued for later."""
+        if doomed.storage_id != self._storage.storage_id:
+            return
+        try:
+            self._erase(doomed)
+            self._database.write(lambda connection: self._forget(connection, doomed), durable=False)
+        except (StorageError, RegistryError) as error:
+            _log.warning("key %s stays queued for deletion: %s", doomed.storage_key, error)
+
+    def drain(self) -> int:
+        """Remove what is due, and return how many keys were removed."""
+        removed = 0
+        last = 0
+        while batch := self._due(last):
+            for row_id, doomed in batch:
+                last = row_id
+                try:
+                    self._erase(doomed)
+                except StorageError as error:
+                    _log.warning("key %s stays queued for deletion: %s", doomed.storage_key, error)
+                    self._count_attempt(row_id)
+                else:
+                    self._database.write(lambda connection, gone=doomed: self._forget(connection, gone))
+                    removed += 1
+        return removed
+
+    def _due(self, after: int) -> list[tuple[int, Doomed]]:
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(StorageDeletion)
+                .where(
+                    StorageDeletion.id > after,
+                    StorageDeletion.storage_id == self._storage.storage_id,
+                    StorageDeletion.due_ms <= self._database.now(connection),
+                )
+                .order_by(StorageDeletion.id)
+                .limit(_BATCH)
+            ).all()
+        return [(row.id, Doomed(row.storage_id, row.storage_key, row.handle, row.tail_etag)) for row in rows]
+
+    def _erase(self, doomed: Doomed) -> None:
+        tail = Part(0, 0, doomed.tail_etag) if doomed.tail_etag else None
+        self._storage.abort_upload(UploadState(doomed.storage_key, handle=doomed.handle, tail=tail))
+        self._storage.delete(doomed.storage_key)
+
+    def _count_attempt(self, row_id: int) -> None:
+        self._database.write(
+            lambda connection: connection.execute(
+                update(StorageDeletion)
+                .where(StorageDeletion.id == row_id)
+                .values(attempts=StorageDeletion.attempts + 1)
+            ),
+            durable=False,
+        )
+
+    @staticmethod
+    def _forget(connection: Connection, doomed: Doomed) -> None:
+        connection.execute(
+            delete(StorageDeletion).where(
+                StorageDeletion.storage_id == doomed.storage_id,
+                StorageDeletion.storage_key == doomed.storage_key,
+            )
+        )

@@ -1,0 +1,22 @@
+"""Storage keys and what a failing store means to a client."""
+
+from __future__ import annotations
+
+import uuid
+
+from registry.errors import InsufficientStorage, RegistryError, Unavailable
+from registry.hooks.ports import StorageError, StorageFull, StorageReadOnly
+
+
+def new_key() -> str:
+    """Allot a storage key: 32 hex characters, never used before, derived from nothing."""
+    return uuid.uuid4().hex
+
+
+def storage_unavailable(error: StorageError) -> RegistryError:
+    """Return the error to answer with where the store failed."""
+    if isinstance(error, StorageFull):
+        return InsufficientStorage()
+    if isinstance(error, StorageReadOnly):
+        return Unavailable("the storage takes no writes at the moment")
+    return Unavailable("the storage does not answer")

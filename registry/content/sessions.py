@@ -1,0 +1,265 @@
+"""The rows of upload sessions: who may write, and what the store has acknowledged.
+
+States: OPEN (nobody writes), WRITING (one request appends), CLOSING (the commit seals, and nothing may be
+appended). Every claim takes the next fencing token; a change by anyone but the token's holder changes nothing.
+Progress commits are not flushed to disk one by one: after a power cut an upload may be found at an earlier
+offset, which its client can ask for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+
+from registry.access.actors import Actor
+from registry.content.deletions import Deletions, Doomed
+from registry.content.keys import new_key
+from registry.db.engine import Database
+from registry.db.models import Repository, Upload, UploadPart
+from registry.db.models.content import CLOSING, OPEN, WRITING
+from registry.errors import BlobUploadInvalid, BlobUploadUnknown, RangeInvalid, UploadBusy
+from registry.hooks.ports import Part, StorageDriver, UploadState
+from registry.names import RepositoryName
+from registry.repositories.repositories import ensure_repository
+
+_FIND = (
+    select(Upload)
+    .join(Repository, Repository.id == Upload.repository_id)
+    .where(
+        Upload.uuid == bindparam("uuid"), Repository.name == bindparam("name"), Repository.current == 1
+    )
+)
+_PARTS = (
+    select(UploadPart.number, UploadPart.size, UploadPart.etag)
+    .where(UploadPart.upload_id == bindparam("upload"))
+    .order_by(UploadPart.number)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to change one upload, as long as nobody took it over.
+
+    ``prefix_digest`` is the digest of all acknowledged bytes, if one request wrote them; ``superseded`` is the
+    upload of a writer that was given up, whose bytes must be copied before going on.
+    """
+
+    upload_id: int
+    uuid: str
+    repository_id: int
+    token: int
+    algorithm: str
+    prefix_digest: str | None
+    state: UploadState
+    superseded: bool = False
+
+
+def byte_range(offset: int) -> str:
+    """Return the ``Range`` of an upload that holds ``offset`` bytes (distribution-spec: ``0-`` last byte)."""
+    return f"0-{max(offset - 1, 0)}"
+
+
+class UploadSessions:
+    """The table of upload sessions."""
+
+    def __init__(
+        self, database: Database, storage: StorageDriver, deletions: Deletions, deadline_ms: int
+    ) -> None:
+        """Give up writers that have not been heard of for ``deadline_ms`` milliseconds."""
+        self._database = database
+        self._storage = storage
+        self._deletions = deletions
+        self._deadline_ms = deadline_ms
+
+    def start(self, actor: Actor, repository: RepositoryName, algorithm: str, *, writing: bool) -> Claim:
+        """Make a session; with ``writing`` it is claimed at once."""
+        uuid, key = str(uuid4()), new_key()
+
+        def work(connection: Connection) -> Claim:
+            repository_id = ensure_repository(self._database, connection, repository)
+            now = self._database.now(connection)
+            upload_id: int = connection.execute(
+                insert(Upload)
+                .values(
+                    uuid=uuid,
+                    repository_id=repository_id,
+                    actor=actor.principal,
+                    algorithm=algorithm,
+                    storage_id=self._storage.storage_id,
+                    storage_key=key,
+                    state=WRITING if writing else OPEN,
+                    deadline_ms=now + self._deadline_ms,
+                    created_ms=now,
+                )
+                .returning(Upload.id)
+            ).scalar_one()
+            return Claim(upload_id, uuid, repository_id, 0, algorithm, None, UploadState(key))
+
+        return self._database.write(work, durable=False)
+
+    def offset(self, repository: RepositoryName, uuid: str) -> int:
+        """Return how many bytes are acknowledged; raise :class:`BlobUploadUnknown`."""
+        with self._database.read() as connection:
+            return int(self._require(connection, repository, uuid).offset)
+
+    def claim(
+        self, repository: RepositoryName, uuid: str, *, closing: bool, start: int | None, force: bool = False
+    ) -> Claim:
+        """Take the session for one request.
+
+        ``start`` is where the client means to write. Raises :class:`UploadBusy` where another request holds it
+        (unless ``force``), :class:`RangeInvalid` where ``start`` is not the next byte.
+        """
+
+        def work(connection: Connection) -> Claim:
+            row = self._require(connection, repository, uuid)
+            now = self._database.now(connection)
+            if row.state != OPEN and row.deadline_ms > now and not force:
+                raise UploadBusy(detail={"uuid": uuid, "state": row.state})
+            if row.state == CLOSING and not closing:
+                raise BlobUploadInvalid("the upload is being closed: nothing can be added", detail={"uuid": uuid})
+            if start is not None and start != row.offset:
+                raise RangeInvalid(
+                    "the chunk does not start where the upload stands",
+                    detail={"uuid": uuid, "start": start, "expected": row.offset},
+                    headers={"Range": byte_range(row.offset)},
+                )
+            connection.execute(
+                update(Upload)
+                .where(Upload.id == row.id)
+                .values(
+                    state=CLOSING if closing else WRITING,
+                    token=row.token + 1,
+                    deadline_ms=now + self._deadline_ms,
+                )
+            )
+            return Claim(
+                row.id,
+                uuid,
+                row.repository_id,
+                row.token + 1,
+                row.algorithm,
+                row.prefix_digest,
+                self._state(connection, row),
+                superseded=row.state == WRITING,
+            )
+
+        return self._database.write(work, durable=False)
+
+    def rescue(self, claim: Claim) -> Claim:
+        """Move the acknowledged bytes of a writer that was given up out of its reach; raises :class:`StorageError`."""
+        old = claim.state
+        state = self._storage.take_over(old, new_key())
+
+        def work(connection: Connection) -> None:
+            self._update(connection, claim, state, claim.prefix_digest, WRITING)
+            if state.key != old.key:
+                self._deletions.queue(connection, self._database.now(connection), self._doomed(old))
+
+        self._database.write(work, durable=False)
+        return replace(claim, state=state, superseded=False)
+
+    def progress(
+        self, claim: Claim, state: UploadState, prefix_digest: str | None, *, closing: bool = False
+    ) -> Claim:
+        """Acknowledge what was written, and give the session back or keep it for the commit."""
+        target = CLOSING if closing else OPEN
+        self._database.write(
+            lambda connection: self._update(connection, claim, state, prefix_digest, target), durable=False
+        )
+        return replace(claim, state=state, prefix_digest=prefix_digest)
+
+    def beat(self, claim: Claim) -> None:
+        """Tell that the writer lives; raises :class:`UploadBusy` where it was given up."""
+        self._database.write(lambda connection: self._touch(connection, claim, WRITING), durable=False)
+
+    def give_back(self, claim: Claim) -> None:
+        """Open the session again after a request that changed nothing."""
+        self._database.write(lambda connection: self._touch(connection, claim, OPEN), durable=False)
+
+    def interrupt_commit(self, claim: Claim) -> None:
+        """Let the next request try the commit again at once."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                update(Upload)
+                .where(Upload.id == claim.upload_id, Upload.token == claim.token)
+                .values(deadline_ms=0)
+            )
+
+        self._database.write(work, durable=False)
+
+    def end(self, connection: Connection, claim: Claim) -> None:
+        """Remove the session in the caller's transaction; raises :class:`UploadBusy` where it was taken over."""
+        connection.execute(delete(UploadPart).where(UploadPart.upload_id == claim.upload_id))
+        gone = connection.execute(
+            delete(Upload).where(Upload.id == claim.upload_id, Upload.token == claim.token)
+        )
+        if gone.rowcount != 1:
+            raise UploadBusy("the upload was taken over by another request", detail={"uuid": claim.uuid})
+
+    def drop(self, claim: Claim) -> None:
+        """Remove the session and its bytes."""
+        doomed = self._doomed(claim.state)
+
+        def work(connection: Connection) -> None:
+            self.end(connection, claim)
+            self._deletions.queue(connection, self._database.now(connection), doomed)
+
+        self._database.write(work, durable=False)
+        self._deletions.remove_now(doomed)
+
+    def _require(self, connection: Connection, repository: RepositoryName, uuid: str) -> Row[tuple[Upload]]:
+        row = connection.execute(_FIND, {"uuid": uuid, "name": repository.value}).first()
+        if row is None:
+            raise BlobUploadUnknown(detail={"uuid": uuid[:64]})
+        return row
+
+    def _state(self, connection: Connection, row: Row[tuple[Upload]]) -> UploadState:
+        parts: tuple[Part, ...] = ()
+        if row.handle:
+            rows = connection.execute(_PARTS, {"upload": row.id})
+            parts = tuple(Part(part.number, part.size, part.etag) for part in rows)
+        tail = Part(0, row.tail_size, row.tail_etag) if row.tail_etag else None
+        return UploadState(row.storage_key, row.offset, row.handle, parts, tail)
+
+    def _update(
+        self, connection: Connection, claim: Claim, state: UploadState, prefix: str | None, target: str
+    ) -> None:
+        self._touch(
+            connection,
+            claim,
+            target,
+            storage_key=state.key,
+            offset=state.size,
+            handle=state.handle,
+            tail_size=state.tail.size if state.tail else 0,
+            tail_etag=state.tail.etag if state.tail else "",
+            prefix_digest=prefix,
+        )
+        known = {part.number for part in claim.state.parts}
+        fresh = [part for part in state.parts if part.number not in known]
+        if fresh:
+            connection.execute(
+                insert(UploadPart),
+                [
+                    {"upload_id": claim.upload_id, "number": part.number, "size": part.size, "etag": part.etag}
+                    for part in fresh
+                ],
+            )
+
+    def _touch(self, connection: Connection, claim: Claim, target: str, **values: object) -> None:
+        changed = connection.execute(
+            update(Upload)
+            .where(Upload.id == claim.upload_id, Upload.token == claim.token)
+            .values(state=target, deadline_ms=self._database.now(connection) + self._deadline_ms, **values)
+        )
+        if changed.rowcount != 1:
+            raise UploadBusy("the upload was taken over by another request", detail={"uuid": claim.uuid})
+
+    def _doomed(self, state: UploadState) -> Doomed:
+        return Doomed(
+            self._storage.storage_id, state.key, state.handle, state.tail.etag if state.tail else ""
+        )

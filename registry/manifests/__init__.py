@@ -1,0 +1,1 @@
+"""Manifests: how they are written, found, converted and listed."""

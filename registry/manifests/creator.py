@@ -1,0 +1,175 @@
+"""Writing a manifest.
+
+:meth:`ManifestCreator.create` reads like a table of contents; no step knows what kind of manifest it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from registry.access.actors import Actor
+from registry.access.authorizer import Action, Authorizer
+from registry.content.blobs import BlobService
+from registry.db.engine import Database
+from registry.digest import Digest
+from registry.errors import DigestInvalid, ManifestTooLarge
+from registry.hooks.facade import Hooks
+from registry.hooks.ports import StorageDriver
+from registry.hooks.types import LegacyImage, ParsedManifest
+from registry.manifests import legacy
+from registry.manifests.content import RepositoryContent
+from registry.manifests.labels import LabelRow, judge, label_rows, labels_to_apply
+from registry.manifests.resolve import Resolved, digest_of, require_complete, resolve
+from registry.manifests.rows import ContentChanged, ManifestRecord, ManifestRows
+from registry.names import RepositoryName, TagName
+from registry.repositories.repositories import find_repository, sparse_allowed
+from registry.repositories.tags import TagTarget, set_tag
+
+MAX_MANIFEST = 4 * 1024 * 1024
+EMPTY_LAYER = bytes.fromhex("1f8b080000096e8800ff621805a360148c5800080000ffff2eafb5ef00040000")
+"""Docker's layer without files, a gzip stream of two empty tar blocks, which its clients never upload."""
+EMPTY_LAYER_DIGEST = Digest.of(EMPTY_LAYER)
+_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedManifest:
+    """The outcome of a push: the manifest, whether it is new here, and the labels that took effect."""
+
+    manifest: ManifestRecord
+    newly_created: bool
+    labels_to_apply: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything about a manifest that is known before its transaction."""
+
+    manifest: ParsedManifest
+    digest: Digest
+    found: Resolved
+    labels: Sequence[LabelRow]
+    applied: Mapping[str, str]
+    lives_ms: int | None
+    images: Sequence[LegacyImage]
+    empty_layer: int | None
+
+
+class ManifestCreator:
+    """Checks manifests and makes them part of a repository."""
+
+    def __init__(  # noqa: PLR0913 - each is used, and named at the composition root
+        self,
+        database: Database,
+        storage: StorageDriver,
+        hooks: Hooks,
+        authorizer: Authorizer,
+        blobs: BlobService,
+        *,
+        lease_ms: int,
+        allow_sparse: bool,
+    ) -> None:
+        """Keep what a push names for ``lease_ms`` milliseconds at least."""
+        self._database = database
+        self._storage = storage
+        self._hooks = hooks
+        self._authorizer = authorizer
+        self._blobs = blobs
+        self._rows = ManifestRows(database, blobs, lease_ms)
+        self._allow_sparse = allow_sparse
+
+    def create(
+        self,
+        actor: Actor,
+        repository: RepositoryName,
+        media_type: str,
+        payload: bytes,
+        *,
+        digest: Digest | None = None,
+        tags: Sequence[TagName] = (),
+    ) -> CreatedManifest:
+        """Store a manifest under its digest, and make ``tags`` stand for it.
+
+        Raises :class:`~registry.errors.UnsupportedMediaType`, :class:`~registry.errors.ManifestInvalid`,
+        :class:`ManifestTooLarge`, :class:`DigestInvalid`, :class:`~registry.errors.ManifestBlobUnknown` (one
+        error for all that is missing).
+        """
+        for reference in [*map(str, tags), *([str(digest)] if digest else [])] or [""]:
+            self._authorizer.require(actor, Action.PUSH, repository, reference)
+        if len(payload) > MAX_MANIFEST:
+            raise ManifestTooLarge(detail={"limit": MAX_MANIFEST})
+        manifest = self._hooks.parse(media_type, payload)
+        own_digest = digest_of(manifest, digest)
+        if digest is not None and digest != own_digest:
+            raise DigestInvalid(detail={"digest": str(digest), "received": str(own_digest)})
+        for _ in range(_ROUNDS):
+            prepared = self._prepare(repository, manifest, own_digest)
+            try:
+                return self._database.write(
+                    lambda connection, known=prepared: self._store(connection, actor, repository, known, tags)
+                )
+            except (ContentChanged, legacy.LegacyIdTaken):
+                continue  # something it names was deleted or taken meanwhile: look again
+        return self._database.write(
+            lambda connection: self._store(connection, actor, repository, prepared, tags)
+        )
+
+    def _prepare(self, repository: RepositoryName, manifest: ParsedManifest, digest: Digest) -> Prepared:
+        with self._database.read() as connection:
+            repository_id = find_repository(connection, repository)
+            sparse = self._allow_sparse
+            if repository_id is not None:
+                sparse = sparse_allowed(connection, repository_id, sparse)
+            found = resolve(connection, self._hooks, repository_id, manifest)
+        if not sparse:
+            require_complete(found)
+        content = RepositoryContent(self._database, self._storage, self._hooks, repository_id)
+        self._hooks.validate(manifest, content)
+        own = self._hooks.labels(manifest, content)
+        applied = labels_to_apply(self._hooks, content, manifest, found.descriptors, own)
+        verdict = judge(self._hooks, applied, digest)
+        empty_layer = None
+        if self._hooks.needs_empty_layer(manifest, content):
+            empty_layer = self._blobs.ensure_shared(EMPTY_LAYER_DIGEST, EMPTY_LAYER)
+        return Prepared(
+            manifest,
+            digest,
+            found,
+            label_rows(own, verdict.warnings),
+            applied,
+            verdict.lives_ms,
+            legacy.derive(self._database, self._hooks, content, repository_id, manifest),
+            empty_layer,
+        )
+
+    def _store(
+        self,
+        connection: Connection,
+        actor: Actor,
+        repository: RepositoryName,
+        prepared: Prepared,
+        tags: Sequence[TagName],
+    ) -> CreatedManifest:
+        """Write all of it in the caller's transaction."""
+        repository_id = self._rows.repository(connection, repository)
+        self._rows.lease(connection, repository_id, prepared.found)
+        blobs = list(prepared.found.blobs)
+        if prepared.empty_layer is not None:
+            self._blobs.join(connection, repository_id, prepared.empty_layer)
+            blobs.append(str(EMPTY_LAYER_DIGEST))
+        record, newly_created = self._rows.upsert(
+            connection, actor, repository_id, prepared.manifest, prepared.digest, prepared.found
+        )
+        if newly_created:
+            self._rows.edges(connection, record, repository_id, blobs, prepared.found.children)
+            self._rows.labels(connection, record, prepared.labels)
+            legacy.store(self._database, connection, repository_id, record.manifest_id, prepared.images)
+        now = self._database.now(connection)
+        target = TagTarget(record.manifest_id, str(record.digest), prepared.lives_ms)
+        for tag in tags:
+            set_tag(connection, now, repository_id, tag, target, actor)
+        self._rows.settle_pins(connection, repository_id, record, prepared.found.children)
+        return CreatedManifest(record, newly_created, prepared.applied)

@@ -1,0 +1,117 @@
+"""Labels: which a manifest carries, which take effect, and what that does to its tags."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from registry.digest import Digest
+from registry.hooks.facade import Hooks
+from registry.hooks.ports import ContentMissing, ContentReader
+from registry.hooks.types import Descriptor, Effect, LabelValueRefused, ParsedManifest
+
+MAX_LIFE = timedelta(days=36500)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """A label to store; ``warning`` says why its action refused the value."""
+
+    key: str
+    value: str
+    media_type: str
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelVerdict:
+    """What labels make happen to a tag: its life in milliseconds (None: for ever), and warnings by label key."""
+
+    lives_ms: int | None
+    warnings: Mapping[str, str]
+
+
+def labels_to_apply(
+    hooks: Hooks,
+    content: ContentReader,
+    manifest: ParsedManifest,
+    children: Sequence[Descriptor],
+    own: Mapping[str, str],
+) -> Mapping[str, str]:
+    """Return the labels that take effect: the manifest's own, over those that all its images share.
+
+    A child that is not there counts as an image without labels; attestations and artifacts do not count.
+    """
+    if not children:
+        return own
+    shared: set[tuple[str, str]] | None = None
+    for labels in _image_labels(hooks, content, children, {Digest.of(manifest.digest_bytes)}):
+        shared = set(labels.items()) if shared is None else shared & set(labels.items())
+        if not shared:
+            break
+    return {**dict(sorted(shared or ())), **own}
+
+
+def _image_labels(
+    hooks: Hooks, content: ContentReader, children: Sequence[Descriptor], seen: set[Digest]
+) -> Iterator[Mapping[str, str]]:
+    for child in children:
+        if child.digest in seen or child.auxiliary:
+            continue
+        seen.add(child.digest)
+        try:
+            parsed = content.manifest(child.digest)
+        except ContentMissing:
+            if hooks.owns(child.media_type):
+                yield {}
+            continue
+        if parsed.is_image:
+            yield hooks.labels(parsed, content)
+        else:
+            yield from _image_labels(hooks, content, hooks.children(parsed), seen)
+
+
+def judge(hooks: Hooks, labels: Mapping[str, str], manifest: Digest) -> LabelVerdict:
+    """Run the label actions. Of several expiries the earliest wins; a refused value becomes a warning."""
+    lives: list[timedelta] = []
+    warnings: dict[str, str] = {}
+    for key, value in labels.items():
+        action = hooks.label_actions.get(key)
+        if action is None:
+            continue
+        try:
+            effects: Sequence[Effect] = action.effects(value)
+        except LabelValueRefused as refusal:
+            warnings[key] = str(refusal)
+        except Exception as error:  # noqa: BLE001 - a plugin's failure must not refuse a push
+            warnings[key] = f"the label's action failed: {type(error).__name__}: {error}"
+        else:
+            lives.extend(effect.after for effect in effects)
+    for key, warning in warnings.items():
+        _log.warning("label %s of %s has no effect: %s", key, manifest, warning)
+    if not lives:
+        return LabelVerdict(None, warnings)
+    life = min(max(min(lives), timedelta(milliseconds=1)), MAX_LIFE)
+    return LabelVerdict(life // timedelta(milliseconds=1), warnings)
+
+
+def label_rows(labels: Mapping[str, str], warnings: Mapping[str, str]) -> list[LabelRow]:
+    """Return the rows of a manifest's own labels."""
+    return [
+        LabelRow(key, value, _media_type(value), warnings.get(key, "")) for key, value in labels.items()
+    ]
+
+
+def _media_type(value: str) -> str:
+    """Only a JSON object or array is called JSON: ``1`` and ``true`` are words like any other."""
+    if value.lstrip()[:1] not in ("{", "["):
+        return "text/plain"
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        return "text/plain"
+    return "application/json"

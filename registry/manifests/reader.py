@@ -1,0 +1,225 @@
+"""Finding, serving, converting and deleting manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Select, bindparam, or_, select, update
+from sqlalchemy.orm import aliased
+
+from registry.access.actors import Actor
+from registry.access.authorizer import Action, Authorizer
+from registry.db.engine import Database
+from registry.db.models import Manifest, ManifestChild, Repository, Tag
+from registry.digest import Digest
+from registry.errors import ManifestUnknown, UnsupportedMediaType
+from registry.hooks.facade import Hooks
+from registry.hooks.ports import StorageDriver
+from registry.hooks.types import ConversionRequest, ParsedManifest
+from registry.manifests.content import RepositoryContent
+from registry.manifests.signing import SigningKeys
+from registry.names import Reference, RepositoryName, TagName
+from registry.repositories.repositories import require_repository
+from registry.repositories.tags import alive, delete_tags_of, explain_missing
+
+_CONVERSION_STEPS = 8
+_BY_DIGEST = (
+    select(Manifest.payload, Manifest.media_type, Manifest.digest, Manifest.repository_id)
+    .join(Repository, Repository.id == Manifest.repository_id)
+    .where(
+        Repository.name == bindparam("name"),
+        Repository.current == 1,
+        Manifest.digest == bindparam("reference"),
+        Manifest.deleted_at.is_(None),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedManifest:
+    """A manifest as it leaves: the exact bytes, their media type and their digest."""
+
+    payload: bytes
+    media_type: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The media types a client takes, best first; ``anything`` where it takes all."""
+
+    media_types: Sequence[str]
+    anything: bool
+
+    def includes(self, media_type: str) -> bool:
+        """Tell whether ``media_type`` may be served as it is."""
+        return self.anything or media_type in self.media_types
+
+
+class ManifestReader:
+    """Serves manifests of repositories."""
+
+    def __init__(
+        self,
+        database: Database,
+        storage: StorageDriver,
+        hooks: Hooks,
+        authorizer: Authorizer,
+        keys: SigningKeys,
+    ) -> None:
+        """Convert with ``hooks``, sign with ``keys``."""
+        self._database = database
+        self._storage = storage
+        self._hooks = hooks
+        self._authorizer = authorizer
+        self._keys = keys
+        self._by_tag = _by_tag(database)
+        self._alive = _alive_statement(database)
+
+    def get(
+        self, actor: Actor, repository: RepositoryName, reference: Reference, accepted: Accepted
+    ) -> ServedManifest:
+        """Return the manifest that ``reference`` names.
+
+        By digest: any that is not deleted, as stored. By tag: in a media type the client accepts, converted if
+        need be and possible, else as stored. Raises :class:`ManifestUnknown`, :class:`~registry.errors.NameUnknown`.
+        """
+        self._authorizer.require(actor, Action.PULL, repository, str(reference))
+        by_tag = isinstance(reference, TagName)
+        with self._database.read() as connection:
+            row = connection.execute(
+                self._by_tag if by_tag else _BY_DIGEST, {"name": repository.value, "reference": str(reference)}
+            ).first()
+            if row is None:
+                raise self._missing(connection, repository, reference)
+        stored = ServedManifest(row[0], row[1], row[2])
+        if isinstance(reference, TagName) and not accepted.includes(stored.media_type):
+            return self._converted(repository, reference, row[3], stored, accepted) or stored
+        return stored
+
+    def lookup(
+        self, actor: Actor, repository: RepositoryName, digest: Digest, *, allow_dead: bool = False
+    ) -> int | None:
+        """Return the row id of a manifest that is alive, or None.
+
+        Alive: a living tag or a pin holds it, or a manifest above it at any depth. ``allow_dead`` finds any row.
+        """
+        self._authorizer.require(actor, Action.PULL, repository, str(digest))
+        with self._database.read() as connection:
+            repository_id = require_repository(connection, repository)
+            statement = self._alive
+            if allow_dead:
+                statement = select(Manifest.id).where(
+                    Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
+                )
+            return connection.execute(
+                statement, {"repository": repository_id, "digest": str(digest)}
+            ).scalar()
+
+    def delete(self, actor: Actor, repository: RepositoryName, digest: Digest) -> None:
+        """Delete a manifest and end all its tags: 404 at once, while its bytes stay for the recovery window.
+
+        Raises :class:`ManifestUnknown` or :class:`~registry.errors.NameUnknown`.
+        """
+        self._authorizer.require(actor, Action.DELETE, repository, str(digest))
+
+        def work(connection: Connection) -> None:
+            repository_id = require_repository(connection, repository)
+            now = self._database.now(connection)
+            deleted = connection.execute(
+                update(Manifest)
+                .where(
+                    Manifest.repository_id == repository_id,
+                    Manifest.digest == str(digest),
+                    Manifest.deleted_at.is_(None),
+                )
+                .values(
+                    deleted_at=now, untagged_pin=False, label_pin=False, lease_until=now, last_pulled_at=None
+                )
+                .returning(Manifest.id)
+            ).scalar()
+            if deleted is None:
+                raise ManifestUnknown(detail={"digest": str(digest)})
+            delete_tags_of(connection, now, deleted)
+
+        self._database.write(work)
+
+    def _missing(
+        self, connection: Connection, repository: RepositoryName, reference: Reference
+    ) -> ManifestUnknown:
+        repository_id = require_repository(connection, repository)
+        if isinstance(reference, TagName):
+            return explain_missing(connection, repository_id, reference)
+        return ManifestUnknown(detail={"digest": str(reference)})
+
+    def _converted(
+        self,
+        repository: RepositoryName,
+        tag: TagName,
+        repository_id: int,
+        stored: ServedManifest,
+        accepted: Accepted,
+    ) -> ServedManifest | None:
+        """Return the manifest in the first accepted media type that its format leads to, or None."""
+        content = RepositoryContent(self._database, self._storage, self._hooks, repository_id)
+        try:
+            start = self._hooks.parse(stored.media_type, stored.payload)
+        except UnsupportedMediaType:  # its plugin was removed: served as it is
+            return None
+        for wanted in accepted.media_types:
+            request = ConversionRequest(wanted, repository.value, tag.value, self._keys.sign_schema1)
+            step: ParsedManifest | None = start
+            for _ in range(_CONVERSION_STEPS):
+                step = self._hooks.convert(step, content, request) if step is not None else None
+                if step is None or step.media_type == wanted:
+                    break
+            if step is not None and step.media_type == wanted:
+                return ServedManifest(step.payload, step.media_type, str(Digest.of(step.digest_bytes)))
+        return None
+
+
+def _by_tag(database: Database) -> Select[tuple[bytes, str, str, int]]:
+    return (
+        select(Manifest.payload, Manifest.media_type, Manifest.digest, Manifest.repository_id)
+        .join(Tag, Tag.manifest_id == Manifest.id)
+        .join(Repository, Repository.id == Tag.repository_id)
+        .where(
+            Repository.name == bindparam("name"),
+            Repository.current == 1,
+            Tag.name == bindparam("reference"),
+            alive(database.now_clause()),
+            Manifest.deleted_at.is_(None),
+        )
+    )
+
+
+def _alive_statement(database: Database) -> Select[tuple[int]]:
+    """Walk from the manifest up its parents (a recursive union visits each once) to a living tag or a pin."""
+    up = (
+        select(Manifest.id, Manifest.digest)
+        .where(
+            Manifest.repository_id == bindparam("repository"),
+            Manifest.digest == bindparam("digest"),
+            Manifest.deleted_at.is_(None),
+        )
+        .cte("up", recursive=True)
+    )
+    parent = aliased(Manifest)
+    up = up.union(
+        select(parent.id, parent.digest)
+        .join(ManifestChild, ManifestChild.manifest_id == parent.id)
+        .join(up, ManifestChild.digest == up.c.digest)
+        .where(ManifestChild.repository_id == bindparam("repository"), parent.deleted_at.is_(None))
+    )
+    holder = aliased(Manifest)
+    held = (
+        select(holder.id)
+        .join(up, up.c.id == holder.id)
+        .outerjoin(Tag, (Tag.manifest_id == holder.id) & alive(database.now_clause()))
+        .where(or_(Tag.id.is_not(None), holder.untagged_pin, holder.label_pin))
+        .exists()
+    )
+    return select(Manifest.id).where(
+        Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest"), held
+    )

@@ -1,0 +1,161 @@
+"""What a manifest names, against what its repository holds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, bindparam, select
+
+from registry.content.blobs import Member, members
+from registry.db.models import Manifest, ManifestChild
+from registry.digest import Digest
+from registry.errors import ManifestBlobUnknown, ManifestInvalid
+from registry.hooks.facade import Hooks
+from registry.hooks.types import Descriptor, ParsedManifest
+
+MAX_NESTING = 32
+
+_CHILDREN = select(Manifest.digest, Manifest.id, Manifest.size).where(
+    Manifest.repository_id == bindparam("repository"),
+    Manifest.digest.in_(bindparam("digests", expanding=True)),
+    Manifest.deleted_at.is_(None),
+)
+_GRANDCHILDREN = (
+    select(ManifestChild.digest)
+    .distinct()
+    .join(Manifest, Manifest.id == ManifestChild.manifest_id)
+    .where(
+        Manifest.repository_id == bindparam("repository"),
+        Manifest.digest.in_(bindparam("digests", expanding=True)),
+    )
+)
+_IN_AT_ONCE = 5000
+
+
+@dataclass(slots=True)
+class Resolved:
+    """What a manifest names.
+
+    ``blobs`` and ``children`` are digests, each once, in the manifest's order (edges); ``members`` and
+    ``child_ids`` are the rows behind those that are there, ``missing`` names the others that should be.
+    """
+
+    blobs: list[str] = field(default_factory=list)
+    children: list[str] = field(default_factory=list)
+    descriptors: list[Descriptor] = field(default_factory=list)
+    members: dict[str, Member] = field(default_factory=dict)
+    child_ids: dict[str, int] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    layers_size: int = 0
+
+
+def resolve(
+    connection: Connection, hooks: Hooks, repository_id: int | None, manifest: ParsedManifest
+) -> Resolved:
+    """Look up all that ``manifest`` names.
+
+    Raises :class:`ManifestInvalid` for a size that is not that of the content, and for nesting that is too deep.
+    """
+    found = Resolved(descriptors=list(hooks.children(manifest)))
+    _children(connection, hooks, repository_id, found)
+    _blobs(connection, repository_id, manifest, found)
+    if found.children and repository_id is not None:
+        _refuse_depth(connection, repository_id, found.children)
+    return found
+
+
+def require_complete(found: Resolved) -> None:
+    """Raise one :class:`ManifestBlobUnknown` that names everything missing."""
+    if found.missing:
+        raise ManifestBlobUnknown(detail=[{"digest": digest} for digest in found.missing])
+
+
+def _children(connection: Connection, hooks: Hooks, repository_id: int | None, found: Resolved) -> None:
+    wanted: dict[str, Descriptor] = {str(child.digest): child for child in reversed(found.descriptors)}
+    stored = _stored_children(connection, repository_id, wanted)
+    foreign = [text for text in wanted if text not in stored and not hooks.owns(wanted[text].media_type)]
+    blobs = _members(connection, repository_id, foreign)
+    for text in reversed(wanted):
+        child = wanted[text]
+        if text in blobs:
+            # BuildKit's registry cache lists layers in an index: what is a blob is kept as one.
+            _same_size(child, blobs[text].size)
+            found.blobs.append(text)
+            found.members[text] = blobs[text]
+            continue
+        found.children.append(text)
+        if text in stored:
+            child_id, size = stored[text]
+            _same_size(child, size)
+            found.child_ids[text] = child_id
+        else:
+            found.missing.append(text)
+
+
+def _blobs(
+    connection: Connection, repository_id: int | None, manifest: ParsedManifest, found: Resolved
+) -> None:
+    named = {str(blob.descriptor.digest): blob for blob in reversed(manifest.blobs)}
+    present = _members(connection, repository_id, named)
+    for text in reversed(named):
+        blob = named[text]
+        if text not in found.members:
+            found.blobs.append(text)
+        if text in present:
+            _same_size(blob.descriptor, present[text].size)
+            found.members[text] = present[text]
+        elif blob.distributable:
+            found.missing.append(text)
+    config = manifest.config.digest if manifest.config is not None else None
+    for reference in manifest.blobs:
+        descriptor = reference.descriptor
+        if descriptor.digest != config:
+            member = present.get(str(descriptor.digest))
+            found.layers_size += member.size if member is not None else max(descriptor.size, 0)
+
+
+def _stored_children(
+    connection: Connection, repository_id: int | None, digests: Collection[str]
+) -> Mapping[str, tuple[int, int]]:
+    if not digests or repository_id is None:
+        return {}
+    rows = connection.execute(_CHILDREN, {"repository": repository_id, "digests": sorted(digests)})
+    return {row.digest: (row.id, row.size) for row in rows}
+
+
+def _members(connection: Connection, repository_id: int | None, digests: Collection[str]) -> Mapping[str, Member]:
+    return {} if repository_id is None else members(connection, repository_id, digests)
+
+
+def _same_size(descriptor: Descriptor, size: int) -> None:
+    if descriptor.size not in (-1, size):
+        raise ManifestInvalid(
+            "a descriptor's size is not that of its content",
+            detail={"digest": str(descriptor.digest), "size": descriptor.size, "stored": size},
+        )
+
+
+def _refuse_depth(connection: Connection, repository_id: int, children: Sequence[str]) -> None:
+    """Walk down level by level; each digest counts once a level, so a diamond does not explode."""
+    level, depth = sorted(set(children)), 1
+    while level:
+        depth += 1
+        if depth > MAX_NESTING:
+            raise ManifestInvalid(
+                f"manifests are nested deeper than {MAX_NESTING} levels", detail={"depth": depth}
+            )
+        below: set[str] = set()
+        for start in range(0, len(level), _IN_AT_ONCE):
+            part = level[start : start + _IN_AT_ONCE]
+            below.update(
+                connection.execute(_GRANDCHILDREN, {"repository": repository_id, "digests": part}).scalars()
+            )
+        level = sorted(below)
+
+
+def digest_of(manifest: ParsedManifest, wanted: Digest | None) -> Digest:
+    """Return the manifest's digest in the algorithm of ``wanted`` (sha256 where the client named none)."""
+    if wanted is None:
+        return Digest.of(manifest.digest_bytes)
+    return Digest.of(manifest.digest_bytes, wanted.algorithm)

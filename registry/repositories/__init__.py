@@ -1,0 +1,1 @@
+"""Repositories and the tags in them."""

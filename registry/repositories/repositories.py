@@ -1,0 +1,79 @@
+"""Finding, making and listing repositories."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, exists, select
+
+from registry.access.actors import Actor
+from registry.access.authorizer import Action, Authorizer
+from registry.db.engine import Database
+from registry.db.models import Manifest, Namespace, Repository
+from registry.errors import NameUnknown
+from registry.names import RepositoryName
+from registry.pages import Page, cut
+
+_FIND = select(Repository.id).where(Repository.name == bindparam("name"), Repository.current == 1)
+_SPARSE = select(Repository.allow_sparse).where(Repository.id == bindparam("id"))
+_LISTED = (
+    exists()
+    .where(Manifest.repository_id == Repository.id, Manifest.deleted_at.is_(None))
+    .correlate(Repository)
+)
+_CATALOG = (
+    select(Repository.name)
+    .where(Repository.current == 1, Repository.name > bindparam("last"), _LISTED)
+    .order_by(Repository.name)
+    .limit(bindparam("limit"))
+)
+
+
+def find_repository(connection: Connection, name: RepositoryName) -> int | None:
+    """Return the id of a living repository, or None."""
+    return connection.execute(_FIND, {"name": name.value}).scalar()
+
+
+def require_repository(connection: Connection, name: RepositoryName) -> int:
+    """Return the id of a living repository; raise :class:`NameUnknown`."""
+    found = find_repository(connection, name)
+    if found is None:
+        raise NameUnknown(detail={"name": name.value})
+    return found
+
+
+def ensure_repository(database: Database, connection: Connection, name: RepositoryName) -> int:
+    """Return the id of the repository, made on its first push."""
+    found = find_repository(connection, name)
+    if found is not None:
+        return found
+    connection.execute(database.insert_ignore(Namespace).values(name=name.namespace))
+    namespace_id = connection.execute(
+        select(Namespace.id).where(Namespace.name == name.namespace)
+    ).scalar_one()
+    connection.execute(
+        database.insert_ignore(Repository).values(
+            namespace_id=namespace_id, name=name.value, current=1, created_ms=database.now(connection)
+        )
+    )
+    return require_repository(connection, name)
+
+
+def sparse_allowed(connection: Connection, repository_id: int, default: bool) -> bool:  # noqa: FBT001 - the setting itself
+    """Tell whether manifests of this repository may name content that is not there."""
+    own: bool | None = connection.execute(_SPARSE, {"id": repository_id}).scalar()
+    return default if own is None else own
+
+
+class RepositoryService:
+    """Lists repositories."""
+
+    def __init__(self, database: Database, authorizer: Authorizer) -> None:
+        """Read from ``database``, as far as ``authorizer`` allows."""
+        self._database = database
+        self._authorizer = authorizer
+
+    def catalog(self, actor: Actor, limit: int, last: str) -> Page[str]:
+        """Return at most ``limit`` names of repositories that hold a manifest, in bytewise order after ``last``."""
+        self._authorizer.require(actor, Action.LIST, None)
+        with self._database.read() as connection:
+            rows = connection.execute(_CATALOG, {"last": last, "limit": limit + 1}).scalars().all()
+        return cut(rows, limit)
