@@ -6,7 +6,7 @@ remember of an upload between two requests is an :class:`UploadState`, which the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -68,9 +68,9 @@ class UploadState:
     """What a driver needs to go on with an upload, on any machine.
 
     ``size`` counts the acknowledged bytes. ``handle`` is the store's own name of the session (S3: the upload
-    id). ``parts`` are acknowledged pieces; ``tail`` is an acknowledged rest that is too short for a part, kept
-    by the driver under a name that the tail's ``etag`` field gives. A store of plain files leaves all but
-    ``key`` and ``size`` empty.
+    id). ``parts`` are acknowledged pieces; ``tail`` is an acknowledged rest that is too short for a part, which
+    the driver finds by the tail's ``etag`` (its own text, 100 characters at most). A store of plain files leaves
+    all but ``key`` and ``size`` empty.
     """
 
     key: str
@@ -81,7 +81,7 @@ class UploadState:
 
 
 class UploadWriter(Protocol):
-    """Appends to one upload during one request. Not thread-safe. Exactly one of ``finish``, ``discard`` ends it."""
+    """Appends to one upload during one request, in one thread. ``finish`` or ``discard`` ends it."""
 
     def write(self, data: bytes | bytearray | memoryview, /) -> None:
         """Append ``data``; it may be reused by the caller afterwards. Raises :class:`StorageError`."""
@@ -89,7 +89,8 @@ class UploadWriter(Protocol):
     def finish(self) -> UploadState:
         """Make everything written durable and return the state that acknowledges it.
 
-        After an error nothing that this writer wrote may be counted on, and the state before it is still good.
+        The state before it stays good as well until a writer is opened with the new one: the core may die
+        between this call and its commit. After an error nothing that this writer wrote may be counted on.
         """
 
     def discard(self) -> None:
@@ -99,9 +100,9 @@ class UploadWriter(Protocol):
 class StorageDriver(Protocol):
     """Bytes under opaque keys, each written once.
 
-    Keys are 32 lower-case hex characters, allotted by the core and never used twice. All methods raise
-    :class:`StorageError` (or a subclass) and nothing else for a failing store, and may be called from many
-    threads at once, except that one upload is open in one writer at a time.
+    Keys are 32 lower-case hex characters, allotted by the core and never used twice; what is not one raises
+    :class:`ValueError`. All methods raise :class:`StorageError` (or a subclass) and nothing else for a failing
+    store, and may be called from many threads at once, except that one upload is open in one writer at a time.
     """
 
     storage_id: str
@@ -110,8 +111,9 @@ class StorageDriver(Protocol):
     def open_upload(self, state: UploadState, length: int | None = None) -> UploadWriter:
         """Start or go on with an upload after ``state.size`` bytes.
 
-        ``length`` is the number of bytes announced for this request, if the client did (to preallocate).
-        Raises :class:`KeyMissing` where the acknowledged bytes are not there any more.
+        ``length`` is the number of bytes announced for this request, if the client did (to refuse what has no room).
+        Raises :class:`KeyMissing` where the acknowledged bytes are gone; a store that cannot tell at once may
+        leave that to the writer and :meth:`complete_upload`.
         """
 
     def complete_upload(self, state: UploadState) -> None:
@@ -124,18 +126,22 @@ class StorageDriver(Protocol):
     def take_over(self, state: UploadState, key: str) -> UploadState:
         """Return a new upload under ``key`` that holds the acknowledged bytes of ``state``.
 
-        A writer that still holds the old upload open cannot change the new one. The old one is left to
-        :meth:`abort_upload`.
+        A writer that still holds the old upload open cannot change the new one. The old one, once this was
+        called, is only good for another takeover (with a new key, after a failure) and :meth:`abort_upload`.
         """
 
     def abort_upload(self, state: UploadState) -> None:
-        """Remove an upload that was not completed, whatever of it exists. May be repeated."""
+        """Remove an upload that was not completed, whatever of it exists. May be repeated.
 
-    def read(self, key: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes from ``start``, ``length`` of them or to the end, in pieces of at most 1 MiB.
+        Only who holds the upload may call it: a writer that lost it to a takeover would take the bytes away
+        that are being copied. A completed key stays.
+        """
 
-        Raises :class:`KeyMissing` before the first piece, :class:`StorageError` where fewer bytes come than
-        were asked for. Closing the iterator releases what it holds.
+    def read(self, key: str, start: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
+        """Return the bytes from ``start``, ``length`` of them or to the end, in pieces of at most 1 MiB.
+
+        Raises :class:`KeyMissing` at the call, :class:`StorageError` then or later where fewer bytes come than
+        were asked for. The caller closes the generator, which releases what it holds.
         """
 
     def size(self, key: str) -> int:
@@ -145,7 +151,7 @@ class StorageDriver(Protocol):
         """Remove a completed ``key``. Succeeds where there is nothing. May be repeated."""
 
     def check(self) -> None:
-        """Raise :class:`StorageError` with the reason where the store cannot be used; cheap, for readiness."""
+        """Raise :class:`StorageError` with the reason where the store cannot be used; cheap."""
 
 
 @runtime_checkable
@@ -173,4 +179,3 @@ class StorageFactory(Protocol):
         ``region``, ``access_key_id``, ``secret_access_key``). Raises :class:`ValueError` that says what to
         change.
         """
-
