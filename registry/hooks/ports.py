@@ -67,10 +67,10 @@ class Part:
 class UploadState:
     """What a driver needs to go on with an upload, on any machine.
 
-    ``size`` counts the acknowledged bytes. ``handle`` is the store's own name of the session (S3: the upload
-    id). ``parts`` are acknowledged pieces; ``tail`` is an acknowledged rest that is too short for a part, which
-    the driver finds by the tail's ``etag`` (its own text, 100 characters at most). A store of plain files leaves
-    all but ``key`` and ``size`` empty.
+    ``size`` counts the acknowledged bytes. ``handle`` is the store's own name of the session (S3: the
+    upload id). ``parts`` are acknowledged pieces; ``tail`` is an acknowledged rest that is too short for a
+    part, which the driver finds by the tail's ``etag`` (its own text, 100 characters at most). A store of
+    plain files leaves all but ``key`` and ``size`` empty.
     """
 
     key: str
@@ -101,8 +101,9 @@ class StorageDriver(Protocol):
     """Bytes under opaque keys, each written once.
 
     Keys are 32 lower-case hex characters, allotted by the core and never used twice; what is not one raises
-    :class:`ValueError`. All methods raise :class:`StorageError` (or a subclass) and nothing else for a failing
-    store, and may be called from many threads at once, except that one upload is open in one writer at a time.
+    :class:`ValueError`. All methods raise :class:`StorageError` (or a subclass) and nothing else for a
+    failing store, and may be called from many threads at once, except that one upload is open in one writer
+    at a time.
     """
 
     storage_id: str
@@ -111,9 +112,9 @@ class StorageDriver(Protocol):
     def open_upload(self, state: UploadState, length: int | None = None) -> UploadWriter:
         """Start or go on with an upload after ``state.size`` bytes.
 
-        ``length`` is the number of bytes announced for this request, if the client did (to refuse what has no room).
-        Raises :class:`KeyMissing` where the acknowledged bytes are gone; a store that cannot tell at once may
-        leave that to the writer and :meth:`complete_upload`.
+        ``length`` is the number of bytes announced for this request, if the client did (to refuse what has
+        no room). Raises :class:`KeyMissing` where the acknowledged bytes are gone; a store that cannot tell
+        at once may leave that to the writer and :meth:`complete_upload`.
         """
 
     def complete_upload(self, state: UploadState) -> None:
@@ -140,8 +141,8 @@ class StorageDriver(Protocol):
     def read(self, key: str, start: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
         """Return the bytes from ``start``, ``length`` of them or to the end, in pieces of at most 1 MiB.
 
-        Raises :class:`KeyMissing` at the call, :class:`StorageError` then or later where fewer bytes come than
-        were asked for. The caller closes the generator, which releases what it holds.
+        Raises :class:`KeyMissing` at the call, :class:`StorageError` then or later where fewer bytes come
+        than were asked for. The caller closes the generator, which releases what it holds.
         """
 
     def size(self, key: str) -> int:
