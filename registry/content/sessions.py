@@ -185,7 +185,7 @@ class UploadSessions:
         def work(connection: Connection) -> None:
             connection.execute(
                 update(Upload)
-                .where(Upload.id == claim.upload_id, Upload.token == claim.token)
+                .where(Upload.uuid == claim.uuid, Upload.token == claim.token)
                 .values(deadline_ms=0)
             )
 
@@ -195,7 +195,7 @@ class UploadSessions:
         """Remove the session in the caller's transaction; raises :class:`UploadBusy` where it was taken over."""
         connection.execute(delete(UploadPart).where(UploadPart.upload_id == claim.upload_id))
         gone = connection.execute(
-            delete(Upload).where(Upload.id == claim.upload_id, Upload.token == claim.token)
+            delete(Upload).where(Upload.uuid == claim.uuid, Upload.token == claim.token)
         )
         if gone.rowcount != 1:
             raise UploadBusy("the upload was taken over by another request", detail={"uuid": claim.uuid})
@@ -253,7 +253,7 @@ class UploadSessions:
     def _touch(self, connection: Connection, claim: Claim, target: str, **values: object) -> None:
         changed = connection.execute(
             update(Upload)
-            .where(Upload.id == claim.upload_id, Upload.token == claim.token)
+            .where(Upload.uuid == claim.uuid, Upload.token == claim.token)
             .values(state=target, deadline_ms=self._database.now(connection) + self._deadline_ms, **values)
         )
         if changed.rowcount != 1:

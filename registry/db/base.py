@@ -11,6 +11,10 @@ from sqlalchemy.orm import DeclarativeBase, mapped_column
 _BigId = BigInteger().with_variant(Integer, "sqlite")
 
 
+NEVER_REUSED = {"sqlite_autoincrement": True}
+"""For tables whose ids are held across transactions: SQLite may otherwise give a deleted row's id to a new one."""
+
+
 def text_type(length: int) -> String:
     """Return text that is compared and sorted byte by byte on every database."""
     return String(length).with_variant(String(length, collation="C"), "postgresql")

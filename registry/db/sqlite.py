@@ -13,6 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from sqlalchemy import URL
+
 SAFE_WAL = (3, 51, 3)
 BUSY_TIMEOUT_SECONDS = 10
 _CACHE_KIB = 8192
@@ -54,17 +56,28 @@ def is_read_only(path: Path) -> bool:
     return True
 
 
-def connect_args(path: Path | None) -> dict[str, Any]:
-    """Return the driver's arguments for a database file (None: in memory)."""
-    arguments: dict[str, Any] = {
+def database_path(database: str | None) -> Path:
+    """Return the database's file; raises :class:`ValueError` for one in memory, which no two workers share."""
+    if not database or database == ":memory:":
+        raise ValueError("an SQLite database needs a file: sqlite:////path/to/moorage.db")
+    return Path(database)
+
+
+def url_of(url: URL, path: Path, *, read_only: bool) -> URL:
+    """Return the URL to open ``path`` with; on a read-only mount SQLite must be told that nobody writes."""
+    if not read_only:
+        return url
+    return url.set(database=f"file:{path}", query={"immutable": "1", "uri": "true"})
+
+
+def connect_args() -> dict[str, Any]:
+    """Return the driver's arguments."""
+    return {
         "check_same_thread": False,
         "timeout": BUSY_TIMEOUT_SECONDS,
         "isolation_level": None,
         "cached_statements": 256,
     }
-    if path is not None and is_read_only(path):
-        arguments["uri"] = True
-    return arguments
 
 
 def prepare(connection: Any, module: ModuleType, *, read_only: bool) -> None:  # noqa: ANN401 - a DB-API connection

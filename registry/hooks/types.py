@@ -9,7 +9,11 @@ from types import MappingProxyType
 
 from registry.digest import Digest
 
-NO_ANNOTATIONS: Mapping[str, str] = MappingProxyType({})
+_NO_ANNOTATIONS: Mapping[str, str] = MappingProxyType({})
+
+
+def _none() -> Mapping[str, str]:
+    return _NO_ANNOTATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +27,19 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A typed pointer to content (OCI image-spec, content descriptors). ``size`` is in bytes."""
+    """A typed pointer to content (OCI image-spec, content descriptors). ``size`` is in bytes.
+
+    ``auxiliary`` is True for an entry of an index that tells about its siblings and is none of the images the
+    index offers (an attestation): what all the images of an index share is computed without it.
+    """
 
     media_type: str
     digest: Digest
     size: int
-    annotations: Mapping[str, str] = NO_ANNOTATIONS
+    annotations: Mapping[str, str] = field(default_factory=_none)
     artifact_type: str = ""
     platform: Platform | None = None
+    auxiliary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ class ParsedManifest:
     children: Sequence[Descriptor] = ()
     subject: Descriptor | None = None
     artifact_type: str = ""
-    annotations: Mapping[str, str] = NO_ANNOTATIONS
+    annotations: Mapping[str, str] = field(default_factory=_none)
     is_image: bool = False
     document: object = field(default=None, compare=False, repr=False)
 

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.db.base import (
+    NEVER_REUSED,
     Actor,
     Base,
     Bytes,
@@ -26,6 +27,7 @@ class Blob(Base):
     """One row a digest, shared by all repositories. The bytes are under an opaque ``storage_key``."""
 
     __tablename__ = "blob"
+    __table_args__ = (NEVER_REUSED,)
 
     id: Mapped[Id]
     digest: Mapped[DigestText] = mapped_column(unique=True)
@@ -75,6 +77,7 @@ class Upload(Base):
     """
 
     __tablename__ = "upload"
+    __table_args__ = (NEVER_REUSED,)
 
     id: Mapped[Id]
     uuid: Mapped[Name] = mapped_column(unique=True)

@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.db.base import (
+    NEVER_REUSED,
     Actor,
     Base,
     Bytes,
@@ -33,6 +34,7 @@ class Manifest(Base):
     __table_args__ = (
         UniqueConstraint("repository_id", "digest"),
         Index("ix_manifest_referrers", "repository_id", "subject_digest", "artifact_type", "id"),
+        NEVER_REUSED,
     )
 
     id: Mapped[Id]

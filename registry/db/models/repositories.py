@@ -6,6 +6,7 @@ from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.db.base import (
+    NEVER_REUSED,
     Actor,
     Base,
     DigestText,
@@ -31,7 +32,7 @@ class Repository(Base):
     """A repository. ``current`` is 1, or NULL once deleted, so that one name has one living repository."""
 
     __tablename__ = "repository"
-    __table_args__ = (UniqueConstraint("name", "current"),)
+    __table_args__ = (UniqueConstraint("name", "current"), NEVER_REUSED)
 
     id: Mapped[Id]
     namespace_id: Mapped[int] = mapped_column(BigInteger, reference("namespace.id"), index=True)

@@ -1,0 +1,91 @@
+"""The composition root: one function makes an app, and nothing outside it holds state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import NullPool, event, make_url
+
+import registry.db.models  # registers every table on the metadata
+from registry.blueprints import _errors, base, blobs, health, manifests, referrers, tags, uploads
+from registry.db import sqlite
+from registry.db.base import Base
+from registry.db.engine import Clock, Database
+from registry.hooks.facade import Hooks
+from registry.hooks.manager import PluginError, create_plugin_manager
+from registry.hooks.ports import StorageDriver
+from registry.schema import migrations_folder
+from registry.services import build_services
+from registry.settings import Settings, load_settings
+
+__all__ = ["create_app"]
+
+_BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, health)
+_TABLES = registry.db.models.__all__
+
+
+def create_app(
+    settings: Settings | None = None, plugins: Sequence[object] = (), *, clock: Clock | None = None
+) -> Flask:
+    """Return a registry as a WSGI application.
+
+    ``settings`` default to the environment and the configuration file; ``plugins`` are added to those installed;
+    ``clock`` replaces the time (tests). Raises :class:`~registry.hooks.manager.PluginError`, or
+    :class:`~registry.settings.SettingsError` where the start-up must be refused. Migrations are applied by
+    ``moorage serve`` and ``moorage db upgrade``.
+    """
+    settings = settings or load_settings()
+    found = create_plugin_manager(
+        plugins, blocked=settings.blocked_plugins, required=settings.required_plugins
+    )
+    hooks = Hooks(found.manager)
+    app = Flask("registry", static_folder=None)
+    app.url_map.merge_slashes = False
+    database = _bind_database(app, settings, clock)
+    app.extensions["moorage"] = build_services(
+        settings, tuple(found.statuses), hooks, database, open_storage(settings, hooks)
+    )
+    for module in _BLUEPRINTS:
+        app.register_blueprint(module.blueprint)
+    _errors.register(app)
+    return app
+
+
+def open_storage(settings: Settings, hooks: Hooks) -> StorageDriver:
+    """Return the driver that the storage URL names; raises :class:`PluginError` where no plugin offers it."""
+    scheme = settings.storage_url.partition(":")[0]
+    factory = hooks.storage_factories.get(scheme)
+    if factory is None:
+        offered = ", ".join(sorted(hooks.storage_factories)) or "none"
+        raise PluginError(f"no plugin offers storage for {scheme}: URLs (offered: {offered})")
+    return factory(settings.storage_url, settings.storage_options)
+
+
+def _bind_database(app: Flask, settings: Settings, clock: Clock | None) -> Database:
+    url = make_url(settings.database_url)
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 8, "max_overflow": 64, "pool_timeout": 10}
+    path = sqlite.database_path(url.database) if url.get_backend_name() == "sqlite" else None
+    if path is not None:
+        module = sqlite.library()
+        read_only = sqlite.is_read_only(path)
+        url = sqlite.url_of(url, path, read_only=read_only)
+        options = {"module": module, "connect_args": sqlite.connect_args(), "poolclass": NullPool}
+    else:
+        options["connect_args"] = {"connect_timeout": 5}
+    app.config["SQLALCHEMY_DATABASE_URI"] = url.render_as_string(hide_password=False)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
+    binding = SQLAlchemy(app, metadata=Base.metadata)
+    Migrate(app, binding, directory=str(migrations_folder()), compare_type=True)
+    with app.app_context():
+        engine = binding.engine
+    if path is not None:
+        event.listen(
+            engine,
+            "connect",
+            lambda connection, _: sqlite.prepare(connection, module, read_only=read_only),
+        )
+    return Database(engine, clock)

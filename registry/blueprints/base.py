@@ -1,0 +1,32 @@
+"""The version check and the catalog (distribution-spec, "Determining Support"; Docker v2, "Catalog")."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Blueprint, Response, request
+
+from registry.blueprints._http import actor, link_next, page_size, services
+
+blueprint = Blueprint("base", __name__, url_prefix="/v2")
+
+
+@blueprint.get("/", strict_slashes=False)
+def version() -> Response:
+    """Tell that the v2 API is served here."""
+    return Response(
+        "{}",
+        content_type="application/json",
+        headers={"Docker-Distribution-API-Version": "registry/2.0"},
+    )
+
+
+@blueprint.get("/_catalog")
+def catalog() -> Response:
+    """List repositories."""
+    limit = page_size()
+    page = services().repositories.catalog(actor(), limit, request.args.get("last", ""))
+    response = Response(json.dumps({"repositories": list(page.items)}), content_type="application/json")
+    if page.more and page.items:
+        return link_next(response, "/v2/_catalog", {"n": str(limit), "last": page.items[-1]})
+    return response

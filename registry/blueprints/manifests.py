@@ -1,0 +1,67 @@
+"""Manifests (distribution-spec, "Pulling manifests", "Pushing Manifests", "Deleting")."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from registry.blueprints._http import RequestBody, accepted, actor, location, not_modified, repository, services
+from registry.digest import Digest
+from registry.manifests.creator import MAX_MANIFEST
+from registry.media_types import essence
+from registry.names import TagName, parse_reference
+
+blueprint = Blueprint("manifests", __name__, url_prefix="/v2")
+
+
+@blueprint.get("/<path:name>/manifests/<reference>")
+def get_manifest(name: str, reference: str) -> Response:
+    """Serve a manifest; HEAD answers the same without the body."""
+    served = services().reader.get(
+        actor(), repository(name), parse_reference(reference), accepted(request.headers.get("Accept"))
+    )
+    headers = {
+        "Docker-Content-Digest": served.digest,
+        "ETag": f'"{served.digest}"',
+        "Vary": "Accept",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if not_modified(served.digest):
+        return Response(status=304, headers=headers)
+    return Response(served.payload, content_type=served.media_type, headers=headers)
+
+
+@blueprint.put("/<path:name>/manifests/<reference>")
+def put_manifest(name: str, reference: str) -> Response:
+    """Store a manifest under a tag or digest, and under each ``?tag=``."""
+    where, target = repository(name), parse_reference(reference)
+    tags = [TagName.parse(tag) for tag in request.args.getlist("tag")]
+    if isinstance(target, TagName):
+        tags.insert(0, target)
+    created = services().creator.create(
+        actor(),
+        where,
+        essence(request.headers.get("Content-Type", "")),
+        RequestBody().read_all(MAX_MANIFEST),
+        digest=target if isinstance(target, Digest) else None,
+        tags=list(dict.fromkeys(tags)),
+    )
+    manifest = created.manifest
+    response = Response(status=201)
+    response.headers["Location"] = location(f"/v2/{where}/manifests/{manifest.digest}")
+    response.headers["Docker-Content-Digest"] = str(manifest.digest)
+    if manifest.subject is not None:
+        response.headers["OCI-Subject"] = str(manifest.subject)
+    for tag in request.args.getlist("tag"):
+        response.headers.add("OCI-Tag", tag)
+    return response
+
+
+@blueprint.delete("/<path:name>/manifests/<reference>")
+def delete_manifest(name: str, reference: str) -> Response:
+    """Delete a tag alone, or a manifest with all its tags."""
+    where, target = repository(name), parse_reference(reference)
+    if isinstance(target, TagName):
+        services().tags.delete(actor(), where, target)
+    else:
+        services().reader.delete(actor(), where, target)
+    return Response(status=202)
