@@ -1,0 +1,70 @@
+"""OCI image manifests, for images and for all other artifacts (OCI image-spec 1.1, "Image Manifest")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from registry.digest import Digest
+from registry.formats import _images
+from registry.formats._conversion import OCI, convert_image
+from registry.hooks.ports import ContentReader
+from registry.hooks.specs import hookimpl
+from registry.hooks.types import ConversionRequest, Layer, LegacyImage, ParsedManifest
+
+
+@hookimpl
+def manifest_media_types() -> list[str]:
+    """Name the one media type."""
+    return [OCI.manifest]
+
+
+@hookimpl
+def parse_manifest(media_type: str, payload: bytes) -> ParsedManifest:
+    """Read the manifest; it may leave out its own type."""
+    return _images.parse_image(media_type, payload, stated=False)
+
+
+@hookimpl
+def validate_manifest(manifest: ParsedManifest, content: ContentReader) -> None:
+    """Check that an image's config is one."""
+    _images.check_content(manifest, content)
+
+
+@hookimpl
+def manifest_layers(manifest: ParsedManifest, content: ContentReader) -> Sequence[Layer]:
+    """List the steps, base first."""
+    return _images.layers(manifest, content)
+
+
+@hookimpl
+def manifest_labels(manifest: ParsedManifest, content: ContentReader) -> Mapping[str, str]:
+    """Return config labels overlaid by annotations."""
+    return _images.labels(manifest, content)
+
+
+@hookimpl
+def needs_empty_layer(manifest: ParsedManifest, content: ContentReader) -> bool:
+    """Tell whether the history has steps without files."""
+    return _images.has_empty_step(manifest, content)
+
+
+@hookimpl
+def legacy_image_ids(manifest: ParsedManifest, content: ContentReader) -> Sequence[str]:
+    """Return the v1 ids wanted."""
+    return _images.legacy_ids(manifest, content)
+
+
+@hookimpl
+def legacy_images(
+    manifest: ParsedManifest, content: ContentReader, taken: Mapping[str, Digest]
+) -> Sequence[LegacyImage]:
+    """Return the v1 images."""
+    return _images.legacy(manifest, content, taken)
+
+
+@hookimpl
+def convert_manifest(
+    manifest: ParsedManifest, content: ContentReader, request: ConversionRequest
+) -> ParsedManifest | None:
+    """Convert an image to schema 2 or to schema 1."""
+    return convert_image(manifest, content, request, OCI)
