@@ -39,9 +39,7 @@ def create_app(
     ``moorage serve`` and ``moorage db upgrade``.
     """
     settings = settings or load_settings()
-    found = create_plugin_manager(
-        plugins, blocked=settings.blocked_plugins, required=settings.required_plugins
-    )
+    found = create_plugin_manager(plugins, blocked=settings.blocked_plugins, required=settings.required_plugins)
     hooks = Hooks(found.manager)
     app = Flask("registry", static_folder=None)
     app.url_map.merge_slashes = False
@@ -62,7 +60,7 @@ def open_storage(settings: Settings, hooks: Hooks) -> StorageDriver:
     if factory is None:
         offered = ", ".join(sorted(hooks.storage_factories)) or "none"
         raise PluginError(f"no plugin offers storage for {scheme}: URLs (offered: {offered})")
-    return factory(settings.storage_url, settings.storage_options)
+    return factory(settings.storage_url, settings.driver_options)
 
 
 def _bind_database(app: Flask, settings: Settings, clock: Clock | None) -> Database:

@@ -82,16 +82,18 @@ class Services:
 
 
 def build_services(
-    settings: Settings, plugins: Sequence[PluginStatus], hooks: Hooks, database: Database, storage: StorageDriver
+    settings: Settings,
+    plugins: Sequence[PluginStatus],
+    hooks: Hooks,
+    database: Database,
+    storage: StorageDriver,
 ) -> Services:
     """Wire the services over one database and one store."""
     authorizer = Authorizer()
-    lease_ms = settings.lease_seconds * 1000
+    lease_ms = int(settings.lease_seconds * 1000)
     deletions = Deletions(database, storage)
     blobs = BlobService(database, storage, authorizer, deletions, lease_ms)
-    uploads = UploadService(
-        database, storage, authorizer, blobs, deletions, int(settings.upload_deadline * 1000)
-    )
+    uploads = UploadService(database, storage, authorizer, blobs, deletions, int(settings.upload_deadline * 1000))
     creator = ManifestCreator(
         database,
         storage,

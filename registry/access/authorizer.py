@@ -45,9 +45,7 @@ class Authorizer:
         """Return one decision a request, in order."""
         return [Decision(allowed=True) for _ in requests]
 
-    def require(
-        self, actor: Actor, action: Action, repository: RepositoryName | None, reference: str = ""
-    ) -> None:
+    def require(self, actor: Actor, action: Action, repository: RepositoryName | None, reference: str = "") -> None:
         """Raise :class:`Denied` that names the missing action unless it is allowed."""
         (decision,) = self.authorize([AccessRequest(actor, action, repository, reference)])
         if not decision.allowed:

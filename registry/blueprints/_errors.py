@@ -8,6 +8,7 @@ import logging
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
+from registry.blueprints._http import Answer
 from registry.errors import NameUnknown, RegistryError, RequestInvalid, Unsupported
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def render(error: RegistryError) -> Response:
     if error.http_status == _SERVER_ERROR:
         _log.error("%s %s: %s", request.method, request.path, error, exc_info=error)
     body = {"errors": [{"code": error.code, "message": error.message, "detail": error.detail}]}
-    response = Response(json.dumps(body), status=error.http_status, content_type="application/json")
+    response = Answer(json.dumps(body), status=error.http_status, content_type="application/json")
     for name, value in error.headers.items():
         response.headers[name] = value
     return response

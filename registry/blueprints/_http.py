@@ -25,10 +25,15 @@ if TYPE_CHECKING:
 
     from registry.services import Services
 
-MAX_PAGE = 10_000
 _CONTENT_RANGE = re.compile(r"(?:bytes )?(\d{1,18})-(\d{1,18})(?:/(?:\d{1,18}|\*))?")
 _NUMBER = re.compile(r"\d{1,18}")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+class Answer(Response):
+    """A response that claims no content type of its own: nothing here is ever HTML."""
+
+    default_mimetype = None
 
 
 def services() -> Services:
@@ -83,7 +88,8 @@ class RequestBody:
         self._received += len(data)
         if not data and self.length is not None:
             raise BlobUploadInvalid(
-                "the request's body ended early", detail={"announced": self.length, "received": self._received}
+                "the request's body ended early",
+                detail={"announced": self.length, "received": self._received},
             )
         return data
 
@@ -155,10 +161,10 @@ def page_size() -> int:
     """Return ``n`` of a listing, capped; raise :class:`PaginationInvalid`."""
     text = request.args.get("n")
     if text is None:
-        return MAX_PAGE
+        return services().settings.page_size_max
     if _NUMBER.fullmatch(text) is None or not text.isascii():
         raise PaginationInvalid("n must be a number that is not negative", detail={"n": text[:64]})
-    return min(int(text), MAX_PAGE)
+    return min(int(text), services().settings.page_size_max)
 
 
 def location(path: str) -> str:

@@ -6,7 +6,7 @@ import json
 
 from flask import Blueprint, Response, request
 
-from registry.blueprints._http import actor, link_next, page_size, services
+from registry.blueprints._http import Answer, actor, link_next, page_size, services
 
 blueprint = Blueprint("base", __name__, url_prefix="/v2")
 
@@ -14,7 +14,7 @@ blueprint = Blueprint("base", __name__, url_prefix="/v2")
 @blueprint.get("/", strict_slashes=False)
 def version() -> Response:
     """Tell that the v2 API is served here."""
-    return Response(
+    return Answer(
         "{}",
         content_type="application/json",
         headers={"Docker-Distribution-API-Version": "registry/2.0"},
@@ -26,7 +26,7 @@ def catalog() -> Response:
     """List repositories."""
     limit = page_size()
     page = services().repositories.catalog(actor(), limit, request.args.get("last", ""))
-    response = Response(json.dumps({"repositories": list(page.items)}), content_type="application/json")
+    response = Answer(json.dumps({"repositories": list(page.items)}), content_type="application/json")
     if page.more and page.items:
         return link_next(response, "/v2/_catalog", {"n": str(limit), "last": page.items[-1]})
     return response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from registry.blueprints._http import actor, byte_range, not_modified, repository, services
+from registry.blueprints._http import Answer, actor, byte_range, not_modified, repository, services
 from registry.content.blobs import StoredBlob
 from registry.digest import Digest
 from registry.media_types import OCTET_STREAM
@@ -26,7 +26,7 @@ def get_blob(name: str, digest: str) -> Response:
     blob = services().blobs.find(actor(), repository(name), Digest.parse(digest))
     headers = {**_FIXED, "Docker-Content-Digest": digest, "ETag": f'"{digest}"'}
     if not_modified(digest):
-        return Response(status=304, headers=headers)
+        return Answer(status=304, headers=headers)
     start, length, status = 0, blob.size, 200
     wanted = byte_range(blob.size)
     if wanted is not None:
@@ -35,8 +35,8 @@ def get_blob(name: str, digest: str) -> Response:
         headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{blob.size}"
     headers["Content-Length"] = str(length)
     if request.method == "HEAD" or length == 0:
-        return Response(status=status, headers=headers, content_type=OCTET_STREAM)
-    return _content(blob, start, length, Response(status=status, headers=headers, content_type=OCTET_STREAM))
+        return Answer(status=status, headers=headers, content_type=OCTET_STREAM)
+    return _content(blob, start, length, Answer(status=status, headers=headers, content_type=OCTET_STREAM))
 
 
 def _content(blob: StoredBlob, start: int, length: int, response: Response) -> Response:
@@ -57,4 +57,4 @@ def _content(blob: StoredBlob, start: int, length: int, response: Response) -> R
 def delete_blob(name: str, digest: str) -> Response:
     """Remove a blob from a repository."""
     services().blobs.delete(actor(), repository(name), Digest.parse(digest))
-    return Response(status=202)
+    return Answer(status=202)

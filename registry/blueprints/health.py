@@ -6,7 +6,7 @@ import json
 
 from flask import Blueprint, Response
 
-from registry.blueprints._http import services
+from registry.blueprints._http import Answer, services
 
 blueprint = Blueprint("health", __name__, url_prefix="/health")
 
@@ -14,7 +14,7 @@ blueprint = Blueprint("health", __name__, url_prefix="/health")
 @blueprint.get("/live")
 def live() -> Response:
     """Tell that the process answers; never touches database or storage."""
-    return Response('{"status": "alive"}', content_type="application/json")
+    return Answer('{"status": "alive"}', content_type="application/json")
 
 
 @blueprint.get("/ready")
@@ -26,7 +26,7 @@ def ready() -> Response:
         "status": "ready" if good else "not ready",
         "checks": [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in checks],
     }
-    response = Response(json.dumps(body), status=200 if good else 503, content_type="application/json")
+    response = Answer(json.dumps(body), status=200 if good else 503, content_type="application/json")
     if not good:
         response.headers["Retry-After"] = "5"
     return response

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from registry.blueprints._http import RequestBody, accepted, actor, location, not_modified, repository, services
+from registry.blueprints._http import (
+    Answer,
+    RequestBody,
+    accepted,
+    actor,
+    location,
+    not_modified,
+    repository,
+    services,
+)
 from registry.digest import Digest
 from registry.manifests.creator import MAX_MANIFEST
 from registry.media_types import essence
@@ -26,8 +35,8 @@ def get_manifest(name: str, reference: str) -> Response:
         "X-Content-Type-Options": "nosniff",
     }
     if not_modified(served.digest):
-        return Response(status=304, headers=headers)
-    return Response(served.payload, content_type=served.media_type, headers=headers)
+        return Answer(status=304, headers=headers)
+    return Answer(served.payload, content_type=served.media_type, headers=headers)
 
 
 @blueprint.put("/<path:name>/manifests/<reference>")
@@ -46,7 +55,7 @@ def put_manifest(name: str, reference: str) -> Response:
         tags=list(dict.fromkeys(tags)),
     )
     manifest = created.manifest
-    response = Response(status=201)
+    response = Answer(status=201)
     response.headers["Location"] = location(f"/v2/{where}/manifests/{manifest.digest}")
     response.headers["Docker-Content-Digest"] = str(manifest.digest)
     if manifest.subject is not None:
@@ -64,4 +73,4 @@ def delete_manifest(name: str, reference: str) -> Response:
         services().tags.delete(actor(), where, target)
     else:
         services().reader.delete(actor(), where, target)
-    return Response(status=202)
+    return Answer(status=202)

@@ -7,7 +7,7 @@ import re
 
 from flask import Blueprint, Response, request
 
-from registry.blueprints._http import MAX_PAGE, actor, link_next, page_size, repository, services
+from registry.blueprints._http import Answer, actor, link_next, page_size, repository, services
 from registry.digest import Digest
 from registry.errors import PaginationInvalid
 from registry.manifests.referrers import Cursor
@@ -29,14 +29,14 @@ def list_referrers(name: str, digest: str) -> Response:
         "mediaType": REFERRERS_INDEX,
         "manifests": [referrer.descriptor for referrer in page.items],
     }
-    response = Response(json.dumps(index, ensure_ascii=False), content_type=REFERRERS_INDEX)
+    response = Answer(json.dumps(index, ensure_ascii=False), content_type=REFERRERS_INDEX)
     if artifact_type is not None:
         response.headers["OCI-Filters-Applied"] = "artifactType"
     if page.more and page.items:
         end = page.items[-1].cursor
         query = {"last": f"{end.row_id}:{end.artifact_type}"}
         if "n" in request.args:
-            query["n"] = str(min(page_size(), MAX_PAGE))
+            query["n"] = str(page_size())
         if artifact_type is not None:
             query["artifactType"] = artifact_type
         return link_next(response, f"/v2/{where}/referrers/{subject}", query)

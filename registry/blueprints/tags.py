@@ -6,7 +6,7 @@ import json
 
 from flask import Blueprint, Response, request
 
-from registry.blueprints._http import actor, link_next, page_size, repository, services
+from registry.blueprints._http import Answer, actor, link_next, page_size, repository, services
 
 blueprint = Blueprint("tags", __name__, url_prefix="/v2")
 
@@ -16,9 +16,7 @@ def list_tags(name: str) -> Response:
     """List a repository's tags."""
     where, limit = repository(name), page_size()
     page = services().tags.list(actor(), where, limit, request.args.get("last", ""))
-    response = Response(
-        json.dumps({"name": where.value, "tags": list(page.items)}), content_type="application/json"
-    )
+    response = Answer(json.dumps({"name": where.value, "tags": list(page.items)}), content_type="application/json")
     if page.more and page.items:
         query = {"n": str(limit), "last": page.items[-1]}
         return link_next(response, f"/v2/{where}/tags/list", query)

@@ -6,7 +6,7 @@ import re
 
 from flask import Blueprint, Response, request
 
-from registry.blueprints._http import RequestBody, actor, chunk_start, location, repository, services
+from registry.blueprints._http import Answer, RequestBody, actor, chunk_start, location, repository, services
 from registry.content.uploads import UploadProgress
 from registry.digest import Digest
 from registry.errors import BlobUploadUnknown, DigestInvalid
@@ -49,9 +49,7 @@ def upload_status(name: str, uuid: str) -> Response:
 def append_chunk(name: str, uuid: str) -> Response:
     """Append a chunk, or a stream of any length."""
     where, body = repository(name), RequestBody()
-    return _session(
-        where, services().uploads.append(actor(), where, _uuid(uuid), body, chunk_start(body)), 202
-    )
+    return _session(where, services().uploads.append(actor(), where, _uuid(uuid), body, chunk_start(body)), 202)
 
 
 @blueprint.put("/<path:name>/blobs/uploads/<uuid>")
@@ -69,7 +67,7 @@ def finish_upload(name: str, uuid: str) -> Response:
 def cancel_upload(name: str, uuid: str) -> Response:
     """Cancel a session."""
     services().uploads.cancel(actor(), repository(name), _uuid(uuid))
-    return Response(status=204)
+    return Answer(status=204)
 
 
 def _uuid(text: str) -> str:
@@ -79,7 +77,7 @@ def _uuid(text: str) -> str:
 
 
 def _session(where: RepositoryName, progress: UploadProgress, status: int) -> Response:
-    return Response(
+    return Answer(
         status=status,
         headers={
             "Location": location(f"/v2/{where}/blobs/uploads/{progress.uuid}"),
@@ -90,7 +88,7 @@ def _session(where: RepositoryName, progress: UploadProgress, status: int) -> Re
 
 
 def _created(where: RepositoryName, digest: Digest) -> Response:
-    return Response(
+    return Answer(
         status=201,
         headers={
             "Location": location(f"/v2/{where}/blobs/{digest}"),

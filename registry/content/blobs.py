@@ -145,9 +145,7 @@ class BlobService:
         except StorageError as error:
             raise storage_unavailable(error) from error
 
-    def mount(
-        self, actor: Actor, digest: Digest, target: RepositoryName, source: RepositoryName | None
-    ) -> bool:
+    def mount(self, actor: Actor, digest: Digest, target: RepositoryName, source: RepositoryName | None) -> bool:
         """Make a blob of ``source`` (None: of any repository that the actor may pull) a member of ``target``.
 
         Returns False where that is not possible, whatever the reason: the client then uploads.
@@ -156,9 +154,7 @@ class BlobService:
         with self._database.read() as connection:
             candidates = connection.execute(_SOURCES, {"digest": str(digest)}).all()
         wanted = [row for row in candidates if source is None or row.name == source.value]
-        requests = [
-            AccessRequest(actor, Action.PULL, RepositoryName(row.name), str(digest)) for row in wanted
-        ]
+        requests = [AccessRequest(actor, Action.PULL, RepositoryName(row.name), str(digest)) for row in wanted]
         allowed = any(decision.allowed for decision in self._authorizer.authorize(requests))
         if not allowed:
             return False
@@ -195,9 +191,7 @@ class BlobService:
                 )
             connection.execute(
                 update(RepositoryBlob)
-                .where(
-                    RepositoryBlob.repository_id == repository_id, RepositoryBlob.blob_id == member.blob_id
-                )
+                .where(RepositoryBlob.repository_id == repository_id, RepositoryBlob.blob_id == member.blob_id)
                 .values(hidden_at=self._database.now(connection))
             )
 
@@ -249,9 +243,7 @@ class BlobService:
     def ensure_shared(self, digest: Digest, payload: bytes) -> int:
         """Store a blob that the registry itself provides, once for all repositories; return its row id."""
         with self._database.read() as connection:
-            found = connection.execute(
-                select(Blob.id).where(Blob.digest == str(digest), Blob.state == LIVE)
-            ).scalar()
+            found = connection.execute(select(Blob.id).where(Blob.digest == str(digest), Blob.state == LIVE)).scalar()
         if found is not None:
             return found
         key = new_key()
@@ -261,14 +253,12 @@ class BlobService:
             self._storage.complete_upload(writer.finish())
         except StorageError as error:
             raise storage_unavailable(error) from error
-        blob_id, loser = self._database.write(
-            lambda connection: self.adopt(connection, str(digest), len(payload), key)
-        )
+        blob_id, loser = self._database.write(lambda connection: self.adopt(connection, str(digest), len(payload), key))
         if loser is not None:
             self._deletions.remove_now(loser)
         return blob_id
 
-    def _replace(self, connection: Connection, row: Row[tuple[Blob]], size: int, key: str) -> None:
+    def _replace(self, connection: Connection, row: Row[Blob], size: int, key: str) -> None:
         connection.execute(
             update(Blob)
             .where(Blob.id == row.id)

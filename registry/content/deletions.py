@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -56,7 +57,7 @@ class Deletions:
             return
         try:
             self._erase(doomed)
-            self._database.write(lambda connection: self._forget(connection, doomed), durable=False)
+            self._database.write(partial(self._forget, doomed=doomed), durable=False)
         except (StorageError, RegistryError) as error:
             _log.warning("key %s stays queued for deletion: %s", doomed.storage_key, error)
 
@@ -73,7 +74,7 @@ class Deletions:
                     _log.warning("key %s stays queued for deletion: %s", doomed.storage_key, error)
                     self._count_attempt(row_id)
                 else:
-                    self._database.write(lambda connection, gone=doomed: self._forget(connection, gone))
+                    self._database.write(partial(self._forget, doomed=doomed))
                     removed += 1
         return removed
 

@@ -27,9 +27,7 @@ from registry.repositories.repositories import ensure_repository
 _FIND = (
     select(Upload)
     .join(Repository, Repository.id == Upload.repository_id)
-    .where(
-        Upload.uuid == bindparam("uuid"), Repository.name == bindparam("name"), Repository.current == 1
-    )
+    .where(Upload.uuid == bindparam("uuid"), Repository.name == bindparam("name"), Repository.current == 1)
 )
 _PARTS = (
     select(UploadPart.number, UploadPart.size, UploadPart.etag)
@@ -64,9 +62,7 @@ def byte_range(offset: int) -> str:
 class UploadSessions:
     """The table of upload sessions."""
 
-    def __init__(
-        self, database: Database, storage: StorageDriver, deletions: Deletions, deadline_ms: int
-    ) -> None:
+    def __init__(self, database: Database, storage: StorageDriver, deletions: Deletions, deadline_ms: int) -> None:
         """Give up writers that have not been heard of for ``deadline_ms`` milliseconds."""
         self._database = database
         self._storage = storage
@@ -161,9 +157,7 @@ class UploadSessions:
         self._database.write(work, durable=False)
         return replace(claim, state=state, superseded=False)
 
-    def progress(
-        self, claim: Claim, state: UploadState, prefix_digest: str | None, *, closing: bool = False
-    ) -> Claim:
+    def progress(self, claim: Claim, state: UploadState, prefix_digest: str | None, *, closing: bool = False) -> Claim:
         """Acknowledge what was written, and give the session back or keep it for the commit."""
         target = CLOSING if closing else OPEN
         self._database.write(
@@ -184,9 +178,7 @@ class UploadSessions:
 
         def work(connection: Connection) -> None:
             connection.execute(
-                update(Upload)
-                .where(Upload.uuid == claim.uuid, Upload.token == claim.token)
-                .values(deadline_ms=0)
+                update(Upload).where(Upload.uuid == claim.uuid, Upload.token == claim.token).values(deadline_ms=0)
             )
 
         self._database.write(work, durable=False)
@@ -194,9 +186,7 @@ class UploadSessions:
     def end(self, connection: Connection, claim: Claim) -> None:
         """Remove the session in the caller's transaction; raises :class:`UploadBusy` where it was taken over."""
         connection.execute(delete(UploadPart).where(UploadPart.upload_id == claim.upload_id))
-        gone = connection.execute(
-            delete(Upload).where(Upload.uuid == claim.uuid, Upload.token == claim.token)
-        )
+        gone = connection.execute(delete(Upload).where(Upload.uuid == claim.uuid, Upload.token == claim.token))
         if gone.rowcount != 1:
             raise UploadBusy("the upload was taken over by another request", detail={"uuid": claim.uuid})
 
@@ -211,13 +201,13 @@ class UploadSessions:
         self._database.write(work, durable=False)
         self._deletions.remove_now(doomed)
 
-    def _require(self, connection: Connection, repository: RepositoryName, uuid: str) -> Row[tuple[Upload]]:
+    def _require(self, connection: Connection, repository: RepositoryName, uuid: str) -> Row[Upload]:
         row = connection.execute(_FIND, {"uuid": uuid, "name": repository.value}).first()
         if row is None:
             raise BlobUploadUnknown(detail={"uuid": uuid[:64]})
         return row
 
-    def _state(self, connection: Connection, row: Row[tuple[Upload]]) -> UploadState:
+    def _state(self, connection: Connection, row: Row[Upload]) -> UploadState:
         parts: tuple[Part, ...] = ()
         if row.handle:
             rows = connection.execute(_PARTS, {"upload": row.id})
@@ -245,7 +235,12 @@ class UploadSessions:
             connection.execute(
                 insert(UploadPart),
                 [
-                    {"upload_id": claim.upload_id, "number": part.number, "size": part.size, "etag": part.etag}
+                    {
+                        "upload_id": claim.upload_id,
+                        "number": part.number,
+                        "size": part.size,
+                        "etag": part.etag,
+                    }
                     for part in fresh
                 ],
             )
@@ -260,6 +255,4 @@ class UploadSessions:
             raise UploadBusy("the upload was taken over by another request", detail={"uuid": claim.uuid})
 
     def _doomed(self, state: UploadState) -> Doomed:
-        return Doomed(
-            self._storage.storage_id, state.key, state.handle, state.tail.etag if state.tail else ""
-        )
+        return Doomed(self._storage.storage_id, state.key, state.handle, state.tail.etag if state.tail else "")

@@ -55,7 +55,7 @@ class UploadProgress:
 class UploadService:
     """Starts, fills, commits and cancels uploads."""
 
-    def __init__(  # noqa: PLR0913 - each is used, and named at the composition root
+    def __init__(
         self,
         database: Database,
         storage: StorageDriver,
@@ -150,13 +150,13 @@ class UploadService:
             state, prefix = self._write(claim, body, algorithm)
         except KeyMissing as error:
             self._sessions.drop(claim)
-            raise BlobUploadUnknown(
-                "the upload's bytes are gone: start again", detail={"uuid": claim.uuid}
-            ) from error
+            raise BlobUploadUnknown("the upload's bytes are gone: start again", detail={"uuid": claim.uuid}) from error
         except (StorageError, RegistryError) as error:
             with suppress(RegistryError):
                 self._sessions.give_back(claim)
-            raise storage_unavailable(error) if isinstance(error, StorageError) else error
+            if isinstance(error, StorageError):
+                raise storage_unavailable(error) from error
+            raise
         return self._sessions.progress(claim, state, prefix, closing=closing)
 
     def _write(self, claim: Claim, body: Body, algorithm: str) -> tuple[UploadState, str | None]:
@@ -201,13 +201,13 @@ class UploadService:
             raise
         except KeyMissing as error:
             self._sessions.drop(claim)
-            raise BlobUploadUnknown(
-                "the upload's bytes are gone: start again", detail={"uuid": claim.uuid}
-            ) from error
+            raise BlobUploadUnknown("the upload's bytes are gone: start again", detail={"uuid": claim.uuid}) from error
         except (StorageError, RegistryError) as error:
             with suppress(RegistryError):
                 self._sessions.interrupt_commit(claim)
-            raise storage_unavailable(error) if isinstance(error, StorageError) else error
+            if isinstance(error, StorageError):
+                raise storage_unavailable(error) from error
+            raise
         if loser is not None:
             self._deletions.remove_now(loser)
         return StoredBlob(digest, claim.state.size, claim.state.key)
@@ -225,9 +225,7 @@ class UploadService:
         for piece in self._storage.read(claim.state.key):
             hasher.update(piece)
         if hasher.hexdigest() != digest.encoded:
-            raise DigestInvalid(
-                detail={"digest": str(digest), "received": f"{digest.algorithm}:{hasher.hexdigest()}"}
-            )
+            raise DigestInvalid(detail={"digest": str(digest), "received": f"{digest.algorithm}:{hasher.hexdigest()}"})
 
     def _adopt(self, connection: Connection, claim: Claim, digest: Digest) -> Doomed | None:
         self._sessions.end(connection, claim)

@@ -35,7 +35,7 @@ def wal_is_safe(module: ModuleType) -> bool:
     return version >= SAFE_WAL
 
 
-class ReadOnlyDatabaseWithLog(RuntimeError):  # noqa: N818 - names the situation
+class ReadOnlyDatabaseWithLog(RuntimeError):
     """The database lies on a read-only mount with changes that are still in its log."""
 
 

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import pluggy
 
+from registry.digest import Digest
 from registry.errors import ManifestInvalid, RegistryError, Unavailable, UnsupportedMediaType
 from registry.hooks.manager import PluginError
 from registry.hooks.ports import ContentReader, StorageError, StorageFactory
 from registry.hooks.types import (
     ConversionRequest,
     Descriptor,
-    Digest,
     LabelAction,
     Layer,
     LegacyImage,
@@ -110,9 +110,7 @@ class Hooks:
         self, manifest: ParsedManifest, content: ContentReader, taken: Mapping[str, Digest]
     ) -> Sequence[LegacyImage]:
         """Return the v1 images, parents before children."""
-        return (
-            self._ask("legacy_images", manifest.media_type, manifest=manifest, content=content, taken=taken) or ()
-        )
+        return self._ask("legacy_images", manifest.media_type, manifest=manifest, content=content, taken=taken) or ()
 
     def convert(
         self, manifest: ParsedManifest, content: ContentReader, request: ConversionRequest
@@ -123,7 +121,7 @@ class Hooks:
         )
         return answer
 
-    def _ask(self, hook: str, media_type: str, **arguments: object) -> Any:  # noqa: ANN401 - each method types its own
+    def _ask(self, hook: str, media_type: str, /, **arguments: object) -> Any:  # noqa: ANN401 - each method types its own
         owner = self._owners.get(media_type)
         if owner is None:  # stored when its plugin was still installed
             return None
@@ -142,9 +140,7 @@ class Hooks:
         hooks = [name for name in vars(self._manager.hook) if not name.startswith("_")]
         return {name: self._manager.subset_hook_caller(name, others) for name in hooks}
 
-    def _claims(
-        self, hook: str, claimed: Callable[[Any], Mapping[str, T]]
-    ) -> dict[str, tuple[str, T]]:
+    def _claims(self, hook: str, claimed: Callable[[Any], Mapping[str, T]]) -> dict[str, tuple[str, T]]:
         """Collect what each plugin answers to ``hook``, refusing a second claimant by both names."""
         claims: dict[str, tuple[str, T]] = {}
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
@@ -163,7 +159,7 @@ class Hooks:
 def _checked(value: object, kind: type[T], plugin: str, hook: str) -> T:
     if not isinstance(value, kind):
         raise PluginFailed(
-            f"plugin {plugin} returned {type(value).__name__} from {hook}", detail={"plugin": plugin, "hook": hook}
+            f"plugin {plugin} returned {type(value).__name__} from {hook}",
+            detail={"plugin": plugin, "hook": hook},
         )
     return value
-

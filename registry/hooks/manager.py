@@ -11,6 +11,7 @@ import importlib
 import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
 import pluggy
@@ -89,16 +90,14 @@ def create_plugin_manager(
 
 def _built_in() -> list[_Candidate]:
     return [
-        _Candidate(path.rpartition(".")[2], "built-in", lambda path=path: importlib.import_module(path))
+        _Candidate(path.rpartition(".")[2], "built-in", partial(importlib.import_module, path))
         for path in DEFAULT_PLUGINS
     ]
 
 
 def _installed() -> list[_Candidate]:
     points = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
-    return [
-        _Candidate(point.name, "entry point", point.load, *_distribution_of(point)) for point in points
-    ]
+    return [_Candidate(point.name, "entry point", point.load, *_distribution_of(point)) for point in points]
 
 
 def _distribution_of(point: EntryPoint) -> tuple[str, str]:
@@ -106,7 +105,11 @@ def _distribution_of(point: EntryPoint) -> tuple[str, str]:
 
 
 def _given(plugins: Sequence[object]) -> list[_Candidate]:
-    return [_Candidate(_name_of(plugin), "argument", lambda plugin=plugin: plugin, "") for plugin in plugins]
+    return [_Candidate(_name_of(plugin), "argument", partial(_itself, plugin), "") for plugin in plugins]
+
+
+def _itself(plugin: object) -> object:
+    return plugin
 
 
 def _name_of(plugin: object) -> str:
@@ -131,7 +134,7 @@ def _register(manager: pluggy.PluginManager, candidate: _Candidate, blocked: Col
         if plugin is not None and manager.is_registered(plugin):
             manager.unregister(plugin)
         reason = f"{type(error).__name__}: {error}"
-        _log.error("plugin %s of %s failed to load: %s", candidate.name, candidate.distribution, reason)  # noqa: TRY400 - the reason is for operators
+        _log.error("plugin %s of %s failed to load: %s", candidate.name, candidate.distribution, reason)
         return status(FAILED, reason)
     callers = manager.get_hookcallers(plugin) or []
     return status(ACTIVE, hooks=tuple(sorted(caller.name for caller in callers)))

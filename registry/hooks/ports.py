@@ -17,11 +17,11 @@ MAX_READ = 4 * 1024 * 1024
 """The most that :meth:`ContentReader.read` returns, in bytes."""
 
 
-class ContentMissing(LookupError):  # noqa: N818 - a missing key, not a failure
+class ContentMissing(LookupError):
     """The digest is not in the reader's repository (a sparse manifest, or content deleted since)."""
 
 
-class ContentTooLarge(ValueError):  # noqa: N818 - the same
+class ContentTooLarge(ValueError):
     """The content is longer than the reader was asked to read."""
 
 
@@ -42,15 +42,15 @@ class StorageError(Exception):
     """The store failed: nothing that was asked for may be assumed to have happened."""
 
 
-class StorageFull(StorageError):  # noqa: N818 - the condition's own name
+class StorageFull(StorageError):
     """The store has no room left (ENOSPC, EDQUOT, InsufficientStorage)."""
 
 
-class StorageReadOnly(StorageError):  # noqa: N818 - the condition's own name
+class StorageReadOnly(StorageError):
     """The store takes no writes at the moment (EROFS)."""
 
 
-class KeyMissing(StorageError, LookupError):  # noqa: N818 - a missing key
+class KeyMissing(StorageError, LookupError):
     """Nothing is stored under this key."""
 
 

@@ -34,7 +34,7 @@ hookimpl = pluggy.HookimplMarker("moorage")
 
 
 @hookspec
-def manifest_media_types() -> Iterable[str] | None:  # type: ignore[empty-body] # a specification has no body
+def manifest_media_types() -> Iterable[str] | None:
     """Name the manifest media types that this plugin owns.
 
     Collected from every plugin at start-up; two owners of one media type stop the start with both names.
@@ -317,7 +317,7 @@ def convert_manifest(
 
 
 @hookspec
-def label_actions() -> Iterable[LabelAction] | None:  # type: ignore[empty-body] # a specification has no body
+def label_actions() -> Iterable[LabelAction] | None:
     """Name the labels that make something happen, and what. Collected from every plugin at start-up.
 
     An action only says what should happen; the registry does it, for every tag made for a manifest that carries
@@ -340,7 +340,7 @@ def label_actions() -> Iterable[LabelAction] | None:  # type: ignore[empty-body]
 
 
 @hookspec
-def storage_drivers() -> Mapping[str, StorageFactory] | None:  # type: ignore[empty-body] # a specification has no body
+def storage_drivers() -> Mapping[str, StorageFactory] | None:
     """Offer storage drivers by URL scheme. Collected from every plugin at start-up.
 
     The registry uses the one whose scheme ``MOORAGE_STORAGE_URL`` starts with; two factories for one scheme stop

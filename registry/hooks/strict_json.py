@@ -7,12 +7,14 @@ runtime; so whatever RFC 8259 leaves open is refused here.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Never
 
 from registry.errors import ManifestInvalid
 
 MAX_DEPTH = 32
 _INT64 = 2**63
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"|[][{}]', re.DOTALL)
 
 
 def decode_object(payload: bytes) -> dict[str, Any]:
@@ -41,25 +43,16 @@ def decode_object(payload: bytes) -> dict[str, Any]:
 
 def _refuse_depth(text: str) -> None:
     """Refuse deep nesting before the recursive decoder meets it; brackets inside strings do not count."""
-    depth, quoted, escaped = 0, False, False
     if text.count("{") + text.count("[") <= MAX_DEPTH:
         return
-    for character in text:
-        if quoted:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                quoted = False
-        elif character == '"':
-            quoted = True
-        elif character in "{[":
+    depth = 0
+    for match in _TOKENS.finditer(text):
+        if match[0] in "{[":
             depth += 1
-            if depth > MAX_DEPTH:
-                raise ManifestInvalid(f"JSON is nested deeper than {MAX_DEPTH} levels", detail={"limit": MAX_DEPTH})
-        elif character in "}]":
+        elif match[0] in "}]":
             depth -= 1
+        if depth > MAX_DEPTH:
+            raise ManifestInvalid(f"JSON is nested deeper than {MAX_DEPTH} levels", detail={"limit": MAX_DEPTH})
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from types import MappingProxyType
 
 from registry.digest import Digest
 
-_NO_ANNOTATIONS: Mapping[str, str] = MappingProxyType({})
+NO_ANNOTATIONS: Mapping[str, str] = MappingProxyType({})
 
 
 def _none() -> Mapping[str, str]:
-    return _NO_ANNOTATIONS
+    return NO_ANNOTATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ Effect = ExpireTag
 """All that a label can make happen. The union is closed: the core applies each member, plugins only name them."""
 
 
-class LabelValueRefused(ValueError):  # noqa: N818 - it reads as the verdict that it is
+class LabelValueRefused(ValueError):
     """A label's value means nothing to its action; the message becomes the warning shown with the label."""
 
 

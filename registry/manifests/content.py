@@ -26,9 +26,7 @@ class RepositoryContent:
     What was read is kept, since several hooks read the same configuration.
     """
 
-    def __init__(
-        self, database: Database, storage: StorageDriver, hooks: Hooks, repository_id: int | None
-    ) -> None:
+    def __init__(self, database: Database, storage: StorageDriver, hooks: Hooks, repository_id: int | None) -> None:
         """Read from the repository; None stands for one that does not exist yet and holds nothing."""
         self._database = database
         self._storage = storage
@@ -83,7 +81,5 @@ class RepositoryContent:
     def _stored(self, connection: Connection, digest: Digest) -> tuple[str, bytes] | None:
         if self._repository_id is None:
             return None
-        row = connection.execute(
-            _STORED, {"repository": self._repository_id, "digest": str(digest)}
-        ).first()
+        row = connection.execute(_STORED, {"repository": self._repository_id, "digest": str(digest)}).first()
         return None if row is None else (row[0], row[1])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -15,7 +16,7 @@ from registry.access.authorizer import Action, Authorizer
 from registry.content.blobs import BlobService
 from registry.db.engine import Database
 from registry.digest import Digest
-from registry.errors import DigestInvalid, ManifestTooLarge
+from registry.errors import DigestInvalid, ManifestTooLarge, Unavailable
 from registry.hooks.facade import Hooks
 from registry.hooks.ports import StorageDriver
 from registry.hooks.types import LegacyImage, ParsedManifest
@@ -61,7 +62,7 @@ class Prepared:
 class ManifestCreator:
     """Checks manifests and makes them part of a repository."""
 
-    def __init__(  # noqa: PLR0913 - each is used, and named at the composition root
+    def __init__(
         self,
         database: Database,
         storage: StorageDriver,
@@ -107,15 +108,12 @@ class ManifestCreator:
             raise DigestInvalid(detail={"digest": str(digest), "received": str(own_digest)})
         for _ in range(_ROUNDS):
             prepared = self._prepare(repository, manifest, own_digest)
+            store = partial(self._store, actor=actor, repository=repository, prepared=prepared, tags=tags)
             try:
-                return self._database.write(
-                    lambda connection, known=prepared: self._store(connection, actor, repository, known, tags)
-                )
+                return self._database.write(store)
             except (ContentChanged, legacy.LegacyIdTaken):
                 continue  # something it names was deleted or taken meanwhile: look again
-        return self._database.write(
-            lambda connection: self._store(connection, actor, repository, prepared, tags)
-        )
+        raise Unavailable("the repository changes too fast: try again", detail={"digest": str(own_digest)})
 
     def _prepare(self, repository: RepositoryName, manifest: ParsedManifest, digest: Digest) -> Prepared:
         with self._database.read() as connection:

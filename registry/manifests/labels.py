@@ -101,9 +101,7 @@ def judge(hooks: Hooks, labels: Mapping[str, str], manifest: Digest) -> LabelVer
 
 def label_rows(labels: Mapping[str, str], warnings: Mapping[str, str]) -> list[LabelRow]:
     """Return the rows of a manifest's own labels."""
-    return [
-        LabelRow(key, value, _media_type(value), warnings.get(key, "")) for key, value in labels.items()
-    ]
+    return [LabelRow(key, value, _media_type(value), warnings.get(key, "")) for key, value in labels.items()]
 
 
 def _media_type(value: str) -> str:

@@ -23,7 +23,7 @@ _TAKEN = select(LegacyImageRow.image_id, LegacyImageRow.blob_digest, LegacyImage
 _ROUNDS = 4
 
 
-class LegacyIdTaken(Exception):  # noqa: N818 - a lost race, not a failure
+class LegacyIdTaken(Exception):
     """Another push has given one of the ids to other content in the meantime."""
 
 

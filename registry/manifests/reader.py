@@ -34,6 +34,9 @@ _BY_DIGEST = (
         Manifest.deleted_at.is_(None),
     )
 )
+_ANY = select(Manifest.id).where(
+    Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +80,7 @@ class ManifestReader:
         self._by_tag = _by_tag(database)
         self._alive = _alive_statement(database)
 
-    def get(
-        self, actor: Actor, repository: RepositoryName, reference: Reference, accepted: Accepted
-    ) -> ServedManifest:
+    def get(self, actor: Actor, repository: RepositoryName, reference: Reference, accepted: Accepted) -> ServedManifest:
         """Return the manifest that ``reference`` names.
 
         By digest: any that is not deleted, as stored. By tag: in a media type the client accepts, converted if
@@ -89,7 +90,8 @@ class ManifestReader:
         by_tag = isinstance(reference, TagName)
         with self._database.read() as connection:
             row = connection.execute(
-                self._by_tag if by_tag else _BY_DIGEST, {"name": repository.value, "reference": str(reference)}
+                self._by_tag if by_tag else _BY_DIGEST,
+                {"name": repository.value, "reference": str(reference)},
             ).first()
             if row is None:
                 raise self._missing(connection, repository, reference)
@@ -108,14 +110,8 @@ class ManifestReader:
         self._authorizer.require(actor, Action.PULL, repository, str(digest))
         with self._database.read() as connection:
             repository_id = require_repository(connection, repository)
-            statement = self._alive
-            if allow_dead:
-                statement = select(Manifest.id).where(
-                    Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
-                )
-            return connection.execute(
-                statement, {"repository": repository_id, "digest": str(digest)}
-            ).scalar()
+            statement = _ANY if allow_dead else self._alive
+            return connection.scalar(statement, {"repository": repository_id, "digest": str(digest)})
 
     def delete(self, actor: Actor, repository: RepositoryName, digest: Digest) -> None:
         """Delete a manifest and end all its tags: 404 at once, while its bytes stay for the recovery window.
@@ -134,9 +130,7 @@ class ManifestReader:
                     Manifest.digest == str(digest),
                     Manifest.deleted_at.is_(None),
                 )
-                .values(
-                    deleted_at=now, untagged_pin=False, label_pin=False, lease_until=now, last_pulled_at=None
-                )
+                .values(deleted_at=now, untagged_pin=False, label_pin=False, lease_until=now, last_pulled_at=None)
                 .returning(Manifest.id)
             ).scalar()
             if deleted is None:
@@ -145,9 +139,7 @@ class ManifestReader:
 
         self._database.write(work)
 
-    def _missing(
-        self, connection: Connection, repository: RepositoryName, reference: Reference
-    ) -> ManifestUnknown:
+    def _missing(self, connection: Connection, repository: RepositoryName, reference: Reference) -> ManifestUnknown:
         repository_id = require_repository(connection, repository)
         if isinstance(reference, TagName):
             return explain_missing(connection, repository_id, reference)
@@ -179,7 +171,7 @@ class ManifestReader:
         return None
 
 
-def _by_tag(database: Database) -> Select[tuple[bytes, str, str, int]]:
+def _by_tag(database: Database) -> Select[bytes, str, str, int]:
     return (
         select(Manifest.payload, Manifest.media_type, Manifest.digest, Manifest.repository_id)
         .join(Tag, Tag.manifest_id == Manifest.id)
@@ -194,7 +186,7 @@ def _by_tag(database: Database) -> Select[tuple[bytes, str, str, int]]:
     )
 
 
-def _alive_statement(database: Database) -> Select[tuple[int]]:
+def _alive_statement(database: Database) -> Select[int]:
     """Walk from the manifest up its parents (a recursive union visits each once) to a living tag or a pin."""
     up = (
         select(Manifest.id, Manifest.digest)

@@ -96,9 +96,7 @@ class ReferrersService:
         return cut([_referrer(*row) for row in rows], limit)
 
 
-def _referrer(
-    row_id: int, artifact_type: str, media_type: str, digest: str, size: int, annotations: str
-) -> Referrer:
+def _referrer(row_id: int, artifact_type: str, media_type: str, digest: str, size: int, annotations: str) -> Referrer:
     descriptor: dict[str, object] = {"mediaType": media_type, "digest": digest, "size": size}
     if artifact_type:
         descriptor["artifactType"] = artifact_type

@@ -50,9 +50,7 @@ class Resolved:
     layers_size: int = 0
 
 
-def resolve(
-    connection: Connection, hooks: Hooks, repository_id: int | None, manifest: ParsedManifest
-) -> Resolved:
+def resolve(connection: Connection, hooks: Hooks, repository_id: int | None, manifest: ParsedManifest) -> Resolved:
     """Look up all that ``manifest`` names.
 
     Raises :class:`ManifestInvalid` for a size that is not that of the content, and for nesting that is too deep.
@@ -93,9 +91,7 @@ def _children(connection: Connection, hooks: Hooks, repository_id: int | None, f
             found.missing.append(text)
 
 
-def _blobs(
-    connection: Connection, repository_id: int | None, manifest: ParsedManifest, found: Resolved
-) -> None:
+def _blobs(connection: Connection, repository_id: int | None, manifest: ParsedManifest, found: Resolved) -> None:
     named = {str(blob.descriptor.digest): blob for blob in reversed(manifest.blobs)}
     present = _members(connection, repository_id, named)
     for text in reversed(named):
@@ -142,15 +138,11 @@ def _refuse_depth(connection: Connection, repository_id: int, children: Sequence
     while level:
         depth += 1
         if depth > MAX_NESTING:
-            raise ManifestInvalid(
-                f"manifests are nested deeper than {MAX_NESTING} levels", detail={"depth": depth}
-            )
+            raise ManifestInvalid(f"manifests are nested deeper than {MAX_NESTING} levels", detail={"depth": depth})
         below: set[str] = set()
         for start in range(0, len(level), _IN_AT_ONCE):
             part = level[start : start + _IN_AT_ONCE]
-            below.update(
-                connection.execute(_GRANDCHILDREN, {"repository": repository_id, "digests": part}).scalars()
-            )
+            below.update(connection.execute(_GRANDCHILDREN, {"repository": repository_id, "digests": part}).scalars())
         level = sorted(below)
 
 

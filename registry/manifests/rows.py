@@ -24,7 +24,7 @@ _EXISTING = select(Manifest.id).where(
 )
 
 
-class ContentChanged(Exception):  # noqa: N818 - a lost race, not a failure
+class ContentChanged(Exception):
     """A blob or child that was there is gone: the push must look again."""
 
 
@@ -90,9 +90,7 @@ class ManifestRows:
         """Insert the manifest, or wake the row that is there; tells whether it is new."""
         now = self._database.now(connection)
         subject = manifest.subject.digest if manifest.subject is not None else None
-        existing = connection.execute(
-            _EXISTING, {"repository": repository_id, "digest": str(digest)}
-        ).scalar()
+        existing = connection.execute(_EXISTING, {"repository": repository_id, "digest": str(digest)}).scalar()
         if existing is not None:
             connection.execute(
                 update(Manifest)
@@ -192,6 +190,4 @@ class ManifestRows:
                     other.c.deleted_at.is_(None),
                 ),
             )
-        connection.execute(
-            update(Manifest).where(Manifest.id == record.manifest_id).values(untagged_pin=~held)
-        )
+        connection.execute(update(Manifest).where(Manifest.id == record.manifest_id).values(untagged_pin=~held))

@@ -45,6 +45,4 @@ class SigningKeys:
 
     @staticmethod
     def _stored(connection: Connection) -> str | None:
-        return connection.execute(
-            select(SigningKey.private_pem).where(SigningKey.purpose == _SCHEMA1)
-        ).scalar()
+        return connection.execute(select(SigningKey.private_pem).where(SigningKey.purpose == _SCHEMA1)).scalar()

@@ -14,11 +14,7 @@ from registry.pages import Page, cut
 
 _FIND = select(Repository.id).where(Repository.name == bindparam("name"), Repository.current == 1)
 _SPARSE = select(Repository.allow_sparse).where(Repository.id == bindparam("id"))
-_LISTED = (
-    exists()
-    .where(Manifest.repository_id == Repository.id, Manifest.deleted_at.is_(None))
-    .correlate(Repository)
-)
+_LISTED = exists().where(Manifest.repository_id == Repository.id, Manifest.deleted_at.is_(None)).correlate(Repository)
 _CATALOG = (
     select(Repository.name)
     .where(Repository.current == 1, Repository.name > bindparam("last"), _LISTED)
@@ -46,9 +42,7 @@ def ensure_repository(database: Database, connection: Connection, name: Reposito
     if found is not None:
         return found
     connection.execute(database.insert_ignore(Namespace).values(name=name.namespace))
-    namespace_id = connection.execute(
-        select(Namespace.id).where(Namespace.name == name.namespace)
-    ).scalar_one()
+    namespace_id = connection.execute(select(Namespace.id).where(Namespace.name == name.namespace)).scalar_one()
     connection.execute(
         database.insert_ignore(Repository).values(
             namespace_id=namespace_id, name=name.value, current=1, created_ms=database.now(connection)

@@ -78,7 +78,7 @@ def set_tag(
     )
 
 
-def end_tags(connection: Connection, end: int, rows: Sequence[Row[tuple[int, int | None, int, int | None]]]) -> None:
+def end_tags(connection: Connection, end: int, rows: Sequence[Row[int, int | None, int, int | None]]) -> None:
     """End the periods of ``rows`` (id, manifest, start, end) at ``end``; one that lapsed before keeps its end."""
     for row in rows:
         old = row.lifetime_end_ms
@@ -113,13 +113,8 @@ class TagService:
         self._authorizer.require(actor, Action.PULL, repository)
         with self._database.read() as connection:
             repository_id = require_repository(connection, repository)
-            rows = (
-                connection.execute(
-                    self._names, {"repository": repository_id, "last": last, "limit": limit + 1}
-                )
-                .scalars()
-                .all()
-            )
+            values = {"repository": repository_id, "last": last, "limit": limit + 1}
+            rows = connection.scalars(self._names, values).all()
         return cut(rows, limit)
 
     def delete(self, actor: Actor, repository: RepositoryName, name: TagName) -> None:
@@ -136,7 +131,7 @@ class TagService:
 
         self._database.write(work)
 
-    def _names_statement(self) -> Select[tuple[str]]:
+    def _names_statement(self) -> Select[str]:
         return (
             select(Tag.name)
             .where(
@@ -158,4 +153,3 @@ def delete_tags_of(connection: Connection, now: int, manifest_id: int) -> None:
     ).all()
     for row in rows:
         end_tags(connection, max(now, row.lifetime_start_ms + 1), [row])
-

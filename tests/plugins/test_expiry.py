@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from moorage_expiry import KEYS, expire, label_actions
 
+from moorage_expiry import KEYS, expire, label_actions
 from registry.hooks import ExpireTag, LabelValueRefused
 
 
@@ -34,6 +34,6 @@ def test_anything_else_is_refused_with_a_reason(value):
 
 
 def test_both_keys_act_alike():
-    assert {action.key: action.effects("1d") for action in label_actions()} == dict.fromkeys(
-        KEYS, [ExpireTag(timedelta(days=1))]
-    )
+    assert {action.key: action.effects("1d") for action in label_actions()} == {
+        key: [ExpireTag(timedelta(days=1))] for key in KEYS
+    }

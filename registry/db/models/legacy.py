@@ -30,8 +30,6 @@ class ManifestLegacyImage(Base):
 
     __tablename__ = "manifest_legacy_image"
 
-    manifest_id: Mapped[int] = mapped_column(
-        BigInteger, reference("manifest.id", cascade=True), primary_key=True
-    )
+    manifest_id: Mapped[int] = mapped_column(BigInteger, reference("manifest.id", cascade=True), primary_key=True)
     position: Mapped[int] = mapped_column(Integer, primary_key=True)
     legacy_image_id: Mapped[int] = mapped_column(BigInteger, reference("legacy_image.id"), index=True)

@@ -63,9 +63,7 @@ class ManifestBlob(Base):
     __tablename__ = "manifest_blob"
     __table_args__ = (Index("ix_manifest_blob_digest", "repository_id", "digest"),)
 
-    manifest_id: Mapped[int] = mapped_column(
-        BigInteger, reference("manifest.id", cascade=True), primary_key=True
-    )
+    manifest_id: Mapped[int] = mapped_column(BigInteger, reference("manifest.id", cascade=True), primary_key=True)
     digest: Mapped[DigestText] = mapped_column(primary_key=True)
     repository_id: Mapped[int] = mapped_column(BigInteger, reference("repository.id"))
 
@@ -76,9 +74,7 @@ class ManifestChild(Base):
     __tablename__ = "manifest_child"
     __table_args__ = (Index("ix_manifest_child_digest", "repository_id", "digest"),)
 
-    manifest_id: Mapped[int] = mapped_column(
-        BigInteger, reference("manifest.id", cascade=True), primary_key=True
-    )
+    manifest_id: Mapped[int] = mapped_column(BigInteger, reference("manifest.id", cascade=True), primary_key=True)
     digest: Mapped[DigestText] = mapped_column(primary_key=True)
     repository_id: Mapped[int] = mapped_column(BigInteger, reference("repository.id"))
 
