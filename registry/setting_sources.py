@@ -1,0 +1,128 @@
+"""Where settings come from: a TOML file, the environment, flags. Every problem is told with its place."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from registry import setting_values as values
+
+PREFIX = "MOORAGE_"
+CONFIG_VARIABLE = "MOORAGE_CONFIG"
+PLUGIN_PREFIX = "MOORAGE_PLUGIN_"
+_NOT_SETTINGS = (CONFIG_VARIABLE, "MOORAGE_TOOLS", "MOORAGE_TEST_SCALE")
+
+
+class SourceProblem(Exception):
+    """A source that cannot be read at all."""
+
+
+class Sources:
+    """One reading of all sources; what is put later replaces what was put before.
+
+    ``readers`` maps the name of every setting to the function that reads its value. ``found`` are values by name,
+    ``options`` those of storage drivers by scheme, ``origins`` tells where each came from, and ``problems`` are
+    sentences.
+    """
+
+    def __init__(self, readers: Mapping[str, values.Reader]) -> None:
+        """Start with nothing."""
+        self.found: dict[str, object] = {}
+        self.options: dict[str, dict[str, str]] = {}
+        self.origins: dict[str, str] = {}
+        self.problems: list[str] = []
+        self._readers = readers
+
+    def put(self, name: str, value: object, origin: str) -> None:
+        """Take the value of a setting."""
+        if name not in self._readers:
+            self._unknown(name, origin, self._readers)
+            return
+        self.origins[name] = origin
+        try:
+            self.found[name] = self._readers[name](value)
+        except ValueError as error:
+            shown = values.MASK if values.is_secret(name) else values.hide_password(repr(value))
+            self.problems.append(f"{origin}: {name}: {error}, not {shown}")
+
+    def put_option(self, scheme: str, name: str, value: object, origin: str) -> None:
+        """Take an option of a storage driver; the driver knows which there are."""
+        if not isinstance(value, (str, int, float)):
+            self.problems.append(f"{origin}: {scheme}.{name}: expected text, a number, true or false")
+            return
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        self.options.setdefault(scheme, {})[name] = text
+        self.origins[f"{scheme}.{name}"] = origin
+
+    def read_file(self, path: Path, storage_url: str = "") -> None:
+        """Take every key of a TOML file, and the tables of storage drivers.
+
+        ``storage_url`` is the one that a stronger source gives. Raises :class:`SourceProblem` for a file that
+        cannot be read.
+        """
+        try:
+            content = path.read_text(encoding="utf-8")
+            document = tomllib.loads(content)
+        except (OSError, UnicodeDecodeError) as error:
+            raise SourceProblem(f"{path}: cannot read the config file: {error}") from None
+        except tomllib.TOMLDecodeError as error:
+            raise SourceProblem(f"{path}: not TOML: {error}") from None
+        stores = _stores(storage_url, str(document.get("storage_url", "")))
+        for key, value in document.items():
+            origin = f"{path}:{line_of(content, key)}"
+            if isinstance(value, dict) and key in stores:
+                for name, option in value.items():
+                    self.put_option(key, name, option, f"{path}:{line_of(content, name, key)}")
+            elif isinstance(value, dict) and key not in self._readers:
+                self._unknown(key, origin, [*stores, *self._readers])
+            else:
+                self.put(key, value, origin)
+
+    def read_environment(self, environ: Mapping[str, str], storage_url: str = "") -> None:
+        """Take every ``MOORAGE_*`` variable; an empty one counts as not set."""
+        stores = _stores(storage_url, environ.get("MOORAGE_STORAGE_URL", ""), str(self.found.get("storage_url", "")))
+        for variable in sorted(environ):
+            if not variable.startswith(PREFIX) or not environ[variable]:
+                continue
+            if variable in _NOT_SETTINGS or variable.startswith(PLUGIN_PREFIX):
+                continue
+            name = variable.removeprefix(PREFIX).lower()
+            scheme, _, option = name.partition("_")
+            if name in self._readers:
+                self.put(name, environ[variable], variable)
+            elif scheme in stores and option:
+                self.put_option(scheme, option, environ[variable], variable)
+            else:
+                self._unknown(variable, variable, [PREFIX + known.upper() for known in self._readers])
+
+    def _unknown(self, name: str, origin: str, known: Iterable[str]) -> None:
+        close = difflib.get_close_matches(name.replace("-", "_"), list(known), n=1)
+        advice = f"did you mean {close[0]}?" if close else "moorage config show lists all there are"
+        self.problems.append(f"{origin}: there is no setting {name}; {advice}")
+
+
+def _stores(*storage_urls: str) -> set[str]:
+    """Return the schemes whose options may be set: those in use, and s3's, so that a file may hold both."""
+    return {"s3", *(url.partition(":")[0] for url in storage_urls if url)}
+
+
+def line_of(content: str, key: str, table: str = "") -> int:
+    """Return the line on which a TOML text gives ``key`` of ``table``.
+
+    tomllib does not tell where it found a key, so this looks for it, and falls back to the table's line.
+    """
+    word, owner = rf"[\"']?{re.escape(key)}[\"']?", rf"[\"']?{re.escape(table)}[\"']?"
+    inside = rf"\s*{word}\s*[=.]"
+    outside = rf"\s*{owner}\s*(?:\.\s*{word}\s*=|=.*{word}\s*=)" if table else inside
+    heading = rf"\s*\[+\s*[\"']?{re.escape(table or key)}[\"']?\s*[\].]"
+    current, fallback = "", 1
+    for position, line in enumerate(content.splitlines(), start=1):
+        if header := re.match(r"\s*\[+\s*[\"']?([^\]\"']+?)[\"']?\s*\]", line):
+            current = header[1]
+            fallback = position if re.match(heading, line) else fallback
+        elif re.match(inside if current == table else outside, line) and current in ("", table):
+            return position
+    return fallback

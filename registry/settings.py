@@ -1,0 +1,194 @@
+"""The settings of one app, and the only reader of the environment and of the config file.
+
+Flags win over ``MOORAGE_*`` variables, those over the TOML file, and that over the defaults. Every value
+remembers where it came from. All durations are in seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from registry import setting_values as values
+from registry.setting_sources import CONFIG_VARIABLE, PREFIX, SourceProblem, Sources
+
+DEFAULT_FILE = Path("moorage.toml")
+_DAY = 86400
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; ``problems`` are sentences that name the place and the way out."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """Keep every problem, so that all can be mended at once."""
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problems))
+
+
+def _setting(reader: values.Reader, default: object, about: str, *, shown: str = "") -> Any:  # noqa: ANN401 - stands for the field's value, as dataclasses.field does
+    """Declare a setting; ``shown`` replaces a default that depends on other settings."""
+    return field(default=default, metadata={"read": reader, "about": about, "shown": shown})
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Settings:
+    """Everything that can be set. Paths are absolute; empty text and None mean "not set"."""
+
+    listen: str = _setting(values.listen, "127.0.0.1:5000", "where to listen: HOST:PORT, [IPV6]:PORT or unix:/PATH")
+    data: Path = _setting(values.path, Path("data"), "folder of the database and the blobs", shown="./data")  # noqa: RUF009 - the helper returns a field
+    database_url: str = _setting(values.url, "", "SQLAlchemy URL of the database", shown="sqlite:///DATA/moorage.db")
+    storage_url: str = _setting(values.url, "", "where blobs are kept", shown="file://DATA/storage")
+    external_url: str = _setting(values.web_url, "", "address clients use; unset: answers hold relative URLs")
+    tls_cert: Path | None = _setting(values.existing_file, None, "TLS certificate and its chain, a PEM file")  # noqa: RUF009 - the helper returns a field
+    tls_key: Path | None = _setting(values.existing_file, None, "key of the TLS certificate, a PEM file")  # noqa: RUF009 - the helper returns a field
+    insecure_anonymous: bool = _setting(
+        values.boolean, default=False, about="let everybody who reaches the server push and delete"
+    )
+    workers: int = _setting(values.number(1, 512), 0, "server processes", shown="one a core")
+    threads: int = _setting(values.number(1, 256), 2, "threads of a process for small requests")
+    transfer_threads: int = _setting(
+        values.number(1, 4096), 128, "most threads of a process for uploads, and as many for downloads"
+    )
+    header_timeout: float = _setting(values.duration(0.1), 10.0, "time a client has to send a request's head")
+    body_timeout: float = _setting(values.duration(0.1), 30.0, "longest silence while a body is transferred")
+    keep_alive: float = _setting(values.duration(0), 75.0, "time an idle connection is kept")
+    graceful_timeout: float = _setting(values.duration(0), 30.0, "time that running requests get when the server stops")
+    upload_deadline: float = _setting(
+        values.duration(1), 60.0, "silence after which the writer of an upload is replaced"
+    )
+    lease_seconds: int = _setting(
+        values.whole_duration(5), _DAY, "time that pushed content is kept before a manifest or tag names it"
+    )
+    recovery_window: float = _setting(
+        values.duration(0), 14.0 * _DAY, "time in which deleted tags and manifests can be restored"
+    )
+    allow_sparse: bool = _setting(
+        values.boolean, default=False, about="accept manifests whose blobs or children are missing"
+    )
+    page_size_max: int = _setting(values.number(1, 10_000), 1000, "most entries of one page of a list")
+    blocked_plugins: tuple[str, ...] = _setting(values.names, (), "plugins that are not loaded")
+    required_plugins: tuple[str, ...] = _setting(values.names, (), "plugins without which the server refuses to start")
+    access_log: bool = _setting(values.boolean, default=True, about="write a line a request to stdout")
+    log_format: str = _setting(
+        values.choice("auto", "human", "json"), "auto", "form of the log; auto: human on a terminal, else json"
+    )
+    log_level: str = _setting(
+        values.choice("debug", "info", "warning", "error"), "info", "least level of messages in the log"
+    )
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        """Fill in what follows from other settings."""
+        data = self.data.absolute()
+        derived = {
+            "data": data,
+            "workers": self.workers or _cores(),
+            "database_url": self.database_url or f"sqlite:///{data / 'moorage.db'}",
+            "storage_url": self.storage_url or f"file://{data / 'storage'}",
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        """Show the settings without secrets: a repr ends up in logs."""
+        return f"Settings({', '.join(f'{item.name}={item.value!r}' for item in self.describe())})"
+
+    def describe(self) -> list[SettingShown]:
+        """List every setting as it may be shown to people: secrets are masked."""
+        return list(_described(self))
+
+
+@dataclass(frozen=True)
+class SettingShown:
+    """One line of ``moorage config show``."""
+
+    name: str
+    variable: str
+    value: object
+    source: str
+    default: object
+    help: str
+
+
+FIELDS: Mapping[str, dataclasses.Field[Any]] = {
+    item.name: item for item in dataclasses.fields(Settings) if "read" in item.metadata
+}
+
+
+def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; ``flags`` that are None count as not given.
+
+    The file is ``flags["config"]``, ``MOORAGE_CONFIG``, or ``moorage.toml`` of the working directory where
+    there is one. Raises :class:`SettingsError` with every unknown name and bad value at once.
+    """
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    file = given.pop("config", None) or environ.get(CONFIG_VARIABLE)
+    sources = Sources({name: item.metadata["read"] for name, item in FIELDS.items()})
+    wanted_store = str(given.get("storage_url", ""))
+    try:
+        if file or DEFAULT_FILE.is_file():
+            stronger = wanted_store or environ.get("MOORAGE_STORAGE_URL", "")
+            sources.read_file(Path(str(file or DEFAULT_FILE)), stronger)
+    except SourceProblem as problem:
+        sources.problems.append(str(problem))
+    sources.read_environment(environ, wanted_store)
+    for name, value in given.items():
+        sources.put(name, value, "--" + name.replace("_", "-"))
+    return _settings(sources)
+
+
+def _settings(sources: Sources) -> Settings:
+    if ("tls_cert" in sources.origins) != ("tls_key" in sources.origins):
+        sources.problems.append("tls_cert and tls_key belong together: give both or neither")
+    if sources.problems:
+        raise SettingsError(sources.problems)
+    found: dict[str, Any] = sources.found
+    settings = Settings(**found, sources=MappingProxyType(sources.origins))
+    scheme = settings.storage_url.partition(":")[0]
+    options = MappingProxyType(sources.options.get(scheme, {}))
+    return dataclasses.replace(settings, storage_options=options)
+
+
+def refuse_open_listen(settings: Settings, address: str = "") -> None:
+    """Raise :class:`SettingsError` where others could reach a server that asks nobody who they are.
+
+    ``address`` replaces the setting ``listen`` where the server was told another one.
+    """
+    address = address or settings.listen
+    if settings.insecure_anonymous or values.is_loopback(address):
+        return
+    reason = f"refusing to listen on {address}: without access control, everybody who reaches it can push and delete."
+    advice = "Listen on 127.0.0.1, or accept that with --insecure-anonymous (MOORAGE_INSECURE_ANONYMOUS=true)."
+    raise SettingsError([f"{reason} {advice}"])
+
+
+def _described(settings: Settings) -> Iterator[SettingShown]:
+    for name, item in FIELDS.items():
+        shown, source = _shown(getattr(settings, name)), settings.sources.get(name, "default")
+        default = item.metadata["shown"] or _shown(item.default)
+        yield SettingShown(name, PREFIX + name.upper(), shown, source, default, item.metadata["about"])
+    scheme = settings.storage_url.partition(":")[0]
+    for name, value in settings.storage_options.items():
+        full, variable = f"{scheme}.{name}", f"{PREFIX}{scheme}_{name}".upper()
+        shown = values.MASK if values.is_secret(name) else values.hide_password(value)
+        about = f"option of the storage driver for {scheme}: URLs"
+        yield SettingShown(full, variable, shown, settings.sources.get(full, "default"), None, about)
+
+
+def _shown(value: object) -> object:
+    """Make a value fit for display and for JSON."""
+    if isinstance(value, float):
+        return values.show_duration(value)
+    if isinstance(value, tuple):
+        return list(value)
+    return values.hide_password(str(value)) if isinstance(value, (str, Path)) else value
