@@ -1,0 +1,1 @@
+"""Where blobs live: drivers for plain files, S3 and memory."""

@@ -1,0 +1,185 @@
+"""Blobs in a bucket of an S3 service.
+
+``blobs/<first two characters>/<key>`` is complete; ``uploads/<key>.<something>`` belongs to an upload that
+is open. What a process killed between storing a tail and the commit leaves behind goes when its upload is
+completed in parts or aborted; a lifecycle rule that expires ``uploads/`` after a few days, and unfinished
+multipart uploads with it, takes the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Generator, Iterator, Mapping
+from typing import Self
+
+from registry.hooks import Part, StorageError, UploadState, UploadWriter
+from registry.storage.keys import PIECE, blob_path, check_key, upload_path
+from registry.storage.s3 import Bucket, open_bucket
+from registry.storage.s3_writer import MIB, MIN_PART, S3Writer, new_tail, predecessor, tail_path
+
+# The longest piece that one call copies: the answer comes when it is done, and must come before the time-out.
+_COPY = 512 * MIB
+_SEALED = "sealed"
+
+
+class S3Storage:
+    """Keeps blobs as objects, each sent as a multipart upload or, where it is small, at once."""
+
+    storage_id = "s3"
+    min_chunk = MIN_PART
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    @classmethod
+    def from_url(cls, url: str, options: Mapping[str, str]) -> Self:
+        """Return the driver for ``s3://bucket/prefix``; raises ValueError."""
+        return cls(open_bucket(url, options))
+
+    def open_upload(self, state: UploadState, length: int | None = None) -> UploadWriter:
+        """Start or go on with an upload. Lost parts are first noticed when one is added, or at the end."""
+        del length
+        check_key(state.key)
+        return S3Writer(self._bucket, state)
+
+    def complete_upload(self, state: UploadState) -> None:
+        """Make the object, with the tail as its last part, and compare its length."""
+        try:
+            self._assemble(state)
+        except StorageError:
+            # A completion that is repeated because its answer was lost fails as each service likes best.
+            if not self._is_stored(state.key, state.size):
+                raise
+        else:
+            size = self.size(state.key)
+            if size != state.size:
+                raise StorageError(f"{state.key} has {size} bytes instead of {state.size} after its completion")
+        with contextlib.suppress(StorageError):
+            self._drop_tails(state)
+
+    def take_over(self, state: UploadState, key: str) -> UploadState:
+        """Seal the old parts as an object, which the store lets nobody add to, and copy that.
+
+        Afterwards the old upload is good for another takeover (this one may have failed half-way) and for
+        :meth:`abort_upload` only.
+        """
+        check_key(key)
+        taken = UploadState(key, state.size)
+        if state.parts:
+            sealed = self._seal(state)
+            handle = self._bucket.create_multipart(blob_path(key))
+            parts = tuple(self._copy_pieces(blob_path(state.key), sealed, blob_path(key), handle))
+            taken = UploadState(key, state.size, handle, parts)
+        if state.tail is None:
+            return taken
+        tail = new_tail(len(taken.parts) + 1, state.tail.size)
+        self._bucket.copy(tail_path(state.key, state.tail), tail_path(key, tail))
+        return UploadState(key, state.size, taken.handle, taken.parts, tail)
+
+    def abort_upload(self, state: UploadState) -> None:
+        """Remove the parts, the tails, and what a takeover sealed; never a completed object."""
+        blob = blob_path(state.key)
+        handles = set(self._bucket.multiparts(blob))
+        for handle in handles | ({state.handle} if state.handle else set()):
+            self._bucket.abort_multipart(blob, handle)
+        seal = f"{upload_path(state.key)}.{_SEALED}"
+        names = self._bucket.names(f"{upload_path(state.key)}.")
+        if seal in names:
+            self._bucket.delete(blob)
+        for name in sorted(names, key=lambda name: name == seal):
+            self._bucket.delete(name)
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
+        """Return the bytes in pieces; the store has answered when this returns."""
+        pieces = self._pieces(key, start, length)
+        next(pieces)
+        return pieces
+
+    def size(self, key: str) -> int:
+        """Return the object's length."""
+        return self._bucket.size(blob_path(key))
+
+    def delete(self, key: str) -> None:
+        """Remove the object."""
+        self._bucket.delete(blob_path(key))
+
+    def check(self) -> None:
+        """Look whether the bucket answers."""
+        self._bucket.check()
+
+    def _assemble(self, state: UploadState) -> None:
+        blob, tail = blob_path(state.key), state.tail
+        if sum(part.size for part in state.parts) + (tail.size if tail else 0) != state.size:
+            raise StorageError(f"the parts of upload {state.key} do not add up to {state.size} bytes")
+        if state.parts:
+            parts = list(state.parts)
+            if tail:
+                number = len(parts) + 1
+                etag = self._bucket.copy_part(blob, state.handle, number, tail_path(state.key, tail))
+                parts.append(Part(number, tail.size, etag))
+            self._bucket.complete_multipart(blob, state.handle, parts)
+        elif tail:
+            self._bucket.copy(tail_path(state.key, tail), blob)
+        else:
+            self._bucket.put(blob, b"")
+
+    def _drop_tails(self, state: UploadState) -> None:
+        """Remove the tails; where the blob is small enough for one, the two names that are known must do."""
+        if state.parts:
+            for name in self._bucket.names(f"{upload_path(state.key)}."):
+                self._bucket.delete(name)
+            return
+        for tail in (state.tail, predecessor(state.tail)):
+            if tail:
+                self._bucket.delete(tail_path(state.key, tail))
+
+    def _seal(self, state: UploadState) -> int:
+        """Complete the old upload's parts and return their length. The seal tells an abort that it may go."""
+        blob, size = blob_path(state.key), sum(part.size for part in state.parts)
+        self._bucket.put(f"{upload_path(state.key)}.{_SEALED}", b"")
+        try:
+            self._bucket.complete_multipart(blob, state.handle, list(state.parts))
+        except StorageError:
+            if not self._is_stored(state.key, size):
+                raise
+        return size
+
+    def _copy_pieces(self, source: str, size: int, target: str, handle: str) -> Iterator[Part]:
+        """Copy an object into parts of about the same size, none of them too short for one."""
+        count = -(-size // _COPY)
+        edges = [size * number // count for number in range(count + 1)]
+        for number, (start, stop) in enumerate(itertools.pairwise(edges), start=1):
+            etag = self._bucket.copy_range(target, handle, number, source, f"bytes={start}-{stop - 1}")
+            yield Part(number, stop - start, etag)
+
+    def _is_stored(self, key: str, size: int) -> bool:
+        try:
+            return self.size(key) == size
+        except StorageError:
+            return False
+
+    def _pieces(self, key: str, start: int, length: int | None) -> Generator[bytes, None, None]:
+        """Yield an empty piece once the store has answered, then the bytes."""
+        if length == 0 or start:
+            # Only a plain read may ask for bytes without knowing that they exist: the others cannot be told
+            # from a range that the store cut, or refuses because it is empty.
+            size = self.size(key)
+            length = size - start if length is None else length
+            if length < 0 or start + length > size:
+                raise StorageError(f"{key} has {size} bytes, and those up to {start + length} were asked for")
+            if length == 0:
+                yield b""
+                return
+        stop = "" if length is None else str(start + length - 1)
+        body, announced = self._bucket.get(blob_path(key), f"bytes={start}-{stop}" if start or stop else "")
+        with contextlib.closing(body):
+            if length is not None and announced != length:
+                raise StorageError(f"{key} gives {announced} of the {length} bytes that were asked for")
+            yield b""
+            left = announced
+            while left and (piece := self._bucket.read_piece(body, min(PIECE, left))):
+                left -= len(piece)
+                yield piece
+        if left:
+            raise StorageError(f"{key} ended {left} bytes early")

@@ -1,0 +1,334 @@
+"""What every storage driver must do, run by the test class of each."""
+
+import contextlib
+import hashlib
+import json
+import tracemalloc
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+
+import pytest
+
+from registry.hooks import KeyMissing, Part, StorageDriver, StorageError, UploadState
+
+MIB = 1024 * 1024
+# Long enough for one part on S3 and a tail.
+LONG = 9 * MIB
+RANGES = [
+    (0, 1),
+    (0, None),
+    (1, None),
+    (MIB - 1, 2),
+    (5 * MIB, MIB + 1),
+    (LONG - 1, 1),
+    (LONG, None),
+    (LONG, 0),
+    (7, 0),
+]
+PAST_THE_END = [(LONG + 1, None), (LONG, 1), (0, LONG + 1), (LONG + 1, 0)]
+BAD_KEYS = ["", "../../../etc/passwd", "A" * 32, "0" * 31, "0" * 33, "0" * 32 + "\n", "0" * 31 + "/"]
+
+
+def new_key() -> str:
+    return uuid.uuid4().hex
+
+
+def pattern(length: int, seed: int = 0) -> bytes:
+    """Return bytes of which no two megabytes are alike, so that a piece out of place is seen."""
+    block = hashlib.sha256(str(seed).encode()).digest() * 2048
+    blocks = b"".join(number.to_bytes(8, "big") + block[8:] for number in range(length // len(block) + 1))
+    return blocks[:length]
+
+
+def append(driver: StorageDriver, state: UploadState, *chunks: bytes) -> UploadState:
+    """Write the chunks in one session."""
+    writer = driver.open_upload(state, sum(map(len, chunks)))
+    for chunk in chunks:
+        writer.write(chunk)
+    return writer.finish()
+
+
+def store(driver: StorageDriver, data: bytes) -> str:
+    """Store the data and return its key."""
+    state = append(driver, UploadState(new_key()), data)
+    driver.complete_upload(state)
+    return state.key
+
+
+def fetch(driver: StorageDriver, key: str, start: int = 0, length: int | None = None) -> bytes:
+    with contextlib.closing(driver.read(key, start, length)) as pieces:
+        return b"".join(pieces)
+
+
+def through_database(state: UploadState) -> UploadState:
+    """Return the state as another machine would get it."""
+    values = json.loads(json.dumps(asdict(state)))
+    return UploadState(
+        key=values["key"],
+        size=values["size"],
+        handle=values["handle"],
+        parts=tuple(Part(**part) for part in values["parts"]),
+        tail=Part(**values["tail"]) if values["tail"] else None,
+    )
+
+
+class StorageContract:
+    """Subclass it, and give the fixture ``driver``; ``reopen`` where the store outlives a driver."""
+
+    memory_bound: int | None = None
+    """The most that a stream of 64 MiB may take, in bytes."""
+
+    @pytest.fixture
+    def driver(self) -> StorageDriver:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def reopen(self, driver) -> Callable[[], StorageDriver]:
+        return lambda: driver
+
+    def test_round_trip(self, driver):
+        data = pattern(LONG)
+        key = store(driver, data)
+        assert driver.size(key) == LONG
+        with contextlib.closing(driver.read(key)) as pieces:
+            lengths = [len(piece) for piece in pieces]
+        assert max(lengths) <= MIB
+        assert 0 not in lengths
+        assert fetch(driver, key) == data
+
+    @pytest.mark.parametrize("length", [0, 1, 4096, MIB, 8 * MIB, 8 * MIB + 1])
+    def test_lengths(self, driver, length):
+        data = pattern(length)
+        key = store(driver, data)
+        assert driver.size(key) == length
+        assert fetch(driver, key) == data
+
+    def test_ranges(self, driver):
+        data = pattern(LONG)
+        key = store(driver, data)
+        for start, length in RANGES:
+            stop = None if length is None else start + length
+            assert fetch(driver, key, start, length) == data[start:stop], (start, length)
+        for start, length in PAST_THE_END:
+            with pytest.raises(StorageError):
+                fetch(driver, key, start, length)
+
+    def test_a_read_may_be_left_early_or_unused(self, driver):
+        key = store(driver, pattern(3 * MIB))
+        driver.read(key).close()
+        with contextlib.closing(driver.read(key)) as pieces:
+            next(pieces)
+        assert fetch(driver, key, 0, 10) == pattern(10)
+
+    def test_tiny_chunks_and_reused_buffers(self, driver):
+        data = pattern(3000)
+        writer = driver.open_upload(UploadState(new_key()))
+        buffer = bytearray(1)
+        for byte in data:
+            buffer[0] = byte
+            writer.write(memoryview(buffer))
+        state = writer.finish()
+        driver.complete_upload(state)
+        assert fetch(driver, state.key) == data
+
+    @pytest.mark.parametrize(
+        "lengths", [(5 * MIB, 5 * MIB, 7), (1, 8 * MIB, 1), (3 * MIB, 100, 6 * MIB, 0, 2 * MIB), (8 * MIB, 8 * MIB)]
+    )
+    def test_sessions_go_on_from_a_stored_state(self, reopen, lengths):
+        data = pattern(sum(lengths))
+        state, sent = UploadState(new_key()), 0
+        for length in lengths:
+            state = through_database(append(reopen(), state, data[sent : sent + length]))
+            sent += length
+            assert state.size == sent
+        driver = reopen()
+        driver.complete_upload(state)
+        assert fetch(driver, state.key) == data
+
+    @pytest.mark.parametrize("before", [0, 100, LONG])
+    def test_a_discarded_writer_leaves_nothing(self, driver, before):
+        data = pattern(before + 10)
+        state = UploadState(new_key())
+        if before:
+            state = append(driver, state, data[:before])
+        writer = driver.open_upload(state)
+        writer.write(b"x" * LONG)
+        writer.discard()
+        writer.discard()
+        driver.complete_upload(append(driver, state, data[before:]))
+        assert fetch(driver, state.key) == data
+
+    def test_completing_right_after_a_discard(self, driver):
+        state = append(driver, UploadState(new_key()), b"acknowledged")
+        writer = driver.open_upload(state)
+        writer.write(b", not so")
+        writer.discard()
+        driver.complete_upload(state)
+        assert fetch(driver, state.key) == b"acknowledged"
+
+    @pytest.mark.parametrize("length", [5, LONG])
+    def test_a_state_outlives_a_finish_that_was_never_committed(self, driver, length):
+        data = pattern(length + 3)
+        state = append(driver, UploadState(new_key()), data[:length])
+        append(driver, state, b"lost in a crash" * MIB)
+        driver.complete_upload(append(driver, state, data[length:]))
+        assert fetch(driver, state.key) == data
+
+    def test_an_upload_never_written_completes_as_empty(self, driver):
+        state = UploadState(new_key())
+        driver.complete_upload(state)
+        driver.complete_upload(state)
+        assert driver.size(state.key) == 0
+        assert fetch(driver, state.key) == b""
+
+    def test_a_session_without_bytes(self, driver):
+        state = append(driver, append(driver, UploadState(new_key()), b"all"))
+        assert state.size == 3
+        driver.complete_upload(state)
+        assert fetch(driver, state.key) == b"all"
+
+    @pytest.mark.parametrize("length", [0, 7, LONG])
+    def test_completing_twice(self, reopen, length):
+        state = append(reopen(), UploadState(new_key()), pattern(length))
+        reopen().complete_upload(state)
+        reopen().complete_upload(state)
+        assert fetch(reopen(), state.key) == pattern(length)
+
+    @pytest.mark.parametrize("length", [7, LONG])
+    def test_completing_what_is_gone(self, driver, length):
+        state = append(driver, UploadState(new_key()), pattern(length))
+        driver.abort_upload(state)
+        with pytest.raises(KeyMissing):
+            driver.complete_upload(state)
+
+    def test_a_completed_key_that_was_deleted_does_not_come_back(self, driver):
+        state = append(driver, UploadState(new_key()), b"once")
+        driver.complete_upload(state)
+        driver.delete(state.key)
+        with pytest.raises(KeyMissing):
+            driver.complete_upload(state)
+
+    @pytest.mark.parametrize("length", [7, LONG])
+    def test_aborting_twice(self, driver, length):
+        state = append(driver, UploadState(new_key()), pattern(length))
+        driver.abort_upload(state)
+        driver.abort_upload(state)
+        with pytest.raises(KeyMissing):
+            append(driver, state, pattern(LONG))
+
+    @pytest.mark.parametrize("length", [0, 7, LONG])
+    def test_an_abort_leaves_a_completed_key(self, driver, length):
+        state = append(driver, UploadState(new_key()), pattern(length))
+        driver.complete_upload(state)
+        driver.abort_upload(state)
+        assert fetch(driver, state.key) == pattern(length)
+
+    def test_aborting_what_never_was(self, driver):
+        driver.abort_upload(UploadState(new_key()))
+
+    def test_deleting_twice(self, driver):
+        key = store(driver, b"short-lived")
+        driver.delete(key)
+        driver.delete(key)
+        for look in (driver.size, driver.read):
+            with pytest.raises(KeyMissing):
+                look(key)
+
+    @pytest.mark.parametrize("read", [(0, None), (0, 0), (5, None), (5, 5)])
+    def test_reading_what_is_missing_fails_at_the_call(self, driver, read):
+        with pytest.raises(KeyMissing):
+            driver.read(new_key(), *read)
+
+    def test_an_open_upload_is_not_readable(self, driver):
+        state = append(driver, UploadState(new_key()), pattern(LONG))
+        with pytest.raises(KeyMissing):
+            driver.read(state.key)
+
+    @pytest.mark.parametrize("key", BAD_KEYS)
+    def test_bad_keys(self, driver, key):
+        state = UploadState(key)
+        calls: Iterable[Callable[[], object]] = (
+            lambda: driver.open_upload(state),
+            lambda: driver.complete_upload(state),
+            lambda: driver.abort_upload(state),
+            lambda: driver.take_over(UploadState(new_key()), key),
+            lambda: driver.read(key),
+            lambda: driver.size(key),
+            lambda: driver.delete(key),
+        )
+        for call in calls:
+            with pytest.raises(ValueError, match="storage key"):
+                call()
+
+    @pytest.mark.parametrize("length", [0, 100, 8 * MIB, LONG])
+    def test_a_writer_that_lost_its_upload_changes_nothing(self, reopen, length):
+        driver, data = reopen(), pattern(length + 3 * MIB)
+        old = UploadState(new_key())
+        if length:
+            old = append(driver, old, data[:length])
+        frozen = driver.open_upload(old)
+        frozen.write(b"x" * 1000)
+        new = through_database(reopen().take_over(old, new_key()))
+        assert new.size == old.size
+        assert new.key != old.key
+        new = append(driver, new, data[length:])
+        with contextlib.suppress(StorageError):
+            frozen.write(b"y" * LONG)
+            frozen.finish()
+        driver.complete_upload(new)
+        driver.abort_upload(old)
+        assert fetch(driver, new.key) == data
+        with pytest.raises(KeyMissing):
+            driver.size(old.key)
+
+    @pytest.mark.parametrize("length", [100, LONG])
+    def test_a_takeover_may_be_repeated_and_taken_over(self, driver, length):
+        old = append(driver, UploadState(new_key()), pattern(length))
+        lost = driver.take_over(old, new_key())
+        second = driver.take_over(old, new_key())
+        driver.abort_upload(lost)
+        third = driver.take_over(second, new_key())
+        driver.abort_upload(old)
+        driver.abort_upload(second)
+        driver.complete_upload(third)
+        assert fetch(driver, third.key) == pattern(length)
+
+    def test_taking_over_what_is_gone(self, driver):
+        with pytest.raises(KeyMissing):
+            driver.take_over(UploadState(new_key(), 5, tail=Part(1, 5, "gone")), new_key())
+
+    def test_many_threads_on_different_keys(self, driver):
+        def one(seed: int) -> None:
+            data = pattern(100_000 + seed, seed)
+            state = append(driver, UploadState(new_key()), data[:50_000])
+            state = append(driver, state, data[50_000:])
+            driver.complete_upload(state)
+            assert fetch(driver, state.key) == data
+            driver.delete(state.key)
+
+        with ThreadPoolExecutor(16) as threads:
+            assert list(threads.map(one, range(32))) == [None] * 32
+
+    def test_memory_does_not_grow_with_the_blob(self, driver):
+        if self.memory_bound is None:
+            pytest.skip("this store is inside the process that is measured")
+        chunk = bytes(MIB)
+        store(driver, chunk)
+        tracemalloc.start()
+        try:
+            writer = driver.open_upload(UploadState(new_key()))
+            for _ in range(64):
+                writer.write(chunk)
+            state = writer.finish()
+            driver.complete_upload(state)
+            with contextlib.closing(driver.read(state.key)) as pieces:
+                assert sum(map(len, pieces)) == 64 * MIB
+            assert tracemalloc.get_traced_memory()[1] < self.memory_bound
+        finally:
+            tracemalloc.stop()
+        driver.delete(state.key)
+
+    def test_check(self, driver):
+        driver.check()
