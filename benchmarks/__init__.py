@@ -1,0 +1,1 @@
+"""Side-by-side measurements of Moorage and other registries; run it with `python -m benchmarks`."""
