@@ -60,7 +60,7 @@ def open_storage(settings: Settings, hooks: Hooks) -> StorageDriver:
     if factory is None:
         offered = ", ".join(sorted(hooks.storage_factories)) or "none"
         raise PluginError(f"no plugin offers storage for {scheme}: URLs (offered: {offered})")
-    return factory(settings.storage_url, settings.driver_options)
+    return factory(settings.storage_url, settings.storage_options)
 
 
 def _bind_database(app: Flask, settings: Settings, clock: Clock | None) -> Database:

@@ -75,7 +75,11 @@ class SizeInvalid(RegistryError):
 class ManifestBlobUnknown(RegistryError):
     """A manifest names blobs or manifests that are not in the repository (code-5)."""
 
-    code, http_status, summary = "MANIFEST_BLOB_UNKNOWN", 404, "manifest references content unknown to repository"
+    code, http_status, summary = (
+        "MANIFEST_BLOB_UNKNOWN",
+        404,
+        "manifest references content unknown to repository",
+    )
 
 
 class ManifestInvalid(RegistryError):
