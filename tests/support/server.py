@@ -22,7 +22,7 @@ class MoorageServer:
     """`moorage serve` on a loopback port, ready while the context lasts.
 
     `env` are settings (MOORAGE_DATABASE_URL, ...), `args` further flags of the command. The port is
-    kept over restarts, and so is the data.
+    kept over restarts, and so is the data. `python` and `cwd` serve from another installation.
     """
 
     data: Path
@@ -32,6 +32,8 @@ class MoorageServer:
     args: Sequence[str] = ()
     port: int = field(default_factory=free_port)
     start_deadline: float = 60
+    python: Path = field(default_factory=lambda: Path(sys.executable))
+    cwd: Path = _REPOSITORY
     _child: Child = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -41,7 +43,7 @@ class MoorageServer:
             log=self.log,
             ready=self.is_ready,
             env=self._environment(),
-            cwd=_REPOSITORY,
+            cwd=self.cwd,
             start_deadline=self.start_deadline,
         )
 
@@ -119,7 +121,7 @@ class MoorageServer:
     def _command(self) -> list[str]:
         flags = ["--listen", self.host, "--data", str(self.data)]
         counts = ["--workers", str(self.workers), "--threads", str(self.threads)]
-        return [sys.executable, "-m", "registry", "serve", *flags, *counts, *self.args]
+        return [str(self.python), "-m", "registry", "serve", *flags, *counts, *self.args]
 
     def _environment(self) -> dict[str, str]:
         inherited = {
