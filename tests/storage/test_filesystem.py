@@ -22,16 +22,21 @@ def driver(root):
     return FilesystemStorage(root)
 
 
+@pytest.fixture(scope="module")
+def shared_root(tmp_path_factory):
+    return tmp_path_factory.mktemp("store")
+
+
 class TestFilesystemStorage(StorageContract):
     memory_bound = 4 * MIB
 
     @pytest.fixture
-    def driver(self, root):
-        return FilesystemStorage(root)
+    def driver(self, shared_root):
+        return FilesystemStorage(shared_root)
 
     @pytest.fixture
-    def reopen(self, root):
-        return lambda: FilesystemStorage(root)
+    def reopen(self, shared_root):
+        return lambda: FilesystemStorage(shared_root)
 
 
 def fail(monkeypatch, call, error, nth=1):
