@@ -20,7 +20,7 @@ class Sizes:
     manifests: int = 10_000  # of the growth check
     grown_repositories: int = 1000
     page: int = 100
-    pages: int = 40  # lists asked for in one sample
+    pages: int = 120  # lists asked for in one sample
 
     @classmethod
     def scaled(cls, scale: float) -> Self:
