@@ -32,6 +32,7 @@ class MoorageServer:
     args: Sequence[str] = ()
     port: int = field(default_factory=free_port)
     start_deadline: float = 60
+    ready_path: str = "/health/ready"
     python: Path = field(default_factory=lambda: Path(sys.executable))
     cwd: Path = _REPOSITORY
     _child: Child = field(init=False, repr=False)
@@ -94,7 +95,7 @@ class MoorageServer:
         """Ask the server whether it can serve."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            connection.request("GET", "/health/ready")
+            connection.request("GET", self.ready_path)
             return connection.getresponse().status == http.client.OK
         except (OSError, http.client.HTTPException):
             return False
@@ -125,8 +126,6 @@ class MoorageServer:
 
     def _environment(self) -> dict[str, str]:
         inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("MOORAGE_") or name in _KEPT
+            name: value for name, value in os.environ.items() if not name.startswith("MOORAGE_") or name in _KEPT
         }
         return {**inherited, **self.env}
