@@ -1,0 +1,47 @@
+"""What every fault is tried on: a registry in processes of its own, and a client of it."""
+
+import httpx
+import pytest
+
+from tests.support.pushers import Ledger, Pusher
+from tests.support.server import MoorageServer
+
+SHORT_DEADLINE = {"MOORAGE_UPLOAD_DEADLINE": "1"}
+
+
+@pytest.fixture
+def ledger():
+    return Ledger()
+
+
+@pytest.fixture
+def server(tmp_path):
+    with MoorageServer(tmp_path / "data", workers=2, threads=8, env=SHORT_DEADLINE) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server):
+    with httpx.Client(base_url=server.url, timeout=60) as opened:
+        yield opened
+
+
+@pytest.fixture
+def pusher(client, ledger):
+    return Pusher(client, ledger)
+
+
+_FIGURES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def figure(request):
+    """Give the function that keeps a line for the end of the run."""
+    return lambda text: request.config.stash.setdefault(_FIGURES, []).append(f"{request.node.name}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if figures := config.stash.get(_FIGURES, []):
+        terminalreporter.section("figures")
+        for text in figures:
+            terminalreporter.write_line(text)

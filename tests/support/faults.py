@@ -1,0 +1,133 @@
+"""Faults of the machine: full and read-only filesystems, failing system calls, a power cut. All need root."""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from tests.support.ports import wait_until
+from tests.support.tools import require_root, tool
+
+
+def _run(*argv: str) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise AssertionError(f"{' '.join(argv)} ended with {done.returncode}: {done.stderr.strip()}")
+
+
+@contextmanager
+def _unmounted_after(folder: Path) -> Iterator[Path]:
+    try:
+        yield folder
+    finally:
+        # What a dying process still holds is let go of in the background.
+        _run("umount", "--lazy", str(folder))
+
+
+@contextmanager
+def tmpfs(folder: Path, mebibytes: int) -> Iterator[Path]:
+    """Mount a filesystem of that size on `folder` while the context lasts."""
+    require_root()
+    folder.mkdir(parents=True, exist_ok=True)
+    _run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder))
+    with _unmounted_after(folder):
+        yield folder
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[Path]:
+    """Let nobody write below `folder` while the context lasts, as a mount does that turned read-only.
+
+    Mode bits would not do: root ignores them. Files that are open already stay as they are.
+    """
+    require_root()
+    _run("mount", "--bind", str(folder), str(folder))
+    with _unmounted_after(folder):
+        _run("mount", "-o", "remount,bind,ro", str(folder))
+        yield folder
+
+
+class Disk:
+    """An ext4 filesystem in a file, whose power can be cut: `image` is what reached the block device."""
+
+    def __init__(self, image: Path, mebibytes: int) -> None:
+        """Make the filesystem."""
+        require_root()
+        self.image = image
+        with image.open("wb") as file:
+            file.truncate(mebibytes << 20)
+        _run(tool("mkfs.ext4"), "-q", "-F", str(image))
+
+    @contextmanager
+    def mounted(self, folder: Path) -> Iterator[Path]:
+        """Mount it; the journal is written only where somebody asks for it, never by the clock."""
+        folder.mkdir(parents=True, exist_ok=True)
+        _run("mount", "-o", "loop,commit=300", str(self.image), str(folder))
+        with _unmounted_after(folder):
+            yield folder
+
+    def after_power_cut(self, image: Path) -> "Disk":
+        """Return the disk as it would be found if the power went now."""
+        shutil.copyfile(self.image, image)
+        found = object.__new__(Disk)
+        found.image = image
+        return found
+
+
+class Injection:
+    """System calls of running processes that fail while the context lasts; `count` says how many did."""
+
+    def __init__(self, pids: Sequence[int], calls: str, fault: str, log: Path, paths: Sequence[Path] = ()) -> None:
+        """Inject `fault` (strace's text: `error=EIO:when=2+3`, counted by thread) into `calls` (`fsync,rename`).
+
+        With `paths` only calls on those files count.
+        """
+        require_root()
+        self._pids = pids
+        self._log = log
+        self._argv = [tool("strace"), "-f", "-qq", "-o", str(log)]
+        self._argv += ["-e", f"trace={calls}", "-e", f"inject={calls}:{fault}"]
+        for path in paths:
+            self._argv += ["-P", str(path)]
+        for pid in pids:
+            self._argv += ["-p", str(pid)]
+
+    def __enter__(self) -> Self:
+        """Attach to every thread."""
+        self._process = subprocess.Popen(self._argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            wait_until(self._attached, 20, "strace holds every thread")
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let go: the processes run on."""
+        self._end()
+
+    @property
+    def count(self) -> int:
+        """How many calls were made to fail."""
+        return self._log.read_text(errors="replace").count("(INJECTED)")
+
+    def _attached(self) -> bool:
+        if self._process.poll() is not None:
+            stderr = self._process.stderr
+            raise AssertionError(f"strace ended: {stderr.read().decode() if stderr else ''}")
+        tasks = [task for pid in self._pids for task in Path(f"/proc/{pid}/task").iterdir()]
+        return all("TracerPid:\t0" not in (task / "status").read_text() for task in tasks)
+
+    def _end(self) -> None:
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._process.stderr:
+            self._process.stderr.close()
