@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from registry.access.actors import Actor
 from registry.access.authorizer import AccessRequest, Action, Authorizer
 from registry.content.deletions import Deletions, Doomed
 from registry.content.keys import new_key, storage_unavailable
+from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Blob, Manifest, ManifestBlob, Repository, RepositoryBlob
 from registry.db.models.content import LIVE
@@ -60,6 +61,9 @@ _SOURCES = (
     )
     .order_by(Repository.name)
 )
+_BLOB = table(Blob)
+_LOCK = select(_BLOB).where(_BLOB.c.digest == bindparam("digest")).with_for_update()
+_INSERT = insert(_BLOB).returning(_BLOB.c.id)
 _NAMING = (
     select(Manifest.digest)
     .join(ManifestBlob, ManifestBlob.manifest_id == Manifest.id)
@@ -116,6 +120,11 @@ class BlobService:
         self._authorizer = authorizer
         self._deletions = deletions
         self._lease_ms = lease_ms
+        join = database.insert(RepositoryBlob)
+        self._join = join.on_conflict_do_update(
+            index_elements=["repository_id", "blob_id"],
+            set_={"lease_until": join.excluded.lease_until, "hidden_at": None},
+        )
 
     def find(self, actor: Actor, repository: RepositoryName, digest: Digest) -> StoredBlob:
         """Return a blob of the repository; raise :class:`BlobUnknown` or :class:`NameUnknown`."""
@@ -200,13 +209,8 @@ class BlobService:
     def join(self, connection: Connection, repository_id: int, blob_id: int) -> None:
         """Make a blob a member of a repository, visible and leased, in the caller's transaction."""
         lease = self._database.now(connection) + self._lease_ms
-        statement = self._database.insert(RepositoryBlob).values(
-            repository_id=repository_id, blob_id=blob_id, lease_until=lease, hidden_at=None
-        )
         connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["repository_id", "blob_id"], set_={"lease_until": lease, "hidden_at": None}
-            )
+            self._join, {"repository_id": repository_id, "blob_id": blob_id, "lease_until": lease, "hidden_at": None}
         )
 
     def adopt(self, connection: Connection, digest: str, size: int, key: str) -> tuple[int, Doomed | None]:
@@ -217,21 +221,17 @@ class BlobService:
         """
         storage_id = self._storage.storage_id
         now = self._database.now(connection)
-        row = connection.execute(select(Blob).where(Blob.digest == digest).with_for_update()).first()
+        row = connection.execute(_LOCK, {"digest": digest}).first()
         if row is None:
-            blob_id: int = connection.execute(
-                self._database.insert(Blob)
-                .values(
-                    digest=digest,
-                    size=size,
-                    state=LIVE,
-                    storage_id=storage_id,
-                    storage_key=key,
-                    created_ms=now,
-                )
-                .returning(Blob.id)
-            ).scalar_one()
-            return blob_id, None
+            fresh = {
+                "digest": digest,
+                "size": size,
+                "state": LIVE,
+                "storage_id": storage_id,
+                "storage_key": key,
+                "created_ms": now,
+            }
+            return int(connection.execute(_INSERT, fresh).scalar_one()), None
         if row.state == LIVE:
             loser = Doomed(storage_id, key)
         else:
@@ -258,7 +258,7 @@ class BlobService:
             self._deletions.remove_now(loser)
         return blob_id
 
-    def _replace(self, connection: Connection, row: Row[Blob], size: int, key: str) -> None:
+    def _replace(self, connection: Connection, row: Row[Any], size: int, key: str) -> None:
         connection.execute(
             update(Blob)
             .where(Blob.id == row.id)

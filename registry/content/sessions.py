@@ -8,14 +8,17 @@ offset, which its client can ask for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from uuid import uuid4
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Row, Update, bindparam, delete, insert, select, update
 
 from registry.access.actors import Actor
 from registry.content.deletions import Deletions, Doomed
 from registry.content.keys import new_key
+from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Repository, Upload, UploadPart
 from registry.db.models.content import CLOSING, OPEN, WRITING
@@ -24,11 +27,30 @@ from registry.hooks.ports import Part, StorageDriver, UploadState
 from registry.names import RepositoryName
 from registry.repositories.repositories import ensure_repository
 
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 _FIND = (
-    select(Upload)
+    select(table(Upload))
     .join(Repository, Repository.id == Upload.repository_id)
     .where(Upload.uuid == bindparam("uuid"), Repository.name == bindparam("name"), Repository.current == 1)
 )
+_UPLOAD = table(Upload)
+_INSERT = insert(_UPLOAD).returning(_UPLOAD.c.id)
+_CLAIM = (
+    update(_UPLOAD)
+    .where(_UPLOAD.c.uuid == bindparam("b_uuid"))
+    .values(state=bindparam("b_state"), token=bindparam("b_token"), deadline_ms=bindparam("b_deadline"))
+)
+_MINE = (_UPLOAD.c.uuid == bindparam("b_uuid")) & (_UPLOAD.c.token == bindparam("b_token"))
+_TOUCH = update(_UPLOAD).where(_MINE).values(state=bindparam("b_state"), deadline_ms=bindparam("b_deadline"))
+_PROGRESS = _TOUCH.values(
+    storage_key=bindparam("b_key"),
+    offset=bindparam("b_offset"),
+    handle=bindparam("b_handle"),
+    tail_size=bindparam("b_tail_size"),
+    tail_etag=bindparam("b_tail_etag"),
+    prefix_digest=bindparam("b_prefix"),
+)
+_END = delete(_UPLOAD).where(_MINE)
 _PARTS = (
     select(UploadPart.number, UploadPart.size, UploadPart.etag)
     .where(UploadPart.upload_id == bindparam("upload"))
@@ -77,19 +99,18 @@ class UploadSessions:
             repository_id = ensure_repository(self._database, connection, repository)
             now = self._database.now(connection)
             upload_id: int = connection.execute(
-                insert(Upload)
-                .values(
-                    uuid=uuid,
-                    repository_id=repository_id,
-                    actor=actor.principal,
-                    algorithm=algorithm,
-                    storage_id=self._storage.storage_id,
-                    storage_key=key,
-                    state=WRITING if writing else OPEN,
-                    deadline_ms=now + self._deadline_ms,
-                    created_ms=now,
-                )
-                .returning(Upload.id)
+                _INSERT,
+                {
+                    "uuid": uuid,
+                    "repository_id": repository_id,
+                    "actor": actor.principal,
+                    "algorithm": algorithm,
+                    "storage_id": self._storage.storage_id,
+                    "storage_key": key,
+                    "state": WRITING if writing else OPEN,
+                    "deadline_ms": now + self._deadline_ms,
+                    "created_ms": now,
+                },
             ).scalar_one()
             return Claim(upload_id, uuid, repository_id, 0, algorithm, None, UploadState(key))
 
@@ -123,13 +144,13 @@ class UploadSessions:
                     headers={"Range": byte_range(row.offset)},
                 )
             connection.execute(
-                update(Upload)
-                .where(Upload.id == row.id)
-                .values(
-                    state=CLOSING if closing else WRITING,
-                    token=row.token + 1,
-                    deadline_ms=now + self._deadline_ms,
-                )
+                _CLAIM,
+                {
+                    "b_uuid": uuid,
+                    "b_state": CLOSING if closing else WRITING,
+                    "b_token": row.token + 1,
+                    "b_deadline": now + self._deadline_ms,
+                },
             )
             return Claim(
                 row.id,
@@ -175,18 +196,12 @@ class UploadSessions:
 
     def interrupt_commit(self, claim: Claim) -> None:
         """Let the next request try the commit again at once."""
-
-        def work(connection: Connection) -> None:
-            connection.execute(
-                update(Upload).where(Upload.uuid == claim.uuid, Upload.token == claim.token).values(deadline_ms=0)
-            )
-
-        self._database.write(work, durable=False)
+        values = {"b_uuid": claim.uuid, "b_token": claim.token, "b_state": CLOSING, "b_deadline": 0}
+        self._database.write(lambda connection: connection.execute(_TOUCH, values), durable=False)
 
     def end(self, connection: Connection, claim: Claim) -> None:
         """Remove the session in the caller's transaction; raises :class:`UploadBusy` where it was taken over."""
-        connection.execute(delete(UploadPart).where(UploadPart.upload_id == claim.upload_id))
-        gone = connection.execute(delete(Upload).where(Upload.uuid == claim.uuid, Upload.token == claim.token))
+        gone = connection.execute(_END, {"b_uuid": claim.uuid, "b_token": claim.token})
         if gone.rowcount != 1:
             raise UploadBusy("the upload was taken over by another request", detail={"uuid": claim.uuid})
 
@@ -218,17 +233,15 @@ class UploadSessions:
     def _update(
         self, connection: Connection, claim: Claim, state: UploadState, prefix: str | None, target: str
     ) -> None:
-        self._touch(
-            connection,
-            claim,
-            target,
-            storage_key=state.key,
-            offset=state.size,
-            handle=state.handle,
-            tail_size=state.tail.size if state.tail else 0,
-            tail_etag=state.tail.etag if state.tail else "",
-            prefix_digest=prefix,
-        )
+        values = {
+            "b_key": state.key,
+            "b_offset": state.size,
+            "b_handle": state.handle,
+            "b_tail_size": state.tail.size if state.tail else 0,
+            "b_tail_etag": state.tail.etag if state.tail else "",
+            "b_prefix": prefix,
+        }
+        self._touch(connection, claim, target, _PROGRESS, values)
         known = {part.number for part in claim.state.parts}
         fresh = [part for part in state.parts if part.number not in known]
         if fresh:
@@ -245,13 +258,18 @@ class UploadSessions:
                 ],
             )
 
-    def _touch(self, connection: Connection, claim: Claim, target: str, **values: object) -> None:
-        changed = connection.execute(
-            update(Upload)
-            .where(Upload.uuid == claim.uuid, Upload.token == claim.token)
-            .values(state=target, deadline_ms=self._database.now(connection) + self._deadline_ms, **values)
-        )
-        if changed.rowcount != 1:
+    def _touch(
+        self,
+        connection: Connection,
+        claim: Claim,
+        target: str,
+        statement: Update = _TOUCH,
+        values: Mapping[str, object] = _NOTHING,
+    ) -> None:
+        """Change the row if the claim still holds; raises :class:`UploadBusy` otherwise."""
+        deadline = self._database.now(connection) + self._deadline_ms
+        fence = {"b_uuid": claim.uuid, "b_token": claim.token, "b_state": target, "b_deadline": deadline}
+        if connection.execute(statement, {**fence, **values}).rowcount != 1:
             raise UploadBusy("the upload was taken over by another request", detail={"uuid": claim.uuid})
 
     def _doomed(self, state: UploadState) -> Doomed:

@@ -35,6 +35,7 @@ Clock = Callable[[], int]
 ATTEMPTS = 8
 _BACKOFF_SECONDS = 0.01
 _RETRIED_STATES = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
+_DURABLE = "durable"
 _FULL_STATES = {"53100"}
 
 
@@ -119,7 +120,7 @@ class Database:
     def insert(self, table: type[Base]) -> Any:  # noqa: ANN401 - the two dialects share no typed base
         """Return the dialect's INSERT, which has ``on_conflict_do_update``."""
         make: Callable[[Any], Insert] = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
-        return make(table)
+        return make(table.__table__)
 
     def close_idle(self) -> None:
         """Close kept connections (before a fork, at the end)."""
@@ -157,7 +158,9 @@ class Database:
     def _begin(self, connection: Connection, *, durable: bool) -> None:
         if self.dialect == "sqlite":
             # A deferred transaction that turns into a writer fails at once when another writer was faster.
-            connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            if connection.info.get(_DURABLE) is not durable:
+                connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                connection.info[_DURABLE] = durable
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
             connection.exec_driver_sql("BEGIN")

@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy import Connection, Update, bindparam, exists, insert, not_, or_, select, update
 
 from registry.access.actors import Actor
 from registry.content.blobs import BlobService
+from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Label, Manifest, ManifestBlob, ManifestChild, RepositoryBlob, Tag
 from registry.digest import Digest
@@ -22,6 +23,57 @@ from registry.repositories.repositories import ensure_repository
 _EXISTING = select(Manifest.id).where(
     Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
 )
+_MANIFEST = table(Manifest)
+_INSERT = insert(_MANIFEST).returning(_MANIFEST.c.id)
+_WAKE = (
+    update(_MANIFEST)
+    .where(_MANIFEST.c.id == bindparam("b_id"))
+    .values(deleted_at=None, lease_until=bindparam("b_lease"))
+)
+_BLOB_EDGES, _CHILD_EDGES, _LABELS = (insert(table(model)) for model in (ManifestBlob, ManifestChild, Label))
+_MEMBER = table(RepositoryBlob)
+_LEASE_BLOBS = (
+    update(_MEMBER)
+    .where(
+        _MEMBER.c.repository_id == bindparam("b_repository"),
+        _MEMBER.c.blob_id.in_(bindparam("b_blobs", expanding=True)),
+        _MEMBER.c.hidden_at.is_(None),
+    )
+    .values(lease_until=bindparam("b_lease"))
+)
+_LEASE_CHILDREN = (
+    update(_MANIFEST)
+    .where(_MANIFEST.c.id.in_(bindparam("b_children", expanding=True)), _MANIFEST.c.deleted_at.is_(None))
+    .values(lease_until=bindparam("b_lease"))
+)
+_PINNED = update(_MANIFEST).where(_MANIFEST.c.repository_id == bindparam("b_repository"), _MANIFEST.c.untagged_pin)
+_ADOPT_REFERRERS = _PINNED.where(_MANIFEST.c.subject_digest == bindparam("b_digest")).values(untagged_pin=False)
+_ADOPT_CHILDREN = _PINNED.where(_MANIFEST.c.digest.in_(bindparam("b_children", expanding=True))).values(
+    untagged_pin=False
+)
+
+
+def _settle() -> Update:
+    """Pin a manifest exactly while no living tag, no parent and no subject holds it."""
+    subject = _MANIFEST.alias()
+    tagged = exists().where(
+        Tag.manifest_id == bindparam("b_id"),
+        Tag.current == 1,
+        or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("b_now")),
+    )
+    parent = exists().where(
+        ManifestChild.repository_id == bindparam("b_repository"), ManifestChild.digest == bindparam("b_digest")
+    )
+    referred = exists().where(
+        subject.c.repository_id == bindparam("b_repository"),
+        subject.c.digest == bindparam("b_subject"),
+        subject.c.deleted_at.is_(None),
+    )
+    held = or_(tagged, parent, referred)
+    return update(_MANIFEST).where(_MANIFEST.c.id == bindparam("b_id")).values(untagged_pin=not_(held))
+
+
+_SETTLE = _settle()
 
 
 class ContentChanged(Exception):
@@ -58,23 +110,13 @@ class ManifestRows:
         blob_ids = sorted({member.blob_id for member in found.members.values()})
         if blob_ids:
             kept = connection.execute(
-                update(RepositoryBlob)
-                .where(
-                    RepositoryBlob.repository_id == repository_id,
-                    RepositoryBlob.blob_id.in_(blob_ids),
-                    RepositoryBlob.hidden_at.is_(None),
-                )
-                .values(lease_until=lease)
+                _LEASE_BLOBS, {"b_repository": repository_id, "b_blobs": blob_ids, "b_lease": lease}
             )
             if kept.rowcount != len(blob_ids):
                 raise ContentChanged
         child_ids = sorted(set(found.child_ids.values()))
         if child_ids:
-            kept = connection.execute(
-                update(Manifest)
-                .where(Manifest.id.in_(child_ids), Manifest.deleted_at.is_(None))
-                .values(lease_until=lease)
-            )
+            kept = connection.execute(_LEASE_CHILDREN, {"b_children": child_ids, "b_lease": lease})
             if kept.rowcount != len(child_ids):
                 raise ContentChanged
 
@@ -92,34 +134,27 @@ class ManifestRows:
         subject = manifest.subject.digest if manifest.subject is not None else None
         existing = connection.execute(_EXISTING, {"repository": repository_id, "digest": str(digest)}).scalar()
         if existing is not None:
-            connection.execute(
-                update(Manifest)
-                .where(Manifest.id == existing)
-                .values(deleted_at=None, lease_until=now + self._lease_ms)
-            )
+            connection.execute(_WAKE, {"b_id": existing, "b_lease": now + self._lease_ms})
             record = ManifestRecord(existing, digest, manifest.media_type, len(manifest.payload), subject)
             return record, False
-        manifest_id: int = connection.execute(
-            insert(Manifest)
-            .values(
-                repository_id=repository_id,
-                digest=str(digest),
-                media_type=manifest.media_type,
-                size=len(manifest.payload),
-                artifact_type=manifest.artifact_type,
-                config_media_type=manifest.config.media_type if manifest.config is not None else "",
-                subject_digest=str(subject or ""),
-                annotations=json.dumps(dict(manifest.annotations), ensure_ascii=False),
-                layers_size=found.layers_size,
-                actor=actor.principal,
-                untagged_pin=False,
-                label_pin=False,
-                lease_until=now + self._lease_ms,
-                created_ms=now,
-                payload=manifest.payload,
-            )
-            .returning(Manifest.id)
-        ).scalar_one()
+        values = {
+            "repository_id": repository_id,
+            "digest": str(digest),
+            "media_type": manifest.media_type,
+            "size": len(manifest.payload),
+            "artifact_type": manifest.artifact_type,
+            "config_media_type": manifest.config.media_type if manifest.config is not None else "",
+            "subject_digest": str(subject or ""),
+            "annotations": json.dumps(dict(manifest.annotations), ensure_ascii=False),
+            "layers_size": found.layers_size,
+            "actor": actor.principal,
+            "untagged_pin": False,
+            "label_pin": False,
+            "lease_until": now + self._lease_ms,
+            "created_ms": now,
+            "payload": manifest.payload,
+        }
+        manifest_id: int = connection.execute(_INSERT, values).scalar_one()
         record = ManifestRecord(manifest_id, digest, manifest.media_type, len(manifest.payload), subject)
         return record, True
 
@@ -132,19 +167,19 @@ class ManifestRows:
         children: Sequence[str],
     ) -> None:
         """Insert the edges to blobs and children, each digest once."""
-        for table, digests in ((ManifestBlob, blobs), (ManifestChild, children)):
+        for statement, digests in ((_BLOB_EDGES, blobs), (_CHILD_EDGES, children)):
             rows = [
                 {"manifest_id": record.manifest_id, "digest": digest, "repository_id": repository_id}
                 for digest in dict.fromkeys(digests)
             ]
             if rows:
-                connection.execute(insert(table), rows)
+                connection.execute(statement, rows)
 
     def labels(self, connection: Connection, record: ManifestRecord, labels: Sequence[LabelRow]) -> None:
         """Insert the manifest's own labels."""
         if labels:
             connection.execute(
-                insert(Label),
+                _LABELS,
                 [
                     {
                         "manifest_id": record.manifest_id,
@@ -162,32 +197,16 @@ class ManifestRows:
         self, connection: Connection, repository_id: int, record: ManifestRecord, children: Sequence[str]
     ) -> None:
         """Pin the manifest while no living tag, parent or subject keeps it; take over those that wait for it."""
-        waiting = [Manifest.subject_digest == str(record.digest)]
+        wanted: dict[str, object] = {"b_repository": repository_id, "b_digest": str(record.digest)}
+        connection.execute(_ADOPT_REFERRERS, wanted)
         if children:
-            waiting.append(Manifest.digest.in_(children))
+            connection.execute(_ADOPT_CHILDREN, {"b_repository": repository_id, "b_children": list(children)})
         connection.execute(
-            update(Manifest)
-            .where(Manifest.repository_id == repository_id, Manifest.untagged_pin, or_(*waiting))
-            .values(untagged_pin=False)
+            _SETTLE,
+            {
+                **wanted,
+                "b_id": record.manifest_id,
+                "b_now": self._database.now(connection),
+                "b_subject": str(record.subject or ""),
+            },
         )
-        now = self._database.now(connection)
-        tagged = exists().where(
-            Tag.manifest_id == record.manifest_id,
-            Tag.current == 1,
-            or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > now),
-        )
-        parent = exists().where(
-            and_(ManifestChild.repository_id == repository_id, ManifestChild.digest == str(record.digest))
-        )
-        held = or_(tagged, parent)
-        if record.subject is not None:
-            other = Manifest.__table__.alias()
-            held = or_(
-                held,
-                exists().where(
-                    other.c.repository_id == repository_id,
-                    other.c.digest == str(record.subject),
-                    other.c.deleted_at.is_(None),
-                ),
-            )
-        connection.execute(update(Manifest).where(Manifest.id == record.manifest_id).values(untagged_pin=~held))

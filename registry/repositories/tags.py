@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, insert
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Tag
 from registry.errors import ManifestUnknown
@@ -24,6 +25,9 @@ from registry.repositories.repositories import require_repository
 _CURRENT = select(Tag.id, Tag.manifest_id, Tag.lifetime_start_ms, Tag.lifetime_end_ms).where(
     Tag.repository_id == bindparam("repository"), Tag.current == 1, Tag.name == bindparam("tag")
 )
+_TAG = table(Tag)
+_INSERT = insert(_TAG)
+_END = update(_TAG).where(_TAG.c.id == bindparam("b_id")).values(current=None, lifetime_end_ms=bindparam("b_end"))
 _LAST_PERIOD = (
     select(Tag.lifetime_end_ms)
     .where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
@@ -62,31 +66,24 @@ def set_tag(
             return
         start = max(now, row.lifetime_start_ms + 1)
         end_tags(connection, start, [row])
-    connection.execute(
-        insert(Tag).values(
-            repository_id=repository_id,
-            name=name.value,
-            manifest_id=target.manifest_id,
-            digest=target.digest,
-            lifetime_start_ms=start,
-            lifetime_end_ms=None if target.lives_ms is None else start + target.lives_ms,
-            current=1,
-            reversion=False,
-            immutable=False,
-            actor=actor.principal,
-        )
-    )
+    period = {
+        "repository_id": repository_id,
+        "name": name.value,
+        "manifest_id": target.manifest_id,
+        "digest": target.digest,
+        "lifetime_start_ms": start,
+        "lifetime_end_ms": None if target.lives_ms is None else start + target.lives_ms,
+        "current": 1,
+        "actor": actor.principal,
+    }
+    connection.execute(_INSERT, period)
 
 
 def end_tags(connection: Connection, end: int, rows: Sequence[Row[int, int | None, int, int | None]]) -> None:
     """End the periods of ``rows`` (id, manifest, start, end) at ``end``; one that lapsed before keeps its end."""
     for row in rows:
         old = row.lifetime_end_ms
-        connection.execute(
-            update(Tag)
-            .where(Tag.id == row.id)
-            .values(current=None, lifetime_end_ms=end if old is None else min(old, end))
-        )
+        connection.execute(_END, {"b_id": row.id, "b_end": end if old is None else min(old, end)})
 
 
 def explain_missing(connection: Connection, repository_id: int, name: TagName) -> ManifestUnknown:
