@@ -2,7 +2,8 @@ import pytest
 
 from registry.storage.s3 import Bucket, open_bucket
 from registry.storage.s3_driver import S3Storage
-from tests.storage.contract import MIB, StorageContract, new_key
+from tests.storage.blobs import MIB, new_key
+from tests.storage.contract import StorageContract
 
 pytestmark = pytest.mark.needs_tools
 
