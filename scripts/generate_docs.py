@@ -25,7 +25,9 @@ def hook_catalogue() -> str:
 
 def settings_page() -> str:
     """Return ``docs/settings.md``: every setting with its variable, default and meaning."""
-    rows = [f"| `{item.name}` | `{item.variable}` | {_cell(item.default)} | {item.help} |" for item in Settings().describe()]
+    rows = [
+        f"| `{item.name}` | `{item.variable}` | {_cell(item.default)} | {item.help} |" for item in Settings().describe()
+    ]
     return "\n".join(
         [
             "# Settings",
@@ -38,7 +40,7 @@ def settings_page() -> str:
             "|---|---|---|---|",
             *rows,
             "",
-            "Options of a storage driver are a table named after its scheme: `[s3] endpoint_url = \"…\"` or",
+            'Options of a storage driver are a table named after its scheme: `[s3] endpoint_url = "…"` or',
             "`MOORAGE_S3_ENDPOINT_URL`.",
             "",
         ]
@@ -50,7 +52,8 @@ def _hook(name: str, function: object) -> str:
     prose, _, example = text.partition("::\n")
     signature = inspect.signature(function)  # type: ignore[arg-type] # every specification is a function
     code = dedent(example).strip("\n")
-    return f"## {name}\n\n```python\n{name}{signature}\n```\n\n{_markdown(prose).rstrip(".:")}:\n\n```python\n{code}\n```\n"
+    lead = _markdown(prose).rstrip(".:")
+    return f"## {name}\n\n```python\n{name}{signature}\n```\n\n{lead}:\n\n```python\n{code}\n```\n"
 
 
 def _markdown(text: str) -> str:
