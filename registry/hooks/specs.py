@@ -11,6 +11,7 @@ A plugin is a module (or object) whose functions carry :data:`hookimpl`; its dis
     recipe = "moorage_recipe"
 """
 
+# Long: the contract is one file, so that a plugin can be written from it alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
