@@ -42,6 +42,15 @@ def as_object(value: object, path: str) -> Object:
     return value
 
 
+def as_text(value: object, path: str) -> str:
+    """Return ``value`` if it is a string without NUL, which PostgreSQL cannot keep and C programs cut at."""
+    if not isinstance(value, str):
+        refuse(path, "must be a string", value)
+    if "\0" in value:
+        refuse(path, "must not contain NUL", repr(value))
+    return value
+
+
 def required(holder: Object, key: str, path: str = "") -> object:
     """Return the value of ``key``, which must be there and not null."""
     value = holder.get(key)
@@ -65,10 +74,7 @@ def required_list(holder: Object, key: str, path: str = "") -> list[Any]:
 
 def required_string(holder: Object, key: str, path: str = "") -> str:
     """Return the string under ``key``."""
-    value = required(holder, key, path)
-    if not isinstance(value, str):
-        refuse(join(path, key), "must be a string", value)
-    return value
+    return as_text(required(holder, key, path), join(path, key))
 
 
 def optional_string(holder: Object, key: str, path: str = "") -> str:
@@ -98,8 +104,7 @@ def optional_strings(holder: Object, key: str, path: str = "") -> list[str]:
     """Return the list of strings under ``key``, an empty one where there is none."""
     values = optional_list(holder, key, path)
     for index, value in enumerate(values):
-        if not isinstance(value, str):
-            refuse(f"{join(path, key)}[{index}]", "must be a string", value)
+        as_text(value, f"{join(path, key)}[{index}]")
     return values
 
 
@@ -109,8 +114,8 @@ def optional_string_map(holder: Object, key: str, path: str = "") -> Mapping[str
     if values is None:
         return _NO_STRINGS
     for name, value in values.items():
-        if not isinstance(value, str):
-            refuse(f"{join(path, key)}[{name[:_SHOWN]}]", "must be a string", value)
+        as_text(name, f"a name in {join(path, key)}")
+        as_text(value, f"{join(path, key)}[{name[:_SHOWN]}]")
     return values
 
 

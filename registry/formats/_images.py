@@ -24,12 +24,14 @@ from registry.formats._legacy import MAX_STEPS, settle, step_drafts, step_ids
 from registry.formats._steps import Step, join_history
 from registry.hooks.ports import ContentReader
 from registry.hooks.types import BlobReference, Descriptor, Layer, LegacyImage, ParsedManifest
+from registry.media_types import OCTET_STREAM
 
 _IMAGE_CONFIGS = {
     "application/vnd.docker.container.image.v1+json",
     "application/vnd.oci.image.config.v1+json",
 }
-_FILESYSTEM_LAYERS = ("application/vnd.docker.image.rootfs.", "application/vnd.oci.image.layer.")
+_DOCKER_LAYERS = "application/vnd.docker.image.rootfs."
+_FILESYSTEM_LAYERS = (_DOCKER_LAYERS, "application/vnd.oci.image.layer.")
 _ELSEWHERE_LAYERS = (
     "application/vnd.docker.image.rootfs.foreign.",
     "application/vnd.oci.image.layer.nondistributable.",
@@ -146,6 +148,7 @@ def _is_runnable(config: Descriptor, layers: Sequence[Descriptor]) -> bool:
 
     Those carry no filesystem in their layers.
     """
-    return config.media_type in _IMAGE_CONFIGS and all(
-        layer.media_type.startswith(_FILESYSTEM_LAYERS) for layer in layers
-    )
+    types = [layer.media_type for layer in layers]
+    if config.media_type == OCTET_STREAM:  # what Docker 1.10 called its configs
+        return bool(types) and all(name.startswith(_DOCKER_LAYERS) for name in types)
+    return config.media_type in _IMAGE_CONFIGS and all(name.startswith(_FILESYSTEM_LAYERS) for name in types)
