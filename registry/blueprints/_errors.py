@@ -8,7 +8,7 @@ import logging
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from registry.blueprints._http import Answer
+from registry.blueprints._http import Answer, drain_body
 from registry.errors import NameUnknown, RegistryError, RequestInvalid, Unsupported
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,8 @@ class InternalError(RegistryError):
 
 
 def register(app: Flask) -> None:
-    """Answer every error of ``app`` in the specification's form."""
+    """Answer every error of ``app`` in the specification's form, and what Flask answers by itself without a type."""
+    app.response_class = Answer
     app.register_error_handler(RegistryError, render)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
@@ -32,6 +33,7 @@ def render(error: RegistryError) -> Response:
     """Return the error's answer: ``{"errors": [{"code", "message", "detail"}]}``."""
     if error.http_status == _SERVER_ERROR:
         _log.error("%s %s: %s", request.method, request.path, error, exc_info=error)
+    drain_body()
     body = {"errors": [{"code": error.code, "message": error.message, "detail": error.detail}]}
     response = Answer(json.dumps(body), status=error.http_status, content_type="application/json")
     for name, value in error.headers.items():
@@ -40,9 +42,10 @@ def render(error: RegistryError) -> Response:
 
 
 def _http(error: HTTPException) -> Response:
-    shown = {"method": request.method, "path": request.path[:256]}
+    shown = {"path": request.path[:256]}
     if error.code == _NOT_FOUND:
         return render(NameUnknown("no such endpoint", detail=shown) if not _is_v2() else _malformed(shown))
+    shown["method"] = request.method
     if error.code == _METHOD_NOT_ALLOWED:
         refusal = Unsupported(detail=shown)
         refusal.headers.update({"Allow": ", ".join(getattr(error, "valid_methods", None) or ())})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from registry.services import Services
 
 _CONTENT_RANGE = re.compile(r"(?:bytes )?(\d{1,18})-(\d{1,18})(?:/(?:\d{1,18}|\*))?")
+_PIECE = 1 << 20
+_DRAINED = 32 * _PIECE
+_BODY = "moorage.body"
 _NUMBER = re.compile(r"\d{1,18}")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
@@ -56,6 +60,11 @@ def repository(text: str) -> RepositoryName:
     return name
 
 
+def drain_body() -> None:
+    """Read the rest of the current request's body before an error is answered."""
+    (request.environ.get(_BODY) or RequestBody()).drain()
+
+
 class RequestBody:
     """A request's body; ``length`` is the announced number of bytes, or None for a chunked one.
 
@@ -65,6 +74,7 @@ class RequestBody:
     def __init__(self) -> None:
         """Read the current request."""
         environ = request.environ
+        environ[_BODY] = self
         self._input: BinaryIO = environ["wsgi.input"]
         self.length: int | None = None
         if environ.get("HTTP_TRANSFER_ENCODING", "").lower() != "chunked":
@@ -93,11 +103,21 @@ class RequestBody:
             )
         return data
 
+    def drain(self) -> None:
+        """Read what is left of a body that is not wanted, as far as is reasonable.
+
+        A client that is still sending when the connection closes may lose the answer that tells it why.
+        """
+        left = _DRAINED
+        with contextlib.suppress(RegistryError):
+            while left > 0 and (piece := self.read(_PIECE)):
+                left -= len(piece)
+
     def read_all(self, limit: int) -> bytes:
         """Return the whole body, or the first ``limit`` + 1 bytes of a longer one."""
         pieces: list[bytes] = []
         missing = limit + 1
-        while missing and (piece := self.read(min(missing, 1 << 20))):
+        while missing and (piece := self.read(min(missing, _PIECE))):
             pieces.append(piece)
             missing -= len(piece)
         return b"".join(pieces)

@@ -38,18 +38,22 @@ class Deletions:
         self._database = database
         self._storage = storage
 
-    def queue(self, connection: Connection, now: int, doomed: Doomed) -> None:
-        """Queue ``doomed`` in the caller's transaction, due at once."""
+    def queue(self, connection: Connection, due_ms: int, doomed: Doomed) -> None:
+        """Queue ``doomed`` in the caller's transaction; it may be removed from ``due_ms`` on."""
         connection.execute(
             self._database.insert_ignore(StorageDeletion).values(
                 storage_id=doomed.storage_id,
                 storage_key=doomed.storage_key,
                 handle=doomed.handle,
                 tail_etag=doomed.tail_etag,
-                due_ms=now,
+                due_ms=due_ms,
                 attempts=0,
             )
         )
+
+    def keep(self, connection: Connection, doomed: Doomed) -> None:
+        """Take ``doomed`` out of the queue in the caller's transaction: it came into use."""
+        self._forget(connection, doomed)
 
     def remove_now(self, doomed: Doomed) -> None:
         """Remove queued bytes after the commit; a failure leaves them queued for later."""

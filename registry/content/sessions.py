@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ from registry.hooks.ports import Part, StorageDriver, UploadState
 from registry.names import RepositoryName
 from registry.repositories.repositories import ensure_repository
 
+_COPY_TIME_MS = 24 * 3600 * 1000
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _FIND = (
     select(table(Upload))
@@ -168,12 +170,15 @@ class UploadSessions:
     def rescue(self, claim: Claim) -> Claim:
         """Move the acknowledged bytes of a writer that was given up out of its reach; raises :class:`StorageError`."""
         old = claim.state
-        state = self._storage.take_over(old, new_key())
+        copy = Doomed(self._storage.storage_id, new_key())
+        # Queued first, so that a crash while copying leaves nothing that no row names.
+        self._database.write(partial(self._plan_copy, copy=copy), durable=False)
+        state = self._storage.take_over(old, copy.storage_key)
 
         def work(connection: Connection) -> None:
+            self._deletions.keep(connection, copy)
             self._update(connection, claim, state, claim.prefix_digest, WRITING)
-            if state.key != old.key:
-                self._deletions.queue(connection, self._database.now(connection), self._doomed(old))
+            self._deletions.queue(connection, self._database.now(connection), self._doomed(old))
 
         self._database.write(work, durable=False)
         return replace(claim, state=state, superseded=False)
@@ -215,6 +220,9 @@ class UploadSessions:
 
         self._database.write(work, durable=False)
         self._deletions.remove_now(doomed)
+
+    def _plan_copy(self, connection: Connection, copy: Doomed) -> None:
+        self._deletions.queue(connection, self._database.now(connection) + _COPY_TIME_MS, copy)
 
     def _require(self, connection: Connection, repository: RepositoryName, uuid: str) -> Row[Upload]:
         row = connection.execute(_FIND, {"uuid": uuid, "name": repository.value}).first()

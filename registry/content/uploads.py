@@ -7,7 +7,7 @@ otherwise the sealed bytes are read again. Order: bytes durable, then the databa
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -222,8 +222,9 @@ class UploadService:
         if known:
             return
         hasher = new_hasher(digest.algorithm)
-        for piece in self._storage.read(claim.state.key):
-            hasher.update(piece)
+        with closing(self._storage.read(claim.state.key)) as pieces:
+            for piece in pieces:
+                hasher.update(piece)
         if hasher.hexdigest() != digest.encoded:
             raise DigestInvalid(detail={"digest": str(digest), "received": f"{digest.algorithm}:{hasher.hexdigest()}"})
 
