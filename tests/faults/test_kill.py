@@ -3,20 +3,19 @@
 import httpx
 import pytest
 
-from tests.support.pushers import Ledger, Pusher, RefusedError, pushing, some_bytes
+from tests.support.pushers import Ledger, Pusher, pushing, some_bytes
 from tests.support.scale import scaled
 from tests.support.server import MoorageServer
 
 pytestmark = [pytest.mark.needs_tools, pytest.mark.soak, pytest.mark.timeout(1800)]
 
-GONE = (404,)
-BUSY = 409
+GONE = 404
 
 
 def resume(client: httpx.Client, location: str, data: bytes, acknowledged: int) -> str:
     """Go on with an upload where the registry says it stands; return how that ended."""
     told = client.get(location)
-    if told.status_code in GONE:
+    if told.status_code == GONE:
         return "gone"
     assert told.status_code == 204, told.text
     last = told.headers["Range"].partition("-")[2]
@@ -24,14 +23,7 @@ def resume(client: httpx.Client, location: str, data: bytes, acknowledged: int) 
     assert offset >= acknowledged, f"the upload stands at {offset}, and {acknowledged} were acknowledged"
     assert offset <= len(data)
     pusher = Pusher(client, Ledger(), "fault/resumed")
-    while True:
-        try:
-            pusher.finish(location, data, data[offset:])
-        except RefusedError as error:
-            if error.status != BUSY:  # the dead writer is given up after its deadline
-                raise
-        else:
-            break
+    pusher.finish_late(location, data, data[offset:])
     assert client.get(f"/v2/fault/resumed/blobs/{next(iter(pusher.ledger.blobs))[1]}").content == data
     return "resumed"
 

@@ -160,6 +160,20 @@ class Pusher:
         self._ask("PUT", f"{location}?digest={digest}", _CREATED, rest)
         self.ledger.keep_blob(self.repository, digest, len(whole))
 
+    def finish_late(self, location: str, whole: bytes, rest: bytes = b"", deadline: float = 30) -> None:
+        """Close an upload whose last writer died, as soon as that writer is given up."""
+
+        def attempt() -> bool:
+            try:
+                self.finish(location, whole, rest)
+            except RefusedError as error:
+                if error.status != http.HTTPStatus.CONFLICT:
+                    raise
+                return False
+            return True
+
+        wait_until(attempt, deadline, "the dead writer is given up")
+
     def ways(self) -> tuple[Callable[[bytes], None], ...]:
         """Return all ways to push some bytes."""
         return self.whole, self.put, self.streamed, self.chunked, self.image
@@ -178,7 +192,11 @@ class Pusher:
         self, method: str, path: str, wanted: int, data: bytes = b"", headers: dict[str, str] | None = None
     ) -> httpx.Response:
         try:
-            answer = self.client.request(method, path, content=data, headers=headers)
+            try:
+                answer = self.client.request(method, path, content=data, headers=headers)
+            except httpx.RemoteProtocolError:
+                # A kept connection may be closed at any time; every client tries once more on a new one.
+                answer = self.client.request(method, path, content=data, headers=headers)
         except httpx.TransportError as error:
             raise RefusedError(LOST_CONNECTION, str(error)) from error
         if answer.status_code != wanted:
