@@ -15,7 +15,7 @@ from registry.db.engine import Database
 from registry.errors import RegistryError
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginStatus
-from registry.hooks.ports import StorageDriver, StorageError
+from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
 from registry.manifests.creator import ManifestCreator
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
@@ -76,6 +76,8 @@ class Services:
     def _storage_check(self) -> Check:
         try:
             self.storage.check()
+        except StorageReadOnly as error:
+            return Check("storage", ok=True, detail=f"pulls only: {error}")
         except StorageError as error:
             return Check("storage", ok=False, detail=str(error))
         return Check("storage", ok=True, detail="")

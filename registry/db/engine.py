@@ -34,6 +34,7 @@ Clock = Callable[[], int]
 
 ATTEMPTS = 8
 _BACKOFF_SECONDS = 0.01
+_RETRY_SECONDS = 5
 _RETRIED_STATES = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
 _DURABLE = "durable"
 _FULL_STATES = {"53100"}
@@ -88,6 +89,7 @@ class Database:
         ``work`` must have no effect but on its connection. With ``durable=False`` the commit is atomic but may
         be lost in a power cut (progress of uploads, pull times). Errors that ``work`` raises roll back and pass.
         """
+        give_up = time.monotonic() + _RETRY_SECONDS
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._attempt(work, durable=durable)
@@ -95,7 +97,7 @@ class Database:
                 if attempt == ATTEMPTS:
                     raise
             except DBAPIError as error:
-                if attempt == ATTEMPTS or not _is_conflict(error):
+                if attempt == ATTEMPTS or time.monotonic() > give_up or not _is_conflict(error):
                     raise _translated(error) from error
             time.sleep(random.uniform(0, _BACKOFF_SECONDS * attempt))  # noqa: S311 - spreads retries, no secret
         raise AssertionError("unreachable")
