@@ -83,7 +83,7 @@ def print_growth(console: Console, results: list[GrowthResult]) -> None:
     """Print what the same requests cost in an empty and in a grown registry."""
     table = Table(
         title=f"Growth: the same requests, at most {LIMIT} times the cost",
-        caption="the verdict is of the time; the CPU time of the server shows where it went",
+        caption="the verdict is of the least times; where the CPU time did not grow with it, the machine was busy",
     )
     for heading in ("request", "empty, µs", "grown, µs", "ratio", "empty, µs CPU", "grown, µs CPU", "ratio"):
         table.add_column(heading, justify="left" if heading == "request" else "right")
