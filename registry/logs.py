@@ -155,7 +155,7 @@ def human_line(fields: Mapping[str, Any]) -> bytes:
     return (_CONTROL_OR_BREAK.sub(_escaped, line) + "\n").encode(errors="backslashreplace")
 
 
-class GunicornLogger(BaseLogger):
+class GunicornLogger(BaseLogger):  # type: ignore[misc] # gunicorn has no types
     """Gunicorn's messages by the one log, and its access log written in one call a request.
 
     The app may leave ``moorage.request_id``, ``moorage.actor`` and ``moorage.repository`` in the environ.

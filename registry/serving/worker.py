@@ -1,0 +1,332 @@
+"""Gunicorn's threaded worker, rebuilt around one rule: a connection holds a thread only while a request runs.
+
+The main thread accepts and watches deadlines. A few threads wait for the sockets of all connections, gather heads
+without blocking, and answer quick requests on the spot, so that those cost no way from thread to thread. Every
+other request goes to the threads of its kind.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import secrets
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from gunicorn import sock as listeners
+from gunicorn import util
+from gunicorn.http import wsgi
+from gunicorn.http.errors import NoMoreData
+from gunicorn.workers.gthread import ThreadWorker
+
+from registry.serving import readiness
+from registry.serving.connection import Arrival, Connection, Kind, kind_of
+from registry.serving.failures import answer_of, failure_of
+from registry.serving.messages import BodyReader, Response, send_some
+from registry.serving.pool import Pool
+
+_CLOSING = 2.0
+"""Seconds that a client gets to close its side, so that the end of the last answer is not lost (RFC 9112, 9.6)."""
+_DRAIN = 5.0
+"""Seconds that the rest of a body which the app did not read may take to arrive."""
+_STOP_LINGER = 0.5
+"""Seconds that idle connections of a stopping worker get for a request that is on its way."""
+_STOP_TICK = 0.05
+_WAIT = 3600.0
+_OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_LOST = (ConnectionError, TimeoutError, ssl.SSLError)
+
+
+class Pools:
+    """The threads for what is not quick; stands where gunicorn has its executor."""
+
+    def __init__(self, worker: Worker) -> None:
+        """Make no thread yet."""
+        self._pools = {
+            kind: Pool[Connection](kind.value, worker.transfer_threads, worker.work)
+            for kind in (Kind.WRITE, Kind.DOWNLOAD)
+        }
+
+    def submit(self, connection: Connection) -> None:
+        """Run the request at hand; a quick one comes here where it would keep others waiting."""
+        self._pools[Kind.WRITE if connection.kind is Kind.WRITE else Kind.DOWNLOAD].submit(connection)
+
+    def shutdown(self, wait: bool = True) -> None:  # noqa: FBT001, FBT002 - the signature gunicorn calls
+        """Leave the threads: they end with the process."""
+
+
+class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
+    """See the module. A subclass sets the timeouts, in seconds, and the number of threads."""
+
+    header_timeout: ClassVar[float] = 10.0
+    body_timeout: ClassVar[float] = 30.0
+    transfer_threads: ClassVar[int] = 128
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on to gunicorn's worker
+        """Start with no connection."""
+        self._connections: set[Connection] = set()
+        # Who takes a connection out of here owns it: taking out is one atomic step.
+        self._parked: dict[int, Connection] = {}
+        super().__init__(*args, **kwargs)
+        self._tls = listeners.ssl_context(self.cfg) if self.cfg.is_ssl else None
+        self._numbers = itertools.count(1)
+
+    @property
+    def nr_conns(self) -> int:
+        """How many connections there are; gunicorn's loop asks."""
+        return len(self._connections)
+
+    @nr_conns.setter
+    def nr_conns(self, count: int) -> None:
+        """Ignore gunicorn's own counting."""
+
+    def get_thread_pool(self) -> Pools:
+        """Make what the threads need; gunicorn calls this after the fork."""
+        self._prefix = secrets.token_hex(4)
+        self._readiness = readiness.make()
+        return Pools(self)
+
+    def run(self) -> None:
+        """Serve until told to stop, and then as long as requests run, within the graceful timeout."""
+        for _ in range(self.cfg.threads):
+            threading.Thread(target=self._read, name=Kind.QUICK.value, daemon=True).start()
+        super().run()
+
+    # The main thread: accepting and deadlines.
+
+    def accept(self, listener: Any) -> None:  # noqa: ANN401 - gunicorn's listener
+        """Take a new connection, and wait for its first request."""
+        try:
+            client, address = listener.accept()
+            connection = Connection(self.cfg, client, address, listener.getsockname(), self._tls)
+        except OSError as error:
+            if error.errno in _OUT_OF_FILES:
+                self.log.error("cannot accept connections: %s", error)  # noqa: TRY400 - the reason says it all
+                self._shed()
+            return
+        self._connections.add(connection)
+        self._park(connection, self.header_timeout, new=True)
+        if self.nr_conns >= self.worker_connections:
+            self._shed()
+
+    def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the signature gunicorn calls
+        """Start or stop accepting; a stopping worker also closes its listeners, so that clients go elsewhere."""
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            for listener in self.sockets:
+                listener.close()
+
+    def _shed(self) -> None:
+        """Make room by dropping the connection that has waited longest."""
+        with_time = ((item.deadline, fd) for fd, item in list(self._parked.items()))
+        descriptor = min(with_time, default=(0.0, -1))[1]
+        if (oldest := self._parked.pop(descriptor, None)) is not None:
+            self._drop(oldest)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wait for connections and messages; a stopping worker looks more often whether all is done."""
+        super().wait_for_and_dispatch_events(timeout if self.alive else min(timeout, _STOP_TICK))
+
+    def murder_keepalived(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature gunicorn calls
+        """Close connections that waited too long; gunicorn calls this after every round of events."""
+        now = time.monotonic()
+        for descriptor, connection in list(self._parked.items()):
+            if not force and connection.deadline > now:
+                continue
+            if self._parked.pop(descriptor, None) is not connection:
+                continue
+            if connection.head and not connection.closing and not force:
+                self._refuse(connection, 408, "the request's head did not arrive in time")
+            else:
+                self._drop(connection)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        deadline = min(deadline, time.monotonic() + _STOP_LINGER)
+        for connection in list(self._parked.values()):
+            connection.deadline = min(connection.deadline, deadline)
+
+    # Any thread: what becomes of a connection that it owns.
+
+    def _park(self, connection: Connection, seconds: float, *, new: bool = False) -> None:
+        """Wait for the client without a thread, for ``seconds`` at most."""
+        if not self.alive and not connection.closing:
+            seconds = min(seconds, _STOP_LINGER)
+        connection.deadline = time.monotonic() + seconds
+        self._rearm(connection, new=new)
+
+    def _rearm(self, connection: Connection, *, new: bool = False) -> None:
+        descriptor = connection.sock.fileno()
+        self._parked[descriptor] = connection
+        try:
+            self._readiness.watch(descriptor, new=new)
+        except OSError:
+            if self._parked.pop(descriptor, None) is connection:
+                self._drop(connection)
+
+    def _refuse(self, connection: Connection, status: int, reason: str) -> None:
+        """Answer a head that never became a request."""
+        try:
+            send_some(connection.sock, answer_of(status, reason))
+        except OSError:
+            self.log.debug("a refusal did not reach %s", connection.client)
+        self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        """End a connection: nothing more is sent, and the client may close its side."""
+        try:
+            connection.sock.shutdown(socket.SHUT_WR)
+            connection.sock.settimeout(0)
+        except (OSError, ValueError):
+            self._drop(connection)
+            return
+        connection.closing = True
+        self._park(connection, _CLOSING)
+
+    def _drop(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        util.close(connection.sock)
+
+    # The threads of quick requests.
+
+    def _read(self) -> None:
+        """Take whatever socket can be read, for ever."""
+        while True:
+            descriptor = self._readiness.wait(_WAIT)
+            connection = self._parked.pop(descriptor, None) if descriptor is not None else None
+            if connection is None:
+                continue  # dropped by the main thread in the same moment
+            try:
+                self._readable(connection)
+            except Exception:
+                self.log.exception("a connection failed")
+                self._drop(connection)
+
+    def _readable(self, connection: Connection) -> None:
+        if connection.closing:
+            if connection.discard():
+                self._rearm(connection)
+            else:
+                self._drop(connection)
+            return
+        begun = bool(connection.head)
+        arrival = connection.receive()
+        if arrival is Arrival.COMPLETE:
+            connection.kind = kind_of(connection.head)
+            if connection.kind is Kind.QUICK:
+                self._after(connection, kept=self._serve(connection))
+            else:
+                self.tpool.submit(connection)
+        elif arrival is Arrival.CLOSED:
+            self._drop(connection)
+        elif arrival is Arrival.TOO_LARGE:
+            self._refuse(connection, 431, "the request's head is too large")
+        elif arrival is Arrival.PARTIAL and not begun:
+            self._park(connection, self.header_timeout)
+        else:
+            self._rearm(connection)
+
+    # All threads: requests.
+
+    def work(self, connection: Connection) -> None:
+        """Serve a request that may take its time; never raises."""
+        kept = False
+        try:
+            connection.sock.settimeout(self.body_timeout)
+            kept = self._flush(connection) if connection.unsent else self._serve(connection)
+            connection.sock.settimeout(0)
+        except OSError:
+            kept = False
+        self._after(connection, kept=kept)
+
+    def _after(self, connection: Connection, *, kept: bool) -> None:
+        """Pass on a connection whose request was answered."""
+        if connection.unsent:
+            self.tpool.submit(connection)
+        elif not kept:
+            self._close(connection)
+        elif connection.has_head():
+            connection.kind = kind_of(connection.head)
+            self.tpool.submit(connection)
+        else:
+            self._park(connection, self.header_timeout if connection.head else self.cfg.keepalive)
+
+    def _flush(self, connection: Connection) -> bool:
+        """Send what the thread of a quick request could not; return whether the connection goes on."""
+        try:
+            send_some(connection.sock, connection.unsent)
+        finally:
+            connection.unsent = bytearray()
+        return connection.between_requests
+
+    def _serve(self, connection: Connection) -> bool:
+        """Answer one request; return whether the connection goes on."""
+        req = None
+        try:
+            req = connection.next_request()
+            return self._respond(req, connection) and connection.end_request(time.monotonic() + _DRAIN)
+        except (StopIteration, NoMoreData, *_LOST) as error:
+            self.log.debug("connection ended: %r", error)
+        except Exception as error:  # noqa: BLE001 - whatever the app or the parser raised, the client gets an answer
+            self.handle_error(req, connection.sock, connection.client, error)
+        return False
+
+    def _respond(self, req: Any, connection: Connection) -> bool:  # noqa: ANN401 - gunicorn's request
+        """Run the app; return whether the client may send another request."""
+        started = time.perf_counter()
+        req.body.reader = BodyReader(req)
+        resp, environ = wsgi.create(
+            req, connection.sock, connection.client, connection.server, self.cfg, Response, (connection, self._last)
+        )
+        environ["wsgi.multithread"] = True
+        environ["moorage.request_id"] = f"{self._prefix}{next(self._numbers):08x}"
+        self.nr += 1
+        if self.nr >= self.max_requests:
+            self.alive = False
+        try:
+            _write(resp, self.wsgi(environ, resp.start_response))
+        except _LOST:
+            raise
+        except Exception as error:
+            if resp.begun:
+                self.log.exception("the answer to %s %s broke off", req.method, req.uri)
+                raise StopIteration from error
+            resp.status = "500 Internal Server Error"
+            raise
+        finally:
+            self.log.access(resp, req, environ, timedelta(seconds=time.perf_counter() - started))
+        return resp.complete and not resp.should_close()
+
+    def _last(self) -> bool:
+        """Tell whether an answer sent now is the last one of its connection."""
+        return not self.alive or not self.cfg.keepalive
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ANN401 - gunicorn's own types
+        """Answer a request that the parser or the app failed on, in the specification's form."""
+        status, reason = failure_of(exc)
+        address = addr[0] if isinstance(addr, tuple) and addr else ""
+        if status >= 500:  # noqa: PLR2004 - the server's own faults
+            self.log.error("request from %s failed: %r", address, getattr(req, "uri", None), exc_info=exc)
+        else:
+            self.log.info("refused a request from %s: %s", address, exc)
+        try:
+            send_some(client, answer_of(status, reason))
+        except OSError:
+            self.log.debug("a refusal did not reach %s", address)
+
+
+def _write(resp: Response, answer: Iterable[bytes]) -> None:
+    try:
+        if isinstance(answer, wsgi.FileWrapper):
+            resp.write_file(answer)
+        else:
+            for piece in answer:
+                resp.write(piece)
+        resp.close()
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
