@@ -1,0 +1,85 @@
+"""Services on every database: SQLite in the quick tests, PostgreSQL as well where it is at hand."""
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry.app import create_app
+from registry.schema import upgrade
+from registry.settings import Settings
+from tests.support.direct import Direct, ManualClock
+
+_numbers = itertools.count()
+Start = Callable[..., Direct]
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory) -> Path:
+    """Migrate one database, which each test copies."""
+    folder = tmp_path_factory.mktemp("template")
+    app = create_app(Settings(data=folder, storage_url="memory:"))
+    upgrade(app)
+    app.extensions["moorage"].database.close_idle()
+    return folder / "moorage.db"
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres) -> str:
+    """Migrate one database, which each test copies."""
+    url = postgres.create_database("template_of_services")
+    app = create_app(Settings(database_url=url, storage_url="memory:"))
+    upgrade(app)
+    app.extensions["moorage"].database.close_idle()
+    return "template_of_services"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs_tools)])
+def database_url(request, tmp_path) -> Iterator[str]:
+    """Give an empty database with the schema of today."""
+    if request.param == "sqlite":
+        template = request.getfixturevalue("sqlite_template")
+        yield f"sqlite:///{shutil.copy(template, tmp_path / 'moorage.db')}"
+        return
+    template = request.getfixturevalue("postgres_template")
+    server = request.getfixturevalue("postgres")
+    name = f"services_{next(_numbers)}"
+    yield server.create_database(name, template)
+    server.drop_database(name)
+
+
+@pytest.fixture
+def start(database_url, tmp_path) -> Iterator[Start]:
+    """Give the function that makes an app on the test's database; call it twice for two processes."""
+    with ExitStack() as stack:
+
+        def make(*, plugins: Sequence[object] = (), clock: ManualClock | None = None, **settings: Any) -> Direct:
+            clock = clock or ManualClock()
+            values = {"data": tmp_path, "storage_url": "memory:", "database_url": database_url, **settings}
+            made = Direct(create_app(Settings(**values), plugins, clock=clock), clock)
+            stack.callback(made.services.database.close_idle)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def direct(start) -> Direct:
+    """Give an app with default settings."""
+    return start()
+
+
+@pytest.fixture
+def sparse(start) -> Direct:
+    """Give an app that takes manifests whose content is missing."""
+    return start(allow_sparse=True)
+
+
+@pytest.fixture(params=["memory", "file"])
+def on_storage(request, start, tmp_path) -> Direct:
+    """Give an app over each storage that needs no service."""
+    return start(storage_url="memory:" if request.param == "memory" else f"file://{tmp_path / 'storage'}")

@@ -1,0 +1,164 @@
+"""An app whose services are called directly, without HTTP, on a clock that a test turns."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from flask import Flask
+from sqlalchemy import text
+
+from registry.access.actors import Actor
+from registry.content.blobs import StoredBlob
+from registry.digest import Digest
+from registry.manifests.creator import CreatedManifest
+from registry.manifests.reader import Accepted, ServedManifest
+from registry.names import RepositoryName, TagName, parse_reference
+from registry.services import Services
+from tests.support.images import Blob, Manifest
+
+ANYTHING = Accepted((), anything=True)
+NOON = 1_709_208_000_000
+"""Where the clock of a test starts: 2024-02-29, 12:00 UTC."""
+
+
+@dataclass
+class ManualClock:
+    """A clock that stands still until it is turned; milliseconds since 1970."""
+
+    now: int = NOON
+
+    def __call__(self) -> int:
+        return self.now
+
+    def turn(self, *, seconds: float = 0, ms: int = 0) -> None:
+        """Go on by this long."""
+        self.now += round(seconds * 1000) + ms
+
+
+@dataclass
+class Pieces:
+    """A request's body made of pieces; what is callable among them runs between two."""
+
+    pieces: Iterable[Any]
+    length: int | None = None
+
+    def __post_init__(self) -> None:
+        self._left = iter(self.pieces)
+
+    def read(self, size: int) -> bytes:
+        """Return the next piece; they are small, so `size` never cuts one."""
+        for piece in self._left:
+            if callable(piece):
+                piece()
+            else:
+                if len(piece) > size:
+                    raise AssertionError(f"a piece of {len(piece)} bytes does not fit into {size}")
+                return cast("bytes", piece)
+        return b""
+
+
+def body(data: bytes) -> Pieces:
+    """Return a body that announces its length."""
+    return Pieces([data] if data else [], len(data))
+
+
+@dataclass
+class Direct:
+    """The services of one app, with the repository that most tests use."""
+
+    app: Flask
+    clock: ManualClock
+    repository: RepositoryName = field(default_factory=lambda: RepositoryName.parse("team/app"))
+    actor: Actor = field(default_factory=Actor)
+
+    @property
+    def services(self) -> Services:
+        """The app's services."""
+        return cast("Services", self.app.extensions["moorage"])
+
+    def upload(self, blob: Blob, repository: RepositoryName | None = None) -> StoredBlob:
+        """Push a blob in one request."""
+        return self.services.uploads.push(
+            self.actor, repository or self.repository, Digest.parse(blob.digest), body(blob.data)
+        )
+
+    def put(
+        self, manifest: Blob, *tags: str, digest: bool = False, repository: RepositoryName | None = None
+    ) -> CreatedManifest:
+        """Push a manifest's bytes alone, under tags; with `digest` its digest is claimed."""
+        return self.services.creator.create(
+            self.actor,
+            repository or self.repository,
+            manifest.media_type,
+            manifest.data,
+            digest=Digest.parse(manifest.digest) if digest else None,
+            tags=[TagName.parse(tag) for tag in tags],
+        )
+
+    def push(self, manifest: Manifest, *tags: str, repository: RepositoryName | None = None) -> CreatedManifest:
+        """Push a manifest with all it needs."""
+        for part in manifest.walk():
+            if part is manifest:
+                break
+            if isinstance(part, Manifest):
+                self.put(part, repository=repository)
+            else:
+                self.upload(part, repository)
+        return self.put(manifest, *tags, repository=repository)
+
+    def get(self, reference: str, accepted: Accepted = ANYTHING) -> ServedManifest:
+        """Pull a manifest by tag or digest."""
+        return self.services.reader.get(self.actor, self.repository, parse_reference(reference), accepted)
+
+    def lookup(self, manifest: Blob, *, allow_dead: bool = False) -> int | None:
+        """Look a manifest up as the core does before it uses one."""
+        return self.services.reader.lookup(
+            self.actor, self.repository, Digest.parse(manifest.digest), allow_dead=allow_dead
+        )
+
+    def delete_tag(self, tag: str) -> None:
+        """Delete a tag."""
+        self.services.tags.delete(self.actor, self.repository, TagName.parse(tag))
+
+    def delete_manifest(self, manifest: Blob) -> None:
+        """Delete a manifest by digest."""
+        self.services.reader.delete(self.actor, self.repository, Digest.parse(manifest.digest))
+
+    def tags(self) -> list[str]:
+        """Return the names of living tags."""
+        return list(self.services.tags.list(self.actor, self.repository, 1000, "").items)
+
+    def blob_bytes(self, digest: str) -> bytes:
+        """Pull a blob."""
+        found = self.services.blobs.find(self.actor, self.repository, Digest.parse(digest))
+        return b"".join(self.services.blobs.read(found))
+
+    def rows(self, statement: str, **values: object) -> list[Any]:
+        """Return rows of the database."""
+        with self.services.database.read() as connection:
+            return list(connection.execute(text(statement), values).all())
+
+    def column(self, statement: str, **values: object) -> list[Any]:
+        """Return the first column of some rows."""
+        return [row[0] for row in self.rows(statement, **values)]
+
+    def change(self, statement: str, **values: object) -> None:
+        """Change rows of the database behind the services' back."""
+        self.services.database.write(lambda connection: connection.execute(text(statement), values))
+
+    def periods(self, tag: str) -> Sequence[Any]:
+        """Return a tag's periods, oldest first: digest, start, end, current."""
+        return self.rows(
+            "SELECT digest, lifetime_start_ms AS start, lifetime_end_ms AS ending, current FROM tag"
+            " WHERE name = :tag ORDER BY lifetime_start_ms",
+            tag=tag,
+        )
+
+    def labels(self, manifest: Blob) -> Mapping[str, Any]:
+        """Return a manifest's label rows by key."""
+        rows = self.rows(
+            "SELECT key, value, label.media_type, source, warning FROM label"
+            " JOIN manifest ON manifest.id = label.manifest_id WHERE digest = :digest",
+            digest=manifest.digest,
+        )
+        return {row.key: row for row in rows}
