@@ -323,23 +323,24 @@ def test_s9_who_loses_the_race_gets_the_winner_s_row(start, monkeypatch):
     made = simple_image("a")
     for blob in made.blobs:
         loser.upload(blob)
-    original, raced = ManifestRows.upsert, []
+    original, lagged, won = ManifestRows.upsert, [], []
 
     def lag(self, connection, *arguments):
-        if not raced:
+        if not lagged:
+            lagged.append(self)
             # Another process commits the same manifest first, and this one's insert meets its key.
             connection.exec_driver_sql("ROLLBACK")
-            raced.append(winner.put(made, "won"))
+            won.append(winner.put(made, "won"))
             connection.exec_driver_sql("BEGIN")
             raise IntegrityError("INSERT INTO manifest ...", {}, Exception("duplicate"))
         return original(self, connection, *arguments)
 
     monkeypatch.setattr(ManifestRows, "upsert", lag)
     outcome = loser.put(made, "lost")
-    assert raced[0].newly_created
+    assert won[0].newly_created
     assert not outcome.newly_created
-    assert outcome.manifest == raced[0].manifest
-    assert outcome.labels_to_apply == raced[0].labels_to_apply
+    assert outcome.manifest == won[0].manifest
+    assert outcome.labels_to_apply == won[0].labels_to_apply
     assert loser.tags() == ["lost", "won"]
     assert loser.column("SELECT count(*) FROM manifest") == [1]
 
