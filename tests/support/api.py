@@ -1,0 +1,156 @@
+"""A registry inside the test's process, and what tests of its HTTP answers share."""
+
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from registry import schema
+from registry.app import create_app
+from registry.settings import Settings
+from tests.support.images import Manifest, digest_of
+
+STREAM = "application/octet-stream"
+_ERROR_KEYS = {"code", "message", "detail"}
+
+
+class Clock:
+    """A registry's time, which stands still until a test moves it."""
+
+    def __init__(self, milliseconds: int = 1_700_000_000_000) -> None:
+        self.milliseconds = milliseconds
+
+    def __call__(self) -> int:
+        return self.milliseconds
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.milliseconds += round(seconds * 1000)
+
+
+@contextmanager
+def quick_folder() -> Iterator[Path]:
+    """Give an empty folder, in memory where there is a file system for that: flushing files is all these tests wait for."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+def blank_data(folder: Path) -> Path:
+    """Make a data folder whose schema is up to date; copying it is quicker than migrating each test's own."""
+    with running_app(folder) as app:
+        schema.upgrade(app)
+    return folder
+
+
+@contextmanager
+def running_app(
+    data: Path,
+    *,
+    blank: Path | None = None,
+    clock: Clock | None = None,
+    plugins: Sequence[object] = (),
+    **settings: Any,
+) -> Iterator[Flask]:
+    """Give an app over files and SQLite in `data`, which starts as a copy of `blank` if that is given."""
+    if blank is not None:
+        shutil.copytree(blank, data)
+    data.mkdir(exist_ok=True)
+    app = create_app(Settings(data=data, **settings), plugins, clock=clock)
+    app.testing = True
+    # As in production, what goes wrong inside is a 500 that tests can see, not an exception in the test.
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    try:
+        yield app
+    finally:
+        app.extensions["moorage"].database.close_idle()
+
+
+def error_of(response: TestResponse, status: int | None = None, code: str | None = None) -> dict[str, Any]:
+    """Return the one error of a refusal, which has the specification's form and names the offending thing."""
+    told = f"{response.request.method} {response.request.path}: {response.status} {response.data[:400]!r}"
+    assert 400 <= response.status_code < 500, told
+    assert status in (None, response.status_code), told
+    assert response.headers.get("Content-Type") == "application/json", told
+    body = response.json
+    assert isinstance(body, dict), told
+    assert list(body) == ["errors"], told
+    assert len(body["errors"]) == 1, told
+    error: dict[str, Any] = body["errors"][0]
+    assert set(error) == _ERROR_KEYS, told
+    assert error["code"] == error["code"].upper(), told
+    assert error["message"], told
+    assert code in (None, error["code"]), told
+    return error
+
+
+def link_of(answer: TestResponse) -> str | None:
+    """Return the target of the link to the next page, or None."""
+    text = answer.headers.get("Link")
+    if text is None:
+        return None
+    target, relation = text.split(";")
+    assert relation.strip() == 'rel="next"'
+    assert target[0] + target[-1] == "<>"
+    return target[1:-1]
+
+
+@dataclass(frozen=True)
+class Api:
+    """Pushes through a Flask client; whatever is not as it should be raises AssertionError."""
+
+    client: FlaskClient
+
+    def start(self, repository: str, **query: str) -> str:
+        """Open an upload and return its location."""
+        answer = self.client.post(f"/v2/{repository}/blobs/uploads/", query_string=query)
+        assert answer.status_code == 202, answer.data
+        return answer.headers["Location"]
+
+    def push_blob(self, repository: str, data: bytes, algorithm: str = "sha256") -> str:
+        """Upload a blob in one request and return its digest."""
+        digest = digest_of(data, algorithm)
+        answer = self.client.post(
+            f"/v2/{repository}/blobs/uploads/", query_string={"digest": digest}, data=data, content_type=STREAM
+        )
+        assert answer.status_code == 201, answer.data
+        return digest
+
+    def put_manifest(
+        self, repository: str, reference: str, manifest: Manifest, tags: Sequence[str] = ()
+    ) -> TestResponse:
+        """PUT a manifest alone, and return the answer as it is."""
+        return self.client.put(
+            f"/v2/{repository}/manifests/{reference}",
+            query_string={"tag": list(tags)} if tags else None,
+            data=manifest.data,
+            content_type=manifest.media_type,
+        )
+
+    def push(self, repository: str, manifest: Manifest, *tags: str) -> Manifest:
+        """Push a manifest with all it needs, under each tag, or by digest without one."""
+        for part in manifest.walk():
+            if part is manifest:
+                break
+            if isinstance(part, Manifest):
+                assert self.put_manifest(repository, part.digest, part).status_code == 201
+            else:
+                self.push_blob(repository, part.data, part.algorithm)
+        for reference in tags or (manifest.digest,):
+            answer = self.put_manifest(repository, reference, manifest)
+            assert answer.status_code == 201, answer.data
+        return manifest
+
+    def chunked(self, method: str, path: str, data: bytes, **named: Any) -> TestResponse:
+        """Send a body of unannounced length."""
+        headers = {**named.pop("headers", {}), "Transfer-Encoding": "chunked"}
+        return self.client.open(path, method=method, input_stream=io.BytesIO(data), headers=headers, **named)
