@@ -165,9 +165,9 @@ def test_locations_start_with_the_configured_address_and_nothing_else(blank, fol
         assert link == '<https://registry.example/v2/_catalog?n=1&last=a>; rel="next"'
 
 
-@pytest.mark.parametrize("path", ["/v2/", "/v2/a/b/tags/list", "/v2/a/b/manifests/v1", "/nothing", "/health/live"])
 @pytest.mark.parametrize("method", ["GET", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "POST"])
-def test_no_answer_is_a_page(client, path, method):
-    answer = client.open(path, method=method)
-    assert answer.headers.get("Content-Type") in (None, "application/json")
-    assert b"<" not in answer.data
+def test_no_answer_is_a_page(client, method):
+    for path in ("/v2/", "/v2/a/b/tags/list", "/v2/a/b/manifests/v1", "/nothing", "/health/live"):
+        answer = client.open(path, method=method)
+        assert answer.headers.get("Content-Type") in (None, "application/json")
+        assert b"<" not in answer.data

@@ -37,21 +37,21 @@ def test_all_tags_in_bytewise_order(client, tags):
     assert link_of(answer) is None
 
 
-@pytest.mark.parametrize("size", [1, 3, 5, 9])
-def test_tags_by_pages(client, tags, size):
-    found = pages(client, f"/v2/a/b/tags/list?n={size}", "tags")
-    assert found == [TAGS[start : start + size] for start in range(0, len(TAGS), size)]
+def test_tags_by_pages(client, tags):
+    for size in (1, 3, 5, 9):
+        found = pages(client, f"/v2/a/b/tags/list?n={size}", "tags")
+        assert found == [TAGS[start : start + size] for start in range(0, len(TAGS), size)]
 
 
-@pytest.mark.parametrize("size", [10, 11, 100, 101, 2**31, 10**17])
-def test_one_page_holds_all(client, tags, size):
-    assert pages(client, f"/v2/a/b/tags/list?n={size}", "tags") == [TAGS]
+def test_one_page_holds_all(client, tags):
+    for size in (10, 11, 100, 101, 2**31, 10**17):
+        assert pages(client, f"/v2/a/b/tags/list?n={size}", "tags") == [TAGS]
 
 
-@pytest.mark.parametrize("last", ["", "0", "1", "Z", "a", "a.", "b", "zzz", "ü", "/"])
-def test_tags_after_one_that_need_not_exist(client, tags, last):
-    answer = client.get("/v2/a/b/tags/list", query_string={"last": last})
-    assert answer.json["tags"] == [tag for tag in TAGS if tag > last]
+def test_tags_after_one_that_need_not_exist(client, tags):
+    for last in ("", "0", "1", "Z", "a", "a.", "b", "zzz", "ü", "/"):
+        answer = client.get("/v2/a/b/tags/list", query_string={"last": last})
+        assert answer.json["tags"] == [tag for tag in TAGS if tag > last], last
 
 
 def test_a_page_of_none_names_none_and_leads_nowhere(client, tags):
@@ -85,10 +85,11 @@ def test_the_catalog_lists_what_holds_a_manifest_by_pages(client, api):
 
 
 @pytest.mark.parametrize("path", ["/v2/_catalog", "/v2/a/b/tags/list", f"/v2/a/b/referrers/{ARTIFACT.digest}"])
-@pytest.mark.parametrize("size", ["-1", "x", "", "1.5", "+1", " 1", "1e3", "٣", "9" * 19, "\x00", "0x10"])
-def test_a_page_size_that_is_no_number(client, tags, path, size):
-    answer = client.get(path, query_string={"n": size})
-    assert error_of(answer, 400, "PAGINATION_NUMBER_INVALID")["detail"] == {"n": size}
+def test_a_page_size_that_is_no_number(client, api, path):
+    api.push("a/b", ARTIFACT)
+    for size in ("-1", "x", "", "1.5", "+1", " 1", "1e3", "٣", "9" * 19, "\x00", "0x10"):
+        answer = client.get(path, query_string={"n": size})
+        assert error_of(answer, 400, "PAGINATION_NUMBER_INVALID")["detail"] == {"n": size}
 
 
 @pytest.mark.parametrize("path", ["/v2/_catalog", "/v2/a/b/tags/list"])

@@ -88,9 +88,13 @@ def test_a_filter_says_that_it_was_applied(client, seven):
     assert len(client.get(PATH, query_string={"artifactType": ""}).json["manifests"]) == 7
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 6, 7, 2**31])
 @pytest.mark.parametrize("kind", [None, SIGNATURE, SBOM])
-def test_pages_hold_every_referrer_once(client, seven, size, kind):
+def test_pages_hold_every_referrer_once(client, seven, kind):
+    for size in (1, 2, 3, 6, 7, 2**31):
+        check_pages(client, seven, kind, size)
+
+
+def check_pages(client, seven, kind, size):
     query = f"?n={size}" + (f"&artifactType={quote(kind)}" if kind else "")
     wanted = [manifest.digest for manifest in seven if kind in (None, manifest.body["artifactType"])]
     first = client.get(PATH + query)
