@@ -318,6 +318,7 @@ def broken_schema1() -> Iterator[Case]:
             yield f"schema1: {path} {value!r}"[:90], UNSIGNED, changed(UNSIGNED, path, value)
     for path in ("schemaVersion", "name", "tag", "fsLayers", "history"):
         yield f"schema1: no {path}", UNSIGNED, without(UNSIGNED, path)
+    yield "schema1: nothing in it", UNSIGNED, encode(good(UNSIGNED) | {"fsLayers": [], "history": []})
     base = json.loads(good(UNSIGNED)["history"][1]["v1Compatibility"])
     leaf = json.loads(good(UNSIGNED)["history"][0]["v1Compatibility"])
     for name, entry, change in (

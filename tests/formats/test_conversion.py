@@ -7,6 +7,7 @@ import pytest
 from registry import signing
 from registry.digest import Digest
 from registry.formats import oci_index, oci_manifest, schema1, schema2
+from registry.formats._legacy import MAX_STEPS
 from registry.formats._steps import EMPTY_LAYER
 from registry.hooks.types import ConversionRequest
 from tests.formats.corpus import SIGNED, UNSIGNED
@@ -78,6 +79,20 @@ def test_what_would_be_lost_is_not_converted(suffix, wanted):
     parsed, content = one_layer_of(f"application/vnd.oci.image.layer.{suffix}")
     assert parsed.is_image
     assert oci_manifest.convert_manifest(parsed, content, request(wanted)) is None
+
+
+def test_what_is_no_image_is_not_converted_although_it_looks_like_one():
+    whole = simple_image("x")
+    body = to_json(whole.body | {"artifactType": "application/vnd.example"})
+    parsed = oci_manifest.parse_manifest(OCI.manifest, body)
+    for wanted in (DOCKER.manifest, SIGNED):
+        assert oci_manifest.convert_manifest(parsed, content_of(whole), request(wanted)) is None
+
+
+def test_absurdly_many_steps_mean_no_schema_1():
+    part = layer({"a": b"1"})
+    assert convert(image(part, empty_steps=MAX_STEPS - 1), SIGNED) is not None
+    assert convert(image(part, empty_steps=MAX_STEPS), SIGNED) is None
 
 
 def test_artifacts_and_unknown_wishes_are_not_converted():

@@ -77,6 +77,8 @@ def test_embedded_data_that_matches_is_taken():
     other = EMPTY_CONFIG.descriptor(data=base64.b64encode(b"[]").decode())
     with pytest.raises(ManifestInvalid, match=r"config\.data is not the content"):
         parse(artifact("application/vnd.example"), config=other)
+    with pytest.raises(ManifestInvalid, match=r"config\.data is not of the descriptor's size"):
+        parse(artifact("application/vnd.example"), config=config | {"size": 3})
 
 
 def test_digests_of_both_algorithms_are_taken():

@@ -117,6 +117,12 @@ def test_the_plainest_processor_is_preferred_and_attestations_never_are():
     assert oci_index.convert_manifest(parsed, content_of(*images.values()), request).payload == images["plain"].data
 
 
+def test_an_image_without_a_platform_is_not_guessed_at():
+    image = simple_image("x")
+    request = ConversionRequest(DOCKER.manifest, "a/b", "t", unsigned)
+    assert oci_index.convert_manifest(parse([entry(image)]), content_of(image), request) is None
+
+
 def test_a_nested_index_leads_on():
     inner = simple_index("x")
     outer = index(simple_image("x", OCI, "arm64"), inner)

@@ -4,7 +4,9 @@ import base64
 import json
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,10 +63,90 @@ def test_layers_labels_and_blobs_are_read_base_first():
     assert (parsed.digest_bytes, parsed.config, parsed.is_image, parsed.artifact_type) == (BODY, None, True, "")
 
 
+def test_old_images_had_the_empty_layer_without_a_mark():
+    document = good(UNSIGNED)
+    leaf = json.loads(document["history"][0]["v1Compatibility"])
+    del leaf["throwaway"]
+    document["history"][0]["v1Compatibility"] = json.dumps(leaf)
+    assert [one.empty for one in schema1.manifest_layers(schema1.parse_manifest(UNSIGNED, encode(document)))] == [
+        False,
+        True,
+    ]
+
+
 def test_a_blob_named_twice_is_one_blob():
     document = good(UNSIGNED)
     document["fsLayers"][1] = document["fsLayers"][0]
     assert len(schema1.parse_manifest(UNSIGNED, encode(document)).blobs) == 1
+
+
+def encoded(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class Signer:
+    """Signs the golden body in any way, also in ways that only look right."""
+
+    def __init__(self, key):
+        self.key = key
+
+    def sign(self, data):
+        if isinstance(self.key, rsa.RSAPrivateKey):
+            return self.key.sign(data, padding.PKCS1v15(), SHA256())
+        r, s = decode_dss_signature(self.key.sign(data, ec.ECDSA(SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    def header(self):
+        numbers = self.key.public_key().public_numbers()
+        if isinstance(self.key, rsa.RSAPrivateKey):
+            n, e = (encoded(number.to_bytes(256, "big").lstrip(b"\0")) for number in (numbers.n, numbers.e))
+            return {"alg": "RS256", "jwk": {"kty": "RSA", "n": n, "e": e}}
+        x, y = (encoded(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
+        return {"alg": "ES256", "jwk": {"kty": "EC", "crv": "P-256", "x": x, "y": y}}
+
+    def entry(self, tail=b"\n}", protected=None, header=None, change=lambda signature: signature):
+        fields = {"formatLength": len(BODY) - 2, "formatTail": encoded(tail), **(protected or {})}
+        text = encoded(json.dumps(fields).encode())
+        signature = self.sign(f"{text}.{encoded(BODY[:-2] + tail)}".encode())
+        return {
+            "header": self.header() | (header or {}),
+            "signature": encoded(change(signature)),
+            "protected": text,
+        }
+
+
+def signed_with(*entries):
+    return BODY[:-2] + b',"signatures":' + encode(entries) + b"}"
+
+
+CURVE = Signer(ec.generate_private_key(ec.SECP256R1()))
+
+
+def test_the_signer_of_these_tests_signs_well():
+    for signer in (CURVE, Signer(rsa.generate_private_key(65537, 2048))):
+        assert schema1.parse_manifest(SIGNED, signed_with(signer.entry(), signer.entry())).digest_bytes == BODY
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        ([CURVE.entry(), CURVE.entry(tail=b"}")], "of different bytes"),
+        ([CURVE.entry(protected={"formatLength": 10**9})], "beyond the end"),
+        ([CURVE.entry(protected={"alg": "ES256"})], "protected.alg has no place"),
+        ([CURVE.entry(protected={"crit": ["b64"], "b64": False})], "protected.crit has no place"),
+        ([CURVE.entry(protected={"FormatLength": 0})], "must be spelled formatLength"),
+        ([CURVE.entry(header={"Alg": "none"})], "must be spelled alg"),
+        ([CURVE.entry(change=lambda text: text[:32] + b"\0" + text[32:])], "not a valid signature"),
+        ([Signer(rsa.generate_private_key(65537, 1024)).entry()], "must be of 2048 to 4096 bits"),
+        ([CURVE.entry(tail=b',"tag":"2"}')], "duplicate key"),
+        ([CURVE.entry(tail=b',"more":1}')], "of other content"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_true_signature_of_the_wrong_thing_is_refused(entries, reason):
+    with pytest.raises(ManifestInvalid) as refusal:
+        schema1.parse_manifest(SIGNED, signed_with(*entries))
+    assert reason in refusal.value.message
 
 
 def test_an_unsigned_manifest_may_not_bring_signatures():
