@@ -8,38 +8,29 @@ other request goes to the threads of its kind.
 from __future__ import annotations
 
 import errno
-import itertools
-import secrets
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from gunicorn import sock as listeners
 from gunicorn import util
-from gunicorn.http import wsgi
-from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
 from registry.serving import readiness
 from registry.serving.connection import Arrival, Connection, Kind, kind_of
-from registry.serving.failures import answer_of, failure_of
-from registry.serving.messages import BodyReader, Response, send_some
+from registry.serving.exchange import Exchange
+from registry.serving.failures import answer_of
+from registry.serving.messages import send_some
 from registry.serving.pool import Pool
 
 _CLOSING = 2.0
 """Seconds that a client gets to close its side, so that the end of the last answer is not lost (RFC 9112, 9.6)."""
-_DRAIN = 5.0
-"""Seconds that the rest of a body which the app did not read may take to arrive."""
 _STOP_LINGER = 0.5
 """Seconds that idle connections of a stopping worker get for a request that is on its way."""
 _STOP_TICK = 0.05
 _WAIT = 3600.0
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-_LOST = (ConnectionError, TimeoutError, ssl.SSLError)
 
 
 class Pools:
@@ -74,7 +65,6 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._parked: dict[int, Connection] = {}
         super().__init__(*args, **kwargs)
         self._tls = listeners.ssl_context(self.cfg) if self.cfg.is_ssl else None
-        self._numbers = itertools.count(1)
 
     @property
     def nr_conns(self) -> int:
@@ -87,7 +77,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def get_thread_pool(self) -> Pools:
         """Make what the threads need; gunicorn calls this after the fork."""
-        self._prefix = secrets.token_hex(4)
+        self._exchange = Exchange(self)
         self._readiness = readiness.make()
         return Pools(self)
 
@@ -218,7 +208,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         if arrival is Arrival.COMPLETE:
             connection.kind = kind_of(connection.head)
             if connection.kind is Kind.QUICK:
-                self._after(connection, kept=self._serve(connection))
+                self._after(connection, kept=self._exchange.serve(connection))
             else:
                 self.tpool.submit(connection)
         elif arrival is Arrival.CLOSED:
@@ -237,7 +227,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         kept = False
         try:
             connection.sock.settimeout(self.body_timeout)
-            kept = self._flush(connection) if connection.unsent else self._serve(connection)
+            kept = self._flush(connection) if connection.unsent else self._exchange.serve(connection)
             connection.sock.settimeout(0)
         except OSError:
             kept = False
@@ -263,70 +253,6 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
             connection.unsent = bytearray()
         return connection.between_requests
 
-    def _serve(self, connection: Connection) -> bool:
-        """Answer one request; return whether the connection goes on."""
-        req = None
-        try:
-            req = connection.next_request()
-            return self._respond(req, connection) and connection.end_request(time.monotonic() + _DRAIN)
-        except (StopIteration, NoMoreData, *_LOST) as error:
-            self.log.debug("connection ended: %r", error)
-        except Exception as error:  # noqa: BLE001 - whatever the app or the parser raised, the client gets an answer
-            self.handle_error(req, connection.sock, connection.client, error)
-        return False
-
-    def _respond(self, req: Any, connection: Connection) -> bool:  # noqa: ANN401 - gunicorn's request
-        """Run the app; return whether the client may send another request."""
-        started = time.perf_counter()
-        req.body.reader = BodyReader(req)
-        resp, environ = wsgi.create(
-            req, connection.sock, connection.client, connection.server, self.cfg, Response, (connection, self._last)
-        )
-        environ["wsgi.multithread"] = True
-        environ["moorage.request_id"] = f"{self._prefix}{next(self._numbers):08x}"
-        self.nr += 1
-        if self.nr >= self.max_requests:
-            self.alive = False
-        try:
-            _write(resp, self.wsgi(environ, resp.start_response))
-        except _LOST:
-            raise
-        except Exception as error:
-            if resp.begun:
-                self.log.exception("the answer to %s %s broke off", req.method, req.uri)
-                raise StopIteration from error
-            resp.status = "500 Internal Server Error"
-            raise
-        finally:
-            self.log.access(resp, req, environ, timedelta(seconds=time.perf_counter() - started))
-        return resp.complete and not resp.should_close()
-
-    def _last(self) -> bool:
+    def is_last(self) -> bool:
         """Tell whether an answer sent now is the last one of its connection."""
         return not self.alive or not self.cfg.keepalive
-
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ANN401 - gunicorn's own types
-        """Answer a request that the parser or the app failed on, in the specification's form."""
-        status, reason = failure_of(exc)
-        address = addr[0] if isinstance(addr, tuple) and addr else ""
-        if status >= 500:  # noqa: PLR2004 - the server's own faults
-            self.log.error("request from %s failed: %r", address, getattr(req, "uri", None), exc_info=exc)
-        else:
-            self.log.info("refused a request from %s: %s", address, exc)
-        try:
-            send_some(client, answer_of(status, reason))
-        except OSError:
-            self.log.debug("a refusal did not reach %s", address)
-
-
-def _write(resp: Response, answer: Iterable[bytes]) -> None:
-    try:
-        if isinstance(answer, wsgi.FileWrapper):
-            resp.write_file(answer)
-        else:
-            for piece in answer:
-                resp.write(piece)
-        resp.close()
-    finally:
-        if hasattr(answer, "close"):
-            answer.close()
