@@ -16,6 +16,7 @@ from registry.errors import (
     PaginationInvalid,
     RangeInvalid,
     RegistryError,
+    RequestInvalid,
     SizeInvalid,
 )
 from registry.manifests.reader import Accepted
@@ -65,6 +66,30 @@ def drain_body() -> None:
     (request.environ.get(_BODY) or RequestBody()).drain()
 
 
+def text_argument(name: str) -> str:
+    """Return a parameter of the query, empty where there is none; raise :class:`RequestInvalid` for a NUL in it.
+
+    PostgreSQL takes no text with NUL, and nothing that is asked for has one.
+    """
+    text = request.args.get(name, "")
+    if "\0" in text:
+        raise RequestInvalid("a parameter holds a NUL character", detail={"parameter": name})
+    return text
+
+
+def _announced() -> int | None:
+    """Return the length of the request's body in bytes, None for a chunked one (RFC 9112, 6.3)."""
+    coding = request.environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower()
+    if coding:
+        if coding != "chunked":
+            raise RequestInvalid("unknown transfer coding: use chunked", detail={"transferEncoding": coding[:64]})
+        return None
+    text = request.environ.get("CONTENT_LENGTH") or "0"
+    if _NUMBER.fullmatch(text) is None or not text.isascii():
+        raise RequestInvalid("malformed Content-Length", detail={"contentLength": text[:64]})
+    return int(text)
+
+
 class RequestBody:
     """A request's body; ``length`` is the announced number of bytes, or None for a chunked one.
 
@@ -72,14 +97,13 @@ class RequestBody:
     """
 
     def __init__(self) -> None:
-        """Read the current request."""
+        """Read the current request; raises :class:`RequestInvalid` where its length cannot be understood."""
         environ = request.environ
         environ[_BODY] = self
         self._input: BinaryIO = environ["wsgi.input"]
-        self.length: int | None = None
-        if environ.get("HTTP_TRANSFER_ENCODING", "").lower() != "chunked":
-            self.length = int(environ.get("CONTENT_LENGTH") or 0)
         self._received = 0
+        self.length: int | None = 0
+        self.length = _announced()
 
     def read(self, size: int) -> bytes:
         """Return up to ``size`` bytes, empty at the end; raise :class:`BlobUploadInvalid` where it was cut."""

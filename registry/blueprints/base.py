@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
-from registry.blueprints._http import Answer, actor, link_next, page_size, services
+from registry.blueprints._http import Answer, actor, link_next, page_size, services, text_argument
 
 blueprint = Blueprint("base", __name__, url_prefix="/v2")
 
@@ -25,7 +25,7 @@ def version() -> Response:
 def catalog() -> Response:
     """List repositories."""
     limit = page_size()
-    page = services().repositories.catalog(actor(), limit, request.args.get("last", ""))
+    page = services().repositories.catalog(actor(), limit, text_argument("last"))
     response = Answer(json.dumps({"repositories": list(page.items)}), content_type="application/json")
     if page.more and page.items:
         return link_next(response, "/v2/_catalog", {"n": str(limit), "last": page.items[-1]})

@@ -7,7 +7,7 @@ import re
 
 from flask import Blueprint, Response, request
 
-from registry.blueprints._http import Answer, actor, link_next, page_size, repository, services
+from registry.blueprints._http import Answer, actor, link_next, page_size, repository, services, text_argument
 from registry.digest import Digest
 from registry.errors import PaginationInvalid
 from registry.manifests.referrers import Cursor
@@ -22,7 +22,7 @@ _LAST = re.compile(r"(\d{1,18}):(.{0,255})")
 def list_referrers(name: str, digest: str) -> Response:
     """List the manifests whose subject is ``digest``."""
     where, subject = repository(name), Digest.parse(digest)
-    artifact_type = request.args.get("artifactType") or None
+    artifact_type = text_argument("artifactType") or None
     page = services().referrers.list(actor(), where, subject, artifact_type, _cursor(), page_size())
     index = {
         "schemaVersion": 2,
@@ -44,7 +44,7 @@ def list_referrers(name: str, digest: str) -> Response:
 
 
 def _cursor() -> Cursor:
-    text = request.args.get("last")
+    text = text_argument("last")
     if not text:
         return Cursor()
     match = _LAST.fullmatch(text)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
-from registry.blueprints._http import Answer, actor, link_next, page_size, repository, services
+from registry.blueprints._http import Answer, actor, link_next, page_size, repository, services, text_argument
 
 blueprint = Blueprint("tags", __name__, url_prefix="/v2")
 
@@ -15,7 +15,7 @@ blueprint = Blueprint("tags", __name__, url_prefix="/v2")
 def list_tags(name: str) -> Response:
     """List a repository's tags."""
     where, limit = repository(name), page_size()
-    page = services().tags.list(actor(), where, limit, request.args.get("last", ""))
+    page = services().tags.list(actor(), where, limit, text_argument("last"))
     response = Answer(json.dumps({"name": where.value, "tags": list(page.items)}), content_type="application/json")
     if page.more and page.items:
         query = {"n": str(limit), "last": page.items[-1]}

@@ -140,6 +140,39 @@ def test_each_refusal_names_what_was_wrong(client, api, method, path, status, co
         assert "GET" in answer.headers["Allow"] or "POST" in answer.headers["Allow"]
 
 
+@pytest.mark.parametrize("length", ["abc", "-1", "+5", "1_0", "²", " 5", "0x5", "9" * 30, "5,5"])
+def test_a_length_that_is_none(client, api, length):
+    location = api.start("a/b")
+    answer = client.patch(location, data=b"hello", environ_overrides={"CONTENT_LENGTH": length})
+    assert error_of(answer, 400)["detail"] == {"contentLength": length}
+    assert client.get(location).headers["Range"] == "0-0"
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "gzip", "identity", "chunked, chunked", "xchunked"])
+def test_a_transfer_coding_that_is_not_understood_is_no_empty_body(client, api, coding):
+    location = api.start("a/b")
+    answer = client.patch(location, data=b"hello", headers={"Transfer-Encoding": coding})
+    assert error_of(answer, 400)["detail"] == {"transferEncoding": coding}
+    answer = client.put(location, query_string={"digest": digest_of(b"")}, headers={"Transfer-Encoding": coding})
+    assert error_of(answer, 400)["detail"] == {"transferEncoding": coding}
+    assert client.patch(location, data=b"hello", headers={"Transfer-Encoding": "Chunked"}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        ("/v2/_catalog", "last"),
+        ("/v2/a/b/tags/list", "last"),
+        (f"/v2/a/b/referrers/{DIGEST}", "last"),
+        (f"/v2/a/b/referrers/{DIGEST}", "artifactType"),
+    ],
+)
+def test_a_parameter_with_a_nul_never_reaches_the_database(client, api, path, parameter):
+    api.push("a/b", ARTIFACT)
+    answer = client.get(path, query_string={parameter: "1:a\0b"})
+    assert error_of(answer, 400)["detail"] == {"parameter": parameter}
+
+
 def test_an_unexpected_failure_is_told_without_its_cause(client, app, monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError("the cause: a secret path")
