@@ -112,7 +112,12 @@ class Injection:
     @property
     def count(self) -> int:
         """How many calls were made to fail."""
-        return self._log.read_text(errors="replace").count("(INJECTED)")
+        text = self._log.read_text(errors="replace")
+        return text.count("(INJECTED)") + text.count("killed by SIGKILL")
+
+    def wait_for(self, count: int, deadline: float = 30) -> None:
+        """Wait until that many calls failed."""
+        wait_until(lambda: self.count >= count, deadline, f"{count} calls were made to fail")
 
     def _attached(self) -> bool:
         if self._process.poll() is not None:

@@ -205,8 +205,10 @@ class Pusher:
 
 
 @contextmanager
-def pushing(url: str, ledger: Ledger, *, clients: int = 4, length: int = 50_000, seed: int = 0) -> Iterator[None]:
-    """Push from several threads while the context lasts; they end when the registry is gone."""
+def pushing(
+    url: str, ledger: Ledger, *, clients: int = 4, length: int = 50_000, seed: int = 0, lasting: bool = False
+) -> Iterator[None]:
+    """Push from several threads while the context lasts; they end when the registry is gone, but with `lasting`."""
     stop = threading.Event()
 
     def work(number: int) -> None:
@@ -214,7 +216,7 @@ def pushing(url: str, ledger: Ledger, *, clients: int = 4, length: int = 50_000,
             pusher = Pusher(client, ledger, f"fault/r{number}")
             turn = 0
             status = int(_CREATED)
-            while not stop.is_set() and status != LOST_CONNECTION:
+            while not stop.is_set() and (lasting or status != LOST_CONNECTION):
                 status = pusher.try_one((seed * clients + number) * 1_000_003 + turn, length)
                 turn += 1
 
