@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from registry.digest import Digest
+from registry.errors import ManifestInvalid
 from registry.hooks.facade import Hooks
 from registry.hooks.ports import ContentMissing, ContentReader
 from registry.hooks.types import Descriptor, Effect, LabelValueRefused, ParsedManifest
 
 MAX_LIFE = timedelta(days=36500)
+MAX_LABELS = 4096
 _log = logging.getLogger(__name__)
 
 
@@ -85,12 +87,11 @@ def judge(hooks: Hooks, labels: Mapping[str, str], manifest: Digest) -> LabelVer
             continue
         try:
             effects: Sequence[Effect] = action.effects(value)
+            lives.extend([timedelta() + effect.after for effect in effects])  # raises where it is no duration
         except LabelValueRefused as refusal:
             warnings[key] = str(refusal)
         except Exception as error:  # noqa: BLE001 - a plugin's failure must not refuse a push
             warnings[key] = f"the label's action failed: {type(error).__name__}: {error}"
-        else:
-            lives.extend(effect.after for effect in effects)
     for key, warning in warnings.items():
         _log.warning("label %s of %s has no effect: %s", key, manifest, warning)
     if not lives:
@@ -100,7 +101,9 @@ def judge(hooks: Hooks, labels: Mapping[str, str], manifest: Digest) -> LabelVer
 
 
 def label_rows(labels: Mapping[str, str], warnings: Mapping[str, str]) -> list[LabelRow]:
-    """Return the rows of a manifest's own labels."""
+    """Return the rows of a manifest's own labels; raise :class:`ManifestInvalid` for more than 4096 of them."""
+    if len(labels) > MAX_LABELS:
+        raise ManifestInvalid("too many labels", detail={"labels": len(labels), "limit": MAX_LABELS})
     return [LabelRow(key, value, _media_type(value), warnings.get(key, "")) for key, value in labels.items()]
 
 

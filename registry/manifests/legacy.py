@@ -39,15 +39,15 @@ def derive(
     if not wanted:
         return ()
     asked: set[str] = set(wanted)
-    images: Sequence[LegacyImage] = ()
     for _ in range(_ROUNDS):
         taken = _taken(database, repository_id, asked)
         images = hooks.legacy_images(manifest, content, taken)
         rewritten = {image.image_id for image in images} - asked
         if not rewritten:
-            break
+            return images
         asked |= rewritten
-    return images
+    # Somebody has taken every id we could come up with: better no v1 images than a push that never ends.
+    return ()
 
 
 def store(
