@@ -1,5 +1,7 @@
 """One server for the whole session, and for each test a repository of its own in it."""
 
+import http
+import json
 import re
 import shutil
 import tempfile
@@ -19,6 +21,10 @@ from tests.support.tools import require_root, tool
 def server(tmp_path_factory):
     with MoorageServer(tmp_path_factory.mktemp("clients") / "data", workers=2, threads=8) as running:
         yield running
+    # Clients try again, so a failure of the server's need not fail any of them.
+    answers = [json.loads(line) for line in running.log.read_text().splitlines() if '"status"' in line]
+    assert answers
+    assert [answer for answer in answers if answer["status"] >= http.HTTPStatus.INTERNAL_SERVER_ERROR] == []
 
 
 @pytest.fixture(scope="session")
