@@ -1,0 +1,171 @@
+"""Writers that stop, clients that vanish, a server told to end, a database that does not answer."""
+
+import http
+import os
+import signal
+import socket
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.support.ports import wait_until
+from tests.support.processes import children
+from tests.support.pushers import Pusher, some_bytes
+from tests.support.server import MoorageServer
+from tests.support.services import PostgresServer
+
+pytestmark = pytest.mark.needs_tools
+
+FIRST, DATA = 100_000, some_bytes(5, 400_000)
+
+
+class HalfRequest:
+    """A PATCH whose body stays open: `send` sends more of it, `answer` waits for what comes back."""
+
+    def __init__(self, server, location: str, announced: int):
+        self._socket = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+        head = f"PATCH {location} HTTP/1.1\r\nHost: {server.host}\r\nContent-Length: {announced}\r\n\r\n"
+        self._socket.sendall(head.encode())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._socket.close()
+
+    def send(self, data: bytes):
+        self._socket.sendall(data)
+
+    def answer(self) -> int:
+        with self._socket.makefile("rb") as file:
+            line = file.readline().split()
+        return int(line[1]) if line else 0
+
+    def reset(self):
+        """Vanish without a word of farewell."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self._socket.close()
+
+
+def offset(client, location: str) -> int:
+    told = client.get(location)
+    assert told.status_code == 204, told.text
+    return int(told.headers["Range"].partition("-")[2]) + 1
+
+
+def test_a_writer_stopped_past_its_deadline_is_overtaken_and_changes_nothing_when_it_wakes(tmp_path, ledger, figure):
+    settings = {"MOORAGE_UPLOAD_DEADLINE": "1"}
+    data = tmp_path / "data"
+    with (
+        MoorageServer(data, workers=1, threads=4, env=settings) as slow,
+        MoorageServer(data, workers=1, threads=4, env=settings) as other,
+        httpx.Client(base_url=other.url, timeout=60) as client,
+    ):
+        pusher = Pusher(client, ledger)
+        location = pusher.patch(pusher.begin(), DATA[:FIRST])
+        others = some_bytes(6, len(DATA) - FIRST)
+        with HalfRequest(slow, location, len(others)) as frozen:
+            frozen.send(others[: len(others) // 2])
+            wait_until(
+                lambda: client.patch(location, content=b"").status_code == 409, 30, "the writer holds the upload"
+            )
+            (worker,) = children(slow.pid)
+            pid = os.pidfd_open(worker)
+            signal.pidfd_send_signal(pid, signal.SIGSTOP)
+            try:
+                frozen.send(others[len(others) // 2 :])
+                pusher.finish_late(location, DATA, DATA[FIRST:])
+                during = ledger.summary(other.url)
+            finally:
+                signal.pidfd_send_signal(pid, signal.SIGCONT)
+                os.close(pid)
+            status = frozen.answer()
+        assert status in (404, 409), status
+        assert ledger.summary(other.url) == during
+        assert ledger.summary(slow.url) == during
+    figure(f"the late writer was told {status}; {during}")
+
+
+@pytest.mark.parametrize("way", ["vanishes", "closes"])
+def test_after_a_client_is_gone_the_upload_goes_on_where_it_was_acknowledged(
+    server, client, pusher, ledger, figure, way
+):
+    location = pusher.patch(pusher.begin(), DATA[:FIRST])
+    with HalfRequest(server, location, len(DATA) - FIRST) as cut:
+        cut.send(DATA[FIRST : 2 * FIRST])
+        wait_until(lambda: client.patch(location, content=b"").status_code == 409, 30, "the writer holds the upload")
+        if way == "vanishes":
+            cut.reset()
+    assert offset(client, location) == FIRST
+    pusher.finish_late(location, DATA, DATA[FIRST:])
+    again = pusher.begin()
+    pusher.finish(again, DATA, DATA)
+    figure(ledger.summary(server.url))
+
+
+def test_an_upload_in_flight_ends_well_when_the_server_is_told_to_stop(server, client, pusher, ledger, figure):
+    location = pusher.patch(pusher.begin(), DATA[:FIRST])
+    rest = DATA[FIRST:]
+    with HalfRequest(server, location, len(rest)) as slow, ThreadPoolExecutor(1) as pool:
+        slow.send(rest[:1000])
+        wait_until(lambda: client.patch(location, content=b"").status_code == 409, 30, "the writer holds the upload")
+        stopping = pool.submit(server.stop)
+        wait_until(lambda: not accepts(server.port), 15, "new connections are refused")
+        assert not stopping.done()
+        slow.send(rest[1000:])
+        status = slow.answer()
+        assert stopping.result(60) == 0
+    assert status == http.HTTPStatus.ACCEPTED
+    server.start()
+    assert offset(client, location) == len(DATA)
+    pusher.finish_late(location, DATA)
+    figure(ledger.summary(server.url))
+
+
+def accepts(port: int) -> bool:
+    """Tell whether a new request is served; a listening socket that nobody accepts from is none."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=2).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def test_while_the_database_is_locked_pushes_are_503_and_pulls_go_on(server, client, pusher, ledger, figure):
+    pusher.whole(DATA)
+    with sqlite3.connect(server.data / "moorage.db", isolation_level=None) as held:
+        held.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(3) as pool:
+            waiting = [
+                pool.submit(httpx.post, f"{server.url}/v2/fault/one/blobs/uploads/", timeout=110) for _ in range(3)
+            ]
+            assert not ledger.lost(server.url), "pulls wait for no writer"
+            answers = [one.result() for one in waiting]
+        held.execute("ROLLBACK")
+    held.close()
+    assert {one.status_code for one in answers} == {503}, [one.text for one in answers]
+    assert all(int(one.headers["Retry-After"]) > 0 for one in answers)
+    slowest = max(one.elapsed.total_seconds() for one in answers)
+    pusher.put(DATA + b"more")
+    figure(f"503 after {slowest:.0f} s at most; {ledger.summary(server.url)}")
+    assert slowest < 35
+
+
+def test_while_postgresql_is_down_all_is_503_and_it_comes_back_without_a_restart(tmp_path, ledger, figure):
+    with PostgresServer() as database:
+        settings = {"MOORAGE_DATABASE_URL": database.create_database("faults")}
+        with (
+            MoorageServer(tmp_path / "data", env=settings) as server,
+            httpx.Client(base_url=server.url, timeout=60) as client,
+        ):
+            pusher = Pusher(client, ledger)
+            pusher.whole(DATA)
+            database.kill9()
+            answers = [client.get("/v2/fault/one/tags/list"), client.post("/v2/fault/one/blobs/uploads/")]
+            answers.append(client.get(f"/v2/fault/one/blobs/{next(iter(ledger.blobs))[1]}"))
+            assert [one.status_code for one in answers] == [503] * 3, [one.text for one in answers]
+            assert all(int(one.headers["Retry-After"]) > 0 for one in answers)
+            database.start()
+            pusher.put(DATA + b"more")
+            figure(ledger.summary(server.url))
