@@ -46,7 +46,8 @@ class Sources:
             self.found[name] = self._readers[name](value)
         except ValueError as error:
             shown = values.MASK if values.is_secret(name) else values.hide_password(repr(value))
-            self.problems.append(f"{origin}: {name}: {error}, not {shown}")
+            place = origin if origin.startswith("--") else f"{origin}: {name}"
+            self.problems.append(f"{place}: {error}, not {shown}")
 
     def put_option(self, scheme: str, name: str, value: object, origin: str) -> None:
         """Take an option of a storage driver; the driver knows which there are."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
 from registry.logs import configure, logger_class
 from registry.serving.worker import Worker
-from registry.settings import Settings, SettingsError, refuse_open_listen
+from registry.settings import Settings, refuse_open_listen
 
 REQUEST_LINE = 8190
 HEADER_COUNT = 100
 HEADER_SIZE = 16 * 1024
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a heartbeat file there never waits for a disk
 _CONNECTIONS = 4000
+_FILES = 16384
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
@@ -73,10 +75,19 @@ _BOUNDS: dict[str, Any] = {
 def _starting(settings: Settings, arbiter: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter, which has no stubs
     """Refuse addresses that a command line of gunicorn's own may have added."""
     configure(settings)
+    _allow_many_files()
     for address in arbiter.cfg.address:
         if isinstance(address, tuple):
             host = f"[{address[0]}]" if ":" in address[0] else address[0]
             refuse_open_listen(settings, f"{host}:{address[1]}")
+
+
+def _allow_many_files() -> None:
+    """Lift the limit of open files, which is made for programs that serve nobody, as far as we may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def after_fork(arbiter: Any, _worker: object) -> None:  # noqa: ANN401 - gunicorn's arbiter, which has no stubs
@@ -84,6 +95,3 @@ def after_fork(arbiter: Any, _worker: object) -> None:  # noqa: ANN401 - gunicor
     extensions = getattr(arbiter.app.wsgi(), "extensions", {})
     if (services := extensions.get("moorage")) is not None:
         services.after_fork()
-
-
-__all__ = ["SettingsError", "after_fork", "gunicorn_options"]

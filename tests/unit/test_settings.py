@@ -86,7 +86,7 @@ def test_durations(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "abc", "1y", "-5s", "1h30m", "٣s", True, "0s", "nan"])
 def test_bad_durations(text):
-    assert problems({"body_timeout": text})[0].startswith("--body-timeout: body_timeout: expected")
+    assert problems({"body_timeout": text})[0].startswith("--body-timeout: expected")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_bad_durations(text):
     ],
 )
 def test_bad_values_are_refused_by_name(name, value):
-    assert any(f"{name}: " in problem for problem in problems({name: value}))
+    assert any(problem.startswith(f"--{name.replace('_', '-')}: ") for problem in problems({name: value}))
 
 
 def test_tls_needs_both_files(tmp_path):

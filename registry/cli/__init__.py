@@ -1,0 +1,54 @@
+"""The command ``moorage``. Each subcommand is a module of its own, and loads what it runs when it runs."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+# What each command does stands here too, so that --help imports none of them.
+_COMMANDS = {
+    "serve": "Run the registry until it is told to stop.",
+    "config": "Show and check the settings.",
+    "db": "Look after the database's schema.",
+    "plugins": "List every plugin that was found, and what became of it.",
+    "version": "Print the version.",
+}
+_EPILOG = """\b
+Examples:
+  moorage serve --data ./data
+  moorage config show
+  MOORAGE_LISTEN=127.0.0.1:8080 moorage serve
+
+\b
+Shell completion (bash, zsh and fish), in your shell's start file:
+  eval "$(_MOORAGE_COMPLETE=bash_source moorage)"
+"""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature click calls
+        """Return the names of all commands, in the order of their use."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the signature click calls
+        """Import a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"registry.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the signature click calls
+        """Write the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Moorage, a container registry that is extended with pip install.
+
+    Every setting can be given as a MOORAGE_* variable or in moorage.toml; `moorage config show` lists them.
+    """

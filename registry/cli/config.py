@@ -1,0 +1,108 @@
+"""``moorage config``: what is set, from where, and whether it works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import click
+
+from registry import schema
+from registry.cli.common import json_flag, print_json, read_settings, settings_flags
+from registry.cli.opening import open_app, told
+from registry.cli.tables import show
+from registry.db.sqlite import library, wal_is_safe
+from registry.settings import Settings, SettingsError, refuse_open_listen
+
+OK, WARNING, FAILED = "ok", "warning", "failed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was checked, the outcome (``ok``, ``warning`` or ``failed``), and what to know or to do."""
+
+    name: str
+    state: str
+    detail: str
+
+
+@click.group("config")
+def command() -> None:
+    """Show and check the settings."""
+
+
+@command.command("show", epilog="\b\nExamples:\n  moorage config show\n  moorage config show --json")
+@settings_flags
+@json_flag
+def show_settings(*, as_json: bool, **flags: object) -> None:
+    """List every setting with its value and where that came from; secrets are masked."""
+    described = read_settings(flags).describe()
+    if as_json:
+        print_json([asdict(item) for item in described])
+        return
+    rows: list[tuple[object, ...]] = []
+    for item in described:
+        value = ", ".join(item.value) if isinstance(item.value, list) else item.value
+        rows.append((item.name, value, item.source, item.help))
+    show(("setting", "value", "from", "what it is"), rows)
+
+
+@command.command("check", epilog="\b\nExample:\n  moorage config check --config /etc/moorage.toml")
+@settings_flags
+@json_flag
+def check(*, as_json: bool, **flags: object) -> None:
+    """Check that the registry can run with these settings: plugins, database and storage.
+
+    Ends with exit code 1 where something would keep it from serving.
+    """
+    settings = read_settings(flags)
+    findings = list(_findings(settings))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        show(("check", "state", "detail"), [(item.name, item.state, item.detail) for item in findings])
+    if any(finding.state == FAILED for finding in findings):
+        raise SystemExit(1)
+
+
+def _findings(settings: Settings) -> Iterator[Finding]:
+    yield _listen(settings)
+    yield from _sqlite(settings)
+    try:
+        with told():
+            app = open_app(settings)
+            services = app.extensions["moorage"]
+            pending = schema.status(app).pending
+            schema_state = f"pending: {', '.join(pending)}; moorage serve applies them" if pending else "up to date"
+            checks = [part for part in services.readiness() if not pending or part.name != "database"]
+    except click.ClickException as error:
+        yield Finding("start", FAILED, error.message)
+        return
+    yield Finding("schema", WARNING if pending else OK, schema_state)
+    for part in checks:
+        yield Finding(part.name, OK if part.ok else FAILED, part.detail)
+    for plugin in services.plugins:
+        if plugin.state == "failed":
+            yield Finding(f"plugin {plugin.name}", WARNING, plugin.reason)
+
+
+def _listen(settings: Settings) -> Finding:
+    try:
+        refuse_open_listen(settings)
+    except SettingsError as error:
+        return Finding("listen", FAILED, str(error))
+    if settings.insecure_anonymous:
+        return Finding("listen", WARNING, f"everybody who reaches {settings.listen} can push and delete")
+    return Finding("listen", OK, settings.listen)
+
+
+def _sqlite(settings: Settings) -> Iterator[Finding]:
+    if not settings.database_url.startswith("sqlite"):
+        return
+    module = library()
+    version = module.sqlite_version
+    if wal_is_safe(module):
+        yield Finding("sqlite", OK, f"SQLite {version}, write-ahead log")
+    else:
+        advice = "pip install pysqlite3 brings a newer one where there are wheels"
+        yield Finding("sqlite", WARNING, f"SQLite {version} is older than 3.51.3: slower rollback journal; {advice}")

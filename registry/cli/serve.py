@@ -1,0 +1,137 @@
+"""``moorage serve``."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from contextlib import closing
+from typing import Any
+
+import click
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+from rich.console import Console
+from rich.markup import escape
+
+from registry import schema
+from registry.cli.common import read_settings, settings_flags
+from registry.cli.opening import open_app, told
+from registry.logs import configure, is_human
+from registry.serving.options import gunicorn_options
+from registry.settings import Settings, SettingsError, refuse_open_listen
+
+_EPILOG = """\b
+Examples:
+  moorage serve
+  moorage serve --listen 127.0.0.1:8080 --data /var/lib/moorage
+  moorage serve --tls-cert cert.pem --tls-key key.pem
+  MOORAGE_DATABASE_URL=postgresql+psycopg://moorage@db/moorage moorage serve
+
+All other settings are variables or lines of moorage.toml; `moorage config show` lists them.
+"""
+
+
+@click.command("serve", epilog=_EPILOG)
+@click.option("--listen", metavar="HOST:PORT", help="Where to listen (default: 127.0.0.1:5000).")
+@settings_flags
+@click.option("--workers", metavar="N", help="Server processes (default: one a core).")
+@click.option("--threads", metavar="N", help="Threads of a process for small requests (default: 2).")
+@click.option("--tls-cert", metavar="FILE", help="TLS certificate and its chain (PEM).")
+@click.option("--tls-key", metavar="FILE", help="Key of the TLS certificate (PEM).")
+@click.option(
+    "--insecure-anonymous",
+    is_flag=True,
+    default=None,
+    help="Let everybody who reaches the server push and delete; needed to listen on other than loopback addresses.",
+)
+def command(**flags: object) -> None:
+    """Run the registry until it is told to stop (Ctrl-C or SIGTERM).
+
+    Makes the data folder, brings the database's schema up to date, and says how to push a first image.
+    """
+    settings = read_settings(flags)
+    try:
+        refuse_open_listen(settings)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    refuse_taken_address(settings.listen)
+    with told():
+        configure(settings)
+        app = open_app(settings)
+        schema.upgrade(app)
+    run(settings, app)
+
+
+def run(settings: Settings, app: Flask) -> None:
+    """Serve ``app``; returns never, but ends with SystemExit."""
+    options = {**gunicorn_options(settings), "when_ready": lambda arbiter: announce(settings, arbiter)}
+
+    class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
+        def load_config(self) -> None:
+            for name, value in options.items():
+                self.cfg.set(name, value)
+
+        def load(self) -> Flask:
+            return app
+
+    Server().run()
+
+
+def refuse_taken_address(listen: str) -> None:
+    """Raise a usable message where nothing can listen on an address; gunicorn would try for five seconds first."""
+    if listen.startswith("unix:"):
+        return
+    host, _, port = listen.rpartition(":")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {listen}: {_advice(error, host, int(port))}") from None
+
+
+def _advice(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"another program listens there (`ss -ltnp` or `lsof -i :{port}` says which). "
+            f"Stop it, or choose another port: moorage serve --listen {host}:{port + 1}"
+        )
+    if error.errno == errno.EACCES:
+        return f"only root may use port {port}; choose one above 1023 with --listen"
+    return f"{host} is no address of this machine ({error.strerror}); choose another with --listen"
+
+
+def announce(settings: Settings, arbiter: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter, which has no types
+    """Say where the registry listens, where its data is, and how to use it."""
+    url = settings.external_url or str(arbiter.LISTENERS[0]).replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - for display
+    shown = {item.name: str(item.value) for item in settings.describe()}
+    if not is_human(settings):
+        places = {name: shown[name] for name in ("data", "database_url", "storage_url")}
+        logging.getLogger(__name__).info("listening on %s", url, extra=places)
+        return
+    console = Console(stderr=True, highlight=False)
+    console.print(f"\n[bold]Moorage[/] listens on [bold cyan]{escape(url)}[/]  (Ctrl-C stops it)")
+    for name in ("data", "database_url", "storage_url"):
+        console.print(f"  {name.partition('_')[0]:9} {escape(shown[name])}", soft_wrap=True)
+    console.print("\nA first push, to copy and paste:")
+    for line in first_push(url):
+        console.print(f"  [green]{escape(line)}[/]", soft_wrap=True)
+    console.print()
+
+
+def first_push(url: str) -> list[str]:
+    """Return commands that push a first image to a registry, one for each common client."""
+    if url.startswith("unix:"):
+        return [f"curl --unix-socket {url.removeprefix('unix:')} http://localhost/v2/"]
+    scheme, _, place = url.partition("://")
+    image, plain = f"{place}/alpine", scheme == "http"
+    return [
+        f"docker pull alpine && docker tag alpine {image} && docker push {image}",
+        f"podman pull alpine && podman push{' --tls-verify=false' if plain else ''} alpine {image}",
+        f"skopeo copy{' --dest-tls-verify=false' if plain else ''} docker://alpine docker://{image}",
+        f"crane copy{' --insecure' if plain else ''} alpine {image}",
+    ]

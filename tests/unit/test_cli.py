@@ -1,0 +1,209 @@
+"""The command: help that helps, JSON for programs, and errors that are one clear message."""
+
+import io
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from types import SimpleNamespace
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from registry.cli import main
+from registry.cli.serve import announce, first_push, refuse_taken_address
+from registry.settings import Settings
+from tests.support.ports import free_port, wait_port
+
+COMMANDS = ["serve", "config", "config show", "config check", "db", "db upgrade", "db status", "plugins", "version"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("MOORAGE_")]:
+        monkeypatch.delenv(name)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def run(*args, code=0):
+    result = CliRunner().invoke(main, args, prog_name="moorage")
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def loaded(*args):
+    """Return the packages that a command imports."""
+    script = f"import sys; from registry.cli import main; sys.argv = {['moorage', *args]!r}\n"
+    script += "try: main()\nexcept SystemExit: pass\nprint(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_lists_every_command_and_how_to_complete():
+    output = run("--help")
+    for name in ("serve", "config", "db", "plugins", "version"):
+        assert f"  {name} " in output
+    assert "_MOORAGE_COMPLETE=bash_source" in output
+    assert "No such command" in run("sreve", code=2)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name):
+    output = run(*name.split(), "--help")
+    assert "Usage: moorage " in output
+    assert len(output.splitlines()) > 5
+
+
+@pytest.mark.parametrize("args", [("version",), ("--help",)])
+def test_quick_commands_load_no_server(args):
+    assert not loaded(*args) & {"flask", "sqlalchemy", "gunicorn", "rich", "boto3", "alembic"}
+
+
+def test_the_version_is_printed():
+    assert json.loads(run("version", "--json"))["version"] in run("version")
+
+
+def test_settings_are_shown_with_their_source_and_without_secrets(monkeypatch):
+    monkeypatch.setenv("MOORAGE_DATABASE_URL", "postgresql+psycopg://u:hush@db/x")
+    shown = {item["name"]: item for item in json.loads(run("config", "show", "--json", "--data", "d"))}
+    assert shown["data"]["source"] == "--data"
+    assert shown["database_url"]["value"] == "postgresql+psycopg://u:********@db/x"
+    assert shown["listen"]["help"]
+    text = run("config", "show")
+    assert "MOORAGE_DATABASE_URL" in text
+    assert "hush" not in text
+
+
+def test_a_bad_flag_is_usage_and_a_bad_file_is_not(tmp_path):
+    assert "--data: expected a path" in run("config", "show", "--data", "", code=2)
+    (tmp_path / "m.toml").write_text("workres = 2\n")
+    output = run("config", "show", "--config", "m.toml", code=1)
+    assert "m.toml:1: there is no setting workres; did you mean workers?" in output
+
+
+def test_the_schema_is_pending_then_current():
+    before = json.loads(run("db", "status", "--json", "--data", "d", code=1))
+    assert before["current"] is None
+    assert before["pending"]
+    assert "moorage db upgrade" in run("db", "status", "--data", "d", code=1)
+    assert "migrations applied: 0" not in run("db", "upgrade", "--data", "d")
+    assert "up to date" in run("db", "status", "--data", "d")
+    assert "migrations applied: 0" in run("db", "upgrade", "--data", "d")
+
+
+def findings(*args, code=0):
+    return {item["name"]: item for item in json.loads(run("config", "check", "--json", *args, code=code))}
+
+
+def test_a_check_finds_all_well():
+    run("db", "upgrade", "--data", "d")
+    found = findings("--data", "d")
+    assert {item["state"] for name, item in found.items() if name != "sqlite"} == {"ok"}
+    assert {"listen", "schema", "database", "storage", "sqlite"} <= set(found)
+    assert "storage" in run("config", "check", "--data", "d")
+
+
+def test_a_check_names_what_is_wrong(monkeypatch):
+    found = findings("--data", "d", "--storage-url", "tape:/dev/st0", code=1)
+    assert found["start"]["state"] == "failed"
+    assert "tape" in found["start"]["detail"]
+    monkeypatch.setenv("MOORAGE_LISTEN", "0.0.0.0:5000")
+    assert findings("--data", "d", code=1)["listen"]["state"] == "failed"
+    monkeypatch.setenv("MOORAGE_INSECURE_ANONYMOUS", "true")
+    assert findings("--data", "d")["listen"]["state"] == "warning"
+
+
+def test_a_data_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot make the data folder" in run("db", "upgrade", "--data", "file/d", code=1)
+
+
+def test_plugins_are_listed_with_what_became_of_them(monkeypatch):
+    monkeypatch.setenv("MOORAGE_BLOCKED_PLUGINS", "schema1")
+    states = {item["name"]: item["state"] for item in json.loads(run("plugins", "--json"))}
+    assert states["schema1"] == "blocked"
+    assert states["oci_manifest"] == "active"
+    assert "listed in blocked_plugins" in run("plugins")
+
+
+def test_an_open_address_is_refused_with_the_way_out():
+    output = run("serve", "--listen", "0.0.0.0:5000", code=1)
+    assert "--insecure-anonymous" in output
+
+
+def test_a_taken_port_is_told_with_what_to_do():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        output = run("serve", "--listen", f"127.0.0.1:{port}", code=1)
+    assert "another program listens there" in output
+    assert f"--listen 127.0.0.1:{port + 1}" in output
+
+
+def test_an_address_of_another_machine_is_told(monkeypatch):
+    foreign = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 5000))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [foreign])
+    with pytest.raises(click.ClickException, match="no address of this machine"):
+        refuse_taken_address("192.0.2.1:5000")
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted", "unwanted"),
+    [
+        ("http://127.0.0.1:5000", "podman pull alpine && podman push --tls-verify=false", "https"),
+        ("https://registry.example", "docker push registry.example/alpine", "--tls-verify"),
+        ("unix:/run/m.sock", "curl --unix-socket /run/m.sock", "docker"),
+    ],
+)
+def test_the_first_push_fits_the_address(url, wanted, unwanted):
+    commands = "\n".join(first_push(url))
+    assert wanted in commands
+    assert unwanted not in commands
+
+
+def test_a_log_for_programs_gets_one_line_at_the_start(caplog, monkeypatch):
+    monkeypatch.setattr("registry.cli.serve.is_human", lambda _: False)
+    caplog.set_level(logging.INFO)
+    announce(Settings(), SimpleNamespace(LISTENERS=["http://127.0.0.1:5000"]))
+    assert caplog.messages == ["listening on http://127.0.0.1:5000"]
+
+
+def test_people_are_told_where_and_how(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr("sys.stderr", shown)
+    announce(Settings(log_format="human"), SimpleNamespace(LISTENERS=["http://127.0.0.1:5000"]))
+    for part in ("http://127.0.0.1:5000", "sqlite:///", "docker push 127.0.0.1:5000/alpine", "Ctrl-C"):
+        assert part in shown.getvalue()
+
+
+def test_serving_starts_on_an_empty_folder_and_ends_at_ctrl_c(tmp_path):
+    port = free_port()
+    argv = [sys.executable, "-m", "registry", "serve", "--listen", f"127.0.0.1:{port}", "--data", "new/data"]
+    process = subprocess.Popen(
+        [*argv, "--workers", "1"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        wait_port(port)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready") as answer:
+            assert json.load(answer)["status"] == "ready"
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=15)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+    assert "Traceback" not in output
+    assert f"listening on http://127.0.0.1:{port}" in output
+    assert (tmp_path / "new" / "data" / "moorage.db").exists()
