@@ -6,7 +6,7 @@ default here, once, so that the core never asks what kind of manifest it holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pluggy
@@ -39,7 +39,7 @@ class Hooks:
     def __init__(self, manager: pluggy.PluginManager) -> None:
         """Collect what plugins claim."""
         self._manager = manager
-        self._owners = self._claims("manifest_media_types", lambda claimed: dict.fromkeys(claimed, None))
+        self._owners = self._claims("manifest_media_types", _listed)
         self._relays = {media_type: self._relay(owner) for media_type, (owner, _) in self._owners.items()}
         actions = self._claims("label_actions", lambda actions: {action.key: action for action in actions})
         self._label_actions: dict[str, LabelAction] = {key: action for key, (_, action) in actions.items()}
@@ -74,65 +74,91 @@ class Hooks:
                 f"no installed format accepts {media_type[:255] or 'a manifest without Content-Type'}",
                 detail={"mediaType": media_type[:255], "accepted": list(self.media_types)},
             )
-        parsed = self._ask("parse_manifest", media_type, media_type=media_type, payload=payload)
+        parsed = self._ask("parse_manifest", media_type, ParsedManifest, media_type=media_type, payload=payload)
         if parsed is None:
             raise ManifestInvalid("the format's owner does not know this manifest", detail={"mediaType": media_type})
-        return _checked(parsed, ParsedManifest, self._owners[media_type][0], "parse_manifest")
+        return parsed
 
     def validate(self, manifest: ParsedManifest, content: ContentReader) -> None:
         """Let the owner check what needs content; raises :class:`ManifestInvalid`."""
-        self._ask("validate_manifest", manifest.media_type, manifest=manifest, content=content)
+        self._ask("validate_manifest", manifest.media_type, object, manifest=manifest, content=content)
 
     def layers(self, manifest: ParsedManifest, content: ContentReader) -> Sequence[Layer]:
         """Return the layers, base first; none by default."""
-        return self._ask("manifest_layers", manifest.media_type, manifest=manifest, content=content) or ()
+        return self._ask_all("manifest_layers", manifest.media_type, Layer, manifest=manifest, content=content) or ()
 
     def children(self, manifest: ParsedManifest) -> Sequence[Descriptor]:
         """Return the manifests that this one consists of."""
-        answer = self._ask("manifest_children", manifest.media_type, manifest=manifest)
+        answer = self._ask_all("manifest_children", manifest.media_type, Descriptor, manifest=manifest)
         return manifest.children if answer is None else answer
 
     def labels(self, manifest: ParsedManifest, content: ContentReader) -> Mapping[str, str]:
         """Return the manifest's labels; its annotations by default. Empty keys are left out."""
-        answer = self._ask("manifest_labels", manifest.media_type, manifest=manifest, content=content)
+        arguments = {"manifest": manifest, "content": content}
+        answer = self._ask("manifest_labels", manifest.media_type, object, **arguments)
         labels = manifest.annotations if answer is None else answer
+        if not isinstance(labels, Mapping):
+            raise self._wrong(labels, manifest.media_type, "manifest_labels")
+        for text in (text for pair in labels.items() for text in pair):
+            self._check(text, str, manifest.media_type, "manifest_labels")
         return {key: value for key, value in labels.items() if key}
 
     def needs_empty_layer(self, manifest: ParsedManifest, content: ContentReader) -> bool:
         """Tell whether the registry must provide Docker's empty layer for this manifest."""
-        return bool(self._ask("needs_empty_layer", manifest.media_type, manifest=manifest, content=content))
+        return bool(self._ask("needs_empty_layer", manifest.media_type, bool, manifest=manifest, content=content))
 
     def legacy_image_ids(self, manifest: ParsedManifest, content: ContentReader) -> Sequence[str]:
         """Return the v1 image ids that the manifest would like."""
-        return self._ask("legacy_image_ids", manifest.media_type, manifest=manifest, content=content) or ()
+        return self._ask_all("legacy_image_ids", manifest.media_type, str, manifest=manifest, content=content) or ()
 
     def legacy_images(
         self, manifest: ParsedManifest, content: ContentReader, taken: Mapping[str, Digest]
     ) -> Sequence[LegacyImage]:
         """Return the v1 images, parents before children."""
-        return self._ask("legacy_images", manifest.media_type, manifest=manifest, content=content, taken=taken) or ()
+        arguments = {"manifest": manifest, "content": content, "taken": taken}
+        return self._ask_all("legacy_images", manifest.media_type, LegacyImage, **arguments) or ()
 
     def convert(
         self, manifest: ParsedManifest, content: ContentReader, request: ConversionRequest
     ) -> ParsedManifest | None:
         """Return the next step towards ``request.wanted``, or None."""
-        answer: ParsedManifest | None = self._ask(
-            "convert_manifest", manifest.media_type, manifest=manifest, content=content, request=request
-        )
-        return answer
+        arguments = {"manifest": manifest, "content": content, "request": request}
+        return self._ask("convert_manifest", manifest.media_type, ParsedManifest, **arguments)
 
-    def _ask(self, hook: str, media_type: str, /, **arguments: object) -> Any:  # noqa: ANN401 - each method types its own
+    def _ask(self, hook: str, media_type: str, kind: type[T], /, **arguments: object) -> T | None:
+        """Return the owner's answer, which must be of ``kind`` or None."""
         owner = self._owners.get(media_type)
         if owner is None:  # stored when its plugin was still installed
             return None
         try:
-            return self._relays[media_type][hook](**arguments)
+            answer = self._relays[media_type][hook](**arguments)
         except RegistryError:
             raise
         except StorageError as error:
             raise Unavailable("the storage does not answer") from error
         except Exception as error:
             raise PluginFailed(detail={"plugin": owner[0], "hook": hook}) from error
+        return None if answer is None else self._check(answer, kind, media_type, hook)
+
+    def _ask_all(self, hook: str, media_type: str, kind: type[T], /, **arguments: object) -> Sequence[T] | None:
+        """Return the owner's answer, which must be a sequence of ``kind`` or None."""
+        answer = self._ask(hook, media_type, object, **arguments)
+        if answer is None:
+            return None
+        if not isinstance(answer, Sequence) or isinstance(answer, str):
+            raise self._wrong(answer, media_type, hook)
+        return [self._check(item, kind, media_type, hook) for item in answer]
+
+    def _check(self, value: object, kind: type[T], media_type: str, hook: str) -> T:
+        if not isinstance(value, kind):
+            raise self._wrong(value, media_type, hook)
+        return value
+
+    def _wrong(self, value: object, media_type: str, hook: str) -> PluginFailed:
+        plugin = self._owners[media_type][0]
+        return PluginFailed(
+            f"plugin {plugin} returned {type(value).__name__} from {hook}", detail={"plugin": plugin, "hook": hook}
+        )
 
     def _relay(self, owner: str) -> dict[str, pluggy.HookCaller]:
         plugin = self._manager.get_plugin(owner)
@@ -156,10 +182,8 @@ class Hooks:
         return claims
 
 
-def _checked(value: object, kind: type[T], plugin: str, hook: str) -> T:
-    if not isinstance(value, kind):
-        raise PluginFailed(
-            f"plugin {plugin} returned {type(value).__name__} from {hook}",
-            detail={"plugin": plugin, "hook": hook},
-        )
-    return value
+def _listed(media_types: Iterable[str]) -> Mapping[str, None]:
+    """Refuse the text that was meant as a list of one."""
+    if isinstance(media_types, str):
+        raise TypeError("a list of media types is expected, not a text")
+    return dict.fromkeys(media_types)

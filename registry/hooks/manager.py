@@ -128,6 +128,9 @@ def _register(manager: pluggy.PluginManager, candidate: _Candidate, blocked: Col
     plugin: object | None = None
     try:
         plugin = candidate.load()
+        hash(plugin)  # pluggy keeps plugins in sets, and would break on it later
+        if manager.is_registered(plugin):  # an argument that is installed as well
+            return status(FAILED, f"already loaded as {manager.get_name(plugin)}")
         manager.register(plugin, candidate.name)
         manager.check_pending()
     except Exception as error:  # noqa: BLE001 - whatever a plugin raises while loading is its own failure
