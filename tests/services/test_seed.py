@@ -47,7 +47,7 @@ def test_s1_lookup_finds_what_a_living_tag_points_at(direct):
 
 
 def test_s1_lookup_is_of_one_repository(direct):
-    """Fails without: the repository condition of `_alive_statement`."""
+    """Fails without: the repository conditions of `_alive_statement` and `_ANY`."""
     direct.push(simple_image("a"), "v1")
     other = Direct(direct.app, direct.clock, type(direct.repository).parse("other/app"))
     other.push(simple_image("b"), "v1")
@@ -210,17 +210,22 @@ def test_s7_an_image_without_empty_steps_gets_none(direct):
     assert direct.rows("SELECT * FROM blob WHERE digest = :digest", digest=EMPTY) == []
 
 
-def test_s7_under_32_concurrent_pushers_there_is_one_empty_layer(start, tmp_path):
-    """Fails without: `adopt` looking for the row first (a loser's key then replaces or doubles the winner's)."""
+def test_s7_under_32_concurrent_pushers_there_is_one_empty_layer(start, tmp_path, monkeypatch):
+    """Fails without: `remove_now` of the losers' keys, `queue` in `adopt`, or the retry that meets the winner's row."""
     direct = start(storage_url=f"file://{tmp_path / 'storage'}")
     images = [image(layer({"f": str(number).encode()}), empty_steps=1) for number in range(CLIENTS)]
     for made in images:
         for blob in made.blobs:
             direct.upload(blob)
-    together = threading.Barrier(CLIENTS)
+    together, write = threading.Barrier(CLIENTS), direct.services.storage.open_upload
+
+    def open_upload(state, length):
+        together.wait()  # nobody goes on before all have seen that there is none
+        return write(state, length)
+
+    monkeypatch.setattr(direct.services.storage, "open_upload", open_upload)
 
     def push(number: int) -> bool:
-        together.wait()
         return direct.put(images[number], f"v{number}").newly_created
 
     with ThreadPoolExecutor(CLIENTS) as pool:
@@ -486,11 +491,12 @@ def test_s11_the_retriever_sees_no_other_repository(direct):
             content.manifest(Digest.parse(made.digest))
 
 
-def test_s11_the_retriever_keeps_its_limit(direct):
+def test_s11_the_retriever_keeps_its_limit(direct, monkeypatch):
     """Fails without: the comparison with `limit`, before the read and after it."""
     direct.upload(blob := Blob(bytes(1000)))
     digest = Digest.parse(blob.digest)
-    with pytest.raises(ContentTooLarge):
+    with monkeypatch.context() as patch, pytest.raises(ContentTooLarge):
+        patch.setattr(direct.services.storage, "read", lambda *_: pytest.fail("read what is too long"))
         content_of(direct).read(digest, 999)
     content = content_of(direct)
     assert content.read(digest, 1000) == blob.data
@@ -499,7 +505,7 @@ def test_s11_the_retriever_keeps_its_limit(direct):
 
 
 def test_s11_a_config_that_is_none_refuses_the_push(direct):
-    """Fails without: `hooks.validate` in `_prepare`."""
+    """Fails without: the formats reading the config (`load_config` answering None)."""
     config, one = Blob(b'{"history": 7}', OCI.config), layer({"f": b"1"})
     body = {
         "schemaVersion": 2,
