@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from registry.db.base import Base
@@ -73,7 +73,7 @@ class Database:
         try:
             yield connection
         except DBAPIError as error:
-            _drop(connection)
+            self._discard(connection)
             raise _translated(error) from error
         except Exception:
             self._readers.append(connection)
@@ -126,9 +126,7 @@ class Database:
 
     def close_idle(self) -> None:
         """Close kept connections (before a fork, at the end)."""
-        for kept in (self._readers, self._writers):
-            while kept:
-                _drop(kept.pop())
+        self._drop_kept()
         self._engine.dispose()
 
     def after_fork(self) -> None:
@@ -172,10 +170,23 @@ class Database:
     def _roll_back(self, connection: Connection) -> None:
         try:
             connection.exec_driver_sql("ROLLBACK")
-        except DBAPIError:
-            _drop(connection)
+        except SQLAlchemyError:  # also PendingRollbackError, on a connection that is known to be lost
+            self._discard(connection)
         else:
             self._writers.append(connection)
+
+    def _discard(self, connection: Connection) -> None:
+        """Close a broken connection; where the server hung up, it did so on the others as well."""
+        lost = connection.invalidated
+        _drop(connection)
+        if lost:
+            self._drop_kept()
+
+    def _drop_kept(self) -> None:
+        for kept in (self._readers, self._writers):
+            with suppress(IndexError):
+                while True:
+                    _drop(kept.pop())
 
     def _take(self, kept: deque[Connection]) -> Connection:
         try:
@@ -193,7 +204,7 @@ def _drop(connection: Connection) -> None:
     try:
         connection.invalidate()
         connection.close()
-    except DBAPIError:
+    except SQLAlchemyError:
         pass  # it is broken: that is why it goes
 
 
