@@ -152,6 +152,14 @@ def test_while_the_database_is_locked_pushes_are_503_and_pulls_go_on(server, cli
     assert slowest < 35
 
 
+def ask_many(client, ledger):
+    (repository, digest) = next(iter(ledger.blobs))
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(client.head, f"/v2/{repository}/blobs/{digest}") for _ in range(40)]
+        asked += [pool.submit(client.post, f"/v2/{repository}/blobs/uploads/") for _ in range(40)]
+    assert {one.result().status_code for one in asked} == {200, 202}
+
+
 def test_while_postgresql_is_down_all_is_503_and_it_comes_back_without_a_restart(tmp_path, ledger, figure):
     with PostgresServer() as database:
         settings = {"MOORAGE_DATABASE_URL": database.create_database("faults")}
@@ -161,11 +169,13 @@ def test_while_postgresql_is_down_all_is_503_and_it_comes_back_without_a_restart
         ):
             pusher = Pusher(client, ledger)
             pusher.whole(DATA)
+            ask_many(client, ledger)  # so that several connections are kept
             database.kill9()
             answers = [client.get("/v2/fault/one/tags/list"), client.post("/v2/fault/one/blobs/uploads/")]
             answers.append(client.get(f"/v2/fault/one/blobs/{next(iter(ledger.blobs))[1]}"))
             assert [one.status_code for one in answers] == [503] * 3, [one.text for one in answers]
             assert all(int(one.headers["Retry-After"]) > 0 for one in answers)
             database.start()
+            ask_many(client, ledger)
             pusher.put(DATA + b"more")
             figure(ledger.summary(server.url))
