@@ -74,19 +74,21 @@ def _children(connection: Connection, hooks: Hooks, repository_id: int | None, f
     stored = _stored_children(connection, repository_id, wanted)
     foreign = [text for text in wanted if text not in stored and not hooks.owns(wanted[text].media_type)]
     blobs = _members(connection, repository_id, foreign)
+    for child in found.descriptors:
+        text = str(child.digest)
+        if text in blobs:
+            _same_size(child, blobs[text].size)
+        elif text in stored:
+            _same_size(child, stored[text][1])
     for text in reversed(wanted):
-        child = wanted[text]
         if text in blobs:
             # BuildKit's registry cache lists layers in an index: what is a blob is kept as one.
-            _same_size(child, blobs[text].size)
             found.blobs.append(text)
             found.members[text] = blobs[text]
             continue
         found.children.append(text)
         if text in stored:
-            child_id, size = stored[text]
-            _same_size(child, size)
-            found.child_ids[text] = child_id
+            found.child_ids[text] = stored[text][0]
         else:
             found.missing.append(text)
 
@@ -99,15 +101,16 @@ def _blobs(connection: Connection, repository_id: int | None, manifest: ParsedMa
         if text not in found.members:
             found.blobs.append(text)
         if text in present:
-            _same_size(blob.descriptor, present[text].size)
             found.members[text] = present[text]
         elif blob.distributable:
             found.missing.append(text)
     config = manifest.config.digest if manifest.config is not None else None
     for reference in manifest.blobs:
         descriptor = reference.descriptor
+        member = present.get(str(descriptor.digest))
+        if member is not None:  # of a digest that is named twice, each descriptor must be right
+            _same_size(descriptor, member.size)
         if descriptor.digest != config:
-            member = present.get(str(descriptor.digest))
             found.layers_size += member.size if member is not None else max(descriptor.size, 0)
 
 
