@@ -79,7 +79,7 @@ def text_argument(name: str) -> str:
 
 def _announced() -> int | None:
     """Return the length of the request's body in bytes, None for a chunked one (RFC 9112, 6.3)."""
-    coding = request.environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower()
+    coding = request.environ.get("HTTP_TRANSFER_ENCODING", "").strip(" \t").lower()
     if coding:
         if coding != "chunked":
             raise RequestInvalid("unknown transfer coding: use chunked", detail={"transferEncoding": coding[:64]})
