@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from gunicorn import http
+from gunicorn.http import errors
 
 from registry.errors import RegistryError
 
@@ -95,7 +96,9 @@ class Connection:
         """Parse the request whose head is in hand; raises gunicorn's errors for a malformed one."""
         self.parser.unreader.unread(bytes(self.head))
         self.head.clear()
-        return next(self.parser)
+        req = next(self.parser)
+        _refuse_doubtful(req)
+        return req
 
     def end_request(self, drain_until: float) -> bool:
         """Skip what the app left of the body; return False where the next request cannot be told from it."""
@@ -116,6 +119,18 @@ class Connection:
             return True
         except OSError:
             return False
+
+
+def _refuse_doubtful(req: Any) -> None:  # noqa: ANN401 - gunicorn's request, which has no public type
+    """Refuse what gunicorn lets pass and the standard does not (RFC 9112, 3.2 and 6.1)."""
+    has_host = False
+    for name, value in req.headers:
+        if name == "HOST":
+            has_host = True
+        elif name == "TRANSFER-ENCODING" and value.strip().lower() != "chunked":
+            raise errors.UnsupportedTransferCoding(value)
+    if not has_host and req.version >= (1, 1):
+        raise errors.InvalidHeader("HOST")
 
 
 def kind_of(data: bytes | bytearray) -> Kind:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gunicorn.http import wsgi
+from gunicorn.http.body import Body as GunicornBody
 from gunicorn.http.errors import NoMoreData, ParseException
 
 from registry.errors import RequestInvalid
@@ -135,7 +136,7 @@ class BodyReader:
     def read(self, size: int) -> bytes:
         """Read up to ``size`` bytes; raises :class:`BodyTimeout` or :class:`RequestInvalid`."""
         try:
-            data = self._whole(self._reader.read(size), size)
+            data = self._reader.read(size) if self._missing is None else self._arrived(size)
         except WOULD_BLOCK as error:
             self._request.force_close()
             raise BodyTimeout from error
@@ -146,10 +147,29 @@ class BodyReader:
         self._request.received += len(data)
         return data
 
-    def _whole(self, data: bytes, size: int) -> bytes:
-        """Return what was read, if it is all that was asked for or all there was to come."""
-        if self._missing is not None:
-            self._missing -= len(data)
-            if len(data) < size and self._missing > 0:
-                raise NoMoreData
+    def _arrived(self, size: int) -> bytes:
+        """Return what is there of a body of known length, straight from the socket: large bodies are copied once."""
+        size = min(size, self._missing or 0)
+        if size == 0:
+            return b""
+        unreader = self._reader.unreader
+        data: bytes = unreader.take_buffered()
+        if data:
+            unreader.unread(data[size:])
+            data = data[:size]
+        else:
+            data = unreader.sock.recv(size)
+        if not data:
+            raise NoMoreData
+        self._missing = self._reader.length = self._reader.length - len(data)
+        return data
+
+
+class Body(GunicornBody):  # type: ignore[misc] # gunicorn has no types
+    """A request's body that can be read as it arrives."""
+
+    def read1(self, size: int) -> bytes:
+        """Return up to ``size`` bytes with at most one read of the socket, as :meth:`io.BufferedReader.read1` does."""
+        held: int = self.buf.tell()
+        data: bytes = self.read(min(size, held)) if held else self._read_reader(size)
         return data

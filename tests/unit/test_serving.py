@@ -238,6 +238,9 @@ def test_a_cut_or_broken_body_is_a_400(port, framing):
     ("raw", "status"),
     [
         (b"GET /v2/ HTTP/1.1\nHost: x\n\n", 400),
+        (b"GET  /v2/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET /v2/ HTTP/1.1\r\nAccept: x\r\n\r\n", 400),
+        (b"PUT /v2/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
         (b"GET /v2/ HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
         (b"GET /v2/ HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", 400),
         (b"PUT /v2/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
