@@ -23,7 +23,7 @@ from registry.manifests.reader import Accepted
 from registry.names import RepositoryName
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from collections.abc import Callable
 
     from registry.services import Services
 
@@ -100,7 +100,9 @@ class RequestBody:
         """Read the current request; raises :class:`RequestInvalid` where its length cannot be understood."""
         environ = request.environ
         environ[_BODY] = self
-        self._input: BinaryIO = environ["wsgi.input"]
+        source = environ["wsgi.input"]
+        # Whatever has arrived is worth writing: who can hand it out at once need not gather it first.
+        self._read: Callable[[int], bytes] = getattr(source, "read1", source.read)
         self._received = 0
         self.length: int | None = 0
         self.length = _announced()
@@ -112,7 +114,7 @@ class RequestBody:
             if size == 0:
                 return b""
         try:
-            data = self._input.read(size)
+            data = self._read(size)
         except RegistryError:
             raise
         except Exception as error:  # the server's own classes for broken framing and lost clients

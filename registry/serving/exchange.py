@@ -15,7 +15,7 @@ from gunicorn.http.errors import NoMoreData
 
 from registry.serving.connection import Connection
 from registry.serving.failures import answer_of, failure_of
-from registry.serving.messages import BodyReader, Response, send_some
+from registry.serving.messages import Body, BodyReader, Response, send_some
 
 _DRAIN = 5.0
 """Seconds that the rest of a body which the app did not read may take to arrive."""
@@ -60,7 +60,7 @@ class Exchange:
     def _respond(self, req: Any, connection: Connection) -> bool:  # noqa: ANN401 - gunicorn's request
         """Run the app; return whether the client may send another request."""
         started, host = time.perf_counter(), self._host
-        req.body.reader = BodyReader(req)
+        req.body = Body(BodyReader(req))
         resp, environ = wsgi.create(
             req,
             connection.sock,
