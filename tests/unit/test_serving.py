@@ -14,6 +14,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from gunicorn.http.body import LengthReader
+from gunicorn.http.unreader import SocketUnreader
 
 from registry.errors import RequestInvalid
 from registry.serving.connection import HEAD_LIMIT, Kind, kind_of
@@ -128,39 +130,50 @@ def test_a_pool_grows_to_its_limit_and_shrinks():
 
 
 class Request:
-    """What a reader needs of a request: a body of announced length, and how reading it goes."""
+    """What a reader needs of a request: a body of announced length that comes from a socket."""
 
-    def __init__(self, length, outcome):
-        self.body = self
-        self.reader = self
+    def __init__(self, length, sock):
+        self.body = SimpleNamespace(reader=LengthReader(SocketUnreader(sock), length))
         self.closed = False
-        self.length, self._outcome = length, outcome
 
     def force_close(self):
         self.closed = True
 
-    def read(self, _size):
-        if isinstance(self._outcome, Exception):
-            raise self._outcome
-        return self._outcome
+
+@pytest.fixture
+def pair():
+    client, server_side = socket.socketpair()
+    server_side.settimeout(0.05)
+    with client, server_side:
+        yield client, server_side
 
 
-@pytest.mark.parametrize(
-    ("outcome", "raised"),
-    [(b"half", RequestInvalid), (ConnectionResetError(), RequestInvalid), (TimeoutError(), BodyTimeout)],
-)
-def test_half_a_body_is_never_a_body(outcome, raised):
-    request = Request(8, outcome)
-    with pytest.raises(raised):
-        BodyReader(request).read(8)
+def read_body(reader):
+    while reader.read(8):
+        pass
+
+
+@pytest.mark.parametrize(("cut", "raised"), [(True, RequestInvalid), (False, BodyTimeout)])
+def test_half_a_body_is_never_a_body(pair, cut, raised):
+    client, server_side = pair
+    request = Request(8, server_side)
+    client.sendall(b"half")
+    if cut:
+        client.close()
+    with pytest.raises(raised) as caught:
+        read_body(BodyReader(request))
+    assert type(caught.value) is raised
     assert request.closed
 
 
-def test_received_bytes_are_counted():
-    request = Request(8, b"12345678")
-    assert BodyReader(request).read(8) == b"12345678"
+def test_received_bytes_are_counted_and_not_those_of_the_next_request(pair):
+    client, server_side = pair
+    request = Request(8, server_side)
+    client.sendall(b"12345678GET")
+    read_body(BodyReader(request))
     assert request.received == 8
     assert not request.closed
+    assert server_side.recv(9) == b"GET"
 
 
 def test_an_unknown_failure_tells_nothing():
