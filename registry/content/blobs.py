@@ -192,17 +192,18 @@ class BlobService:
             member = members(connection, repository_id, [text]).get(text)
             if member is None:
                 raise BlobUnknown(detail={"digest": text})
+            # Hiding locks the membership, as a push does that names the blob: only then is it certain who names it.
+            connection.execute(
+                update(RepositoryBlob)
+                .where(RepositoryBlob.repository_id == repository_id, RepositoryBlob.blob_id == member.blob_id)
+                .values(hidden_at=self._database.now(connection))
+            )
             naming = connection.execute(_NAMING, {"repository": repository_id, "digest": text}).scalars().all()
             if naming:
                 raise DeletionRefused(
                     "manifests still name this blob: delete them first",
                     detail={"digest": text, "manifests": list(naming)},
                 )
-            connection.execute(
-                update(RepositoryBlob)
-                .where(RepositoryBlob.repository_id == repository_id, RepositoryBlob.blob_id == member.blob_id)
-                .values(hidden_at=self._database.now(connection))
-            )
 
         self._database.write(work)
 

@@ -20,7 +20,7 @@ from registry.access.actors import Actor
 from registry.content.deletions import Deletions, Doomed
 from registry.content.keys import new_key
 from registry.db.base import table
-from registry.db.engine import Database
+from registry.db.engine import Conflict, Database
 from registry.db.models import Repository, Upload, UploadPart
 from registry.db.models.content import CLOSING, OPEN, WRITING
 from registry.errors import BlobUploadInvalid, BlobUploadUnknown, RangeInvalid, UploadBusy
@@ -39,7 +39,7 @@ _UPLOAD = table(Upload)
 _INSERT = insert(_UPLOAD).returning(_UPLOAD.c.id)
 _CLAIM = (
     update(_UPLOAD)
-    .where(_UPLOAD.c.uuid == bindparam("b_uuid"))
+    .where(_UPLOAD.c.uuid == bindparam("b_uuid"), _UPLOAD.c.token == bindparam("b_token") - 1)
     .values(state=bindparam("b_state"), token=bindparam("b_token"), deadline_ms=bindparam("b_deadline"))
 )
 _MINE = (_UPLOAD.c.uuid == bindparam("b_uuid")) & (_UPLOAD.c.token == bindparam("b_token"))
@@ -145,15 +145,19 @@ class UploadSessions:
                     detail={"uuid": uuid, "start": start, "expected": row.offset},
                     headers={"Range": byte_range(row.offset)},
                 )
-            connection.execute(
+            superseded = row.state == WRITING
+            claimed = connection.execute(
                 _CLAIM,
                 {
                     "b_uuid": uuid,
-                    "b_state": CLOSING if closing else WRITING,
+                    # While the bytes are in a given-up writer's reach, the row says so, whoever dies meanwhile.
+                    "b_state": CLOSING if closing and not superseded else WRITING,
                     "b_token": row.token + 1,
                     "b_deadline": now + self._deadline_ms,
                 },
             )
+            if claimed.rowcount != 1:
+                raise Conflict
             return Claim(
                 row.id,
                 uuid,
@@ -162,7 +166,7 @@ class UploadSessions:
                 row.algorithm,
                 row.prefix_digest,
                 self._state(connection, row),
-                superseded=row.state == WRITING,
+                superseded=superseded,
             )
 
         return self._database.write(work, durable=False)
@@ -196,12 +200,21 @@ class UploadSessions:
         self._database.write(lambda connection: self._touch(connection, claim, WRITING), durable=False)
 
     def give_back(self, claim: Claim) -> None:
-        """Open the session again after a request that changed nothing."""
-        self._database.write(lambda connection: self._touch(connection, claim, OPEN), durable=False)
+        """Leave the session to the next request after one that changed nothing.
+
+        One whose bytes are still in a given-up writer's reach is not opened: the next request must copy them, too.
+        """
+        if claim.superseded:
+            self._expire(claim, WRITING)
+        else:
+            self._database.write(lambda connection: self._touch(connection, claim, OPEN), durable=False)
 
     def interrupt_commit(self, claim: Claim) -> None:
         """Let the next request try the commit again at once."""
-        values = {"b_uuid": claim.uuid, "b_token": claim.token, "b_state": CLOSING, "b_deadline": 0}
+        self._expire(claim, CLOSING)
+
+    def _expire(self, claim: Claim, state: str) -> None:
+        values = {"b_uuid": claim.uuid, "b_token": claim.token, "b_state": state, "b_deadline": 0}
         self._database.write(lambda connection: connection.execute(_TOUCH, values), durable=False)
 
     def end(self, connection: Connection, claim: Claim) -> None:

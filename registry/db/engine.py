@@ -45,6 +45,10 @@ def system_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
+class Conflict(Exception):
+    """Another transaction has changed what this one read: the work is run again."""
+
+
 class Database:
     """One database of one app.
 
@@ -96,6 +100,9 @@ class Database:
             except IntegrityError:
                 if attempt == ATTEMPTS:
                     raise
+            except Conflict as error:
+                if attempt == ATTEMPTS:
+                    raise Unavailable("this changes too fast: try again") from error
             except DBAPIError as error:
                 if attempt == ATTEMPTS or time.monotonic() > give_up or not _is_conflict(error):
                     raise _translated(error) from error

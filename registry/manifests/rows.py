@@ -55,14 +55,17 @@ _ADOPT_CHILDREN = _PINNED.where(_MANIFEST.c.digest.in_(bindparam("b_children", e
 
 def _settle() -> Update:
     """Pin a manifest exactly while no living tag, no parent and no subject holds it."""
-    subject = _MANIFEST.alias()
+    subject, above = _MANIFEST.alias(), _MANIFEST.alias()
     tagged = exists().where(
         Tag.manifest_id == bindparam("b_id"),
         Tag.current == 1,
         or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("b_now")),
     )
     parent = exists().where(
-        ManifestChild.repository_id == bindparam("b_repository"), ManifestChild.digest == bindparam("b_digest")
+        ManifestChild.repository_id == bindparam("b_repository"),
+        ManifestChild.digest == bindparam("b_digest"),
+        ManifestChild.manifest_id == above.c.id,
+        above.c.deleted_at.is_(None),
     )
     referred = exists().where(
         subject.c.repository_id == bindparam("b_repository"),

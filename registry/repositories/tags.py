@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, insert
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.db.base import table
-from registry.db.engine import Database
+from registry.db.engine import Conflict, Database
 from registry.db.models import Tag
 from registry.errors import ManifestUnknown
 from registry.names import RepositoryName, TagName
@@ -27,7 +27,11 @@ _CURRENT = select(Tag.id, Tag.manifest_id, Tag.lifetime_start_ms, Tag.lifetime_e
 )
 _TAG = table(Tag)
 _INSERT = insert(_TAG)
-_END = update(_TAG).where(_TAG.c.id == bindparam("b_id")).values(current=None, lifetime_end_ms=bindparam("b_end"))
+_END = (
+    update(_TAG)
+    .where(_TAG.c.id == bindparam("b_id"), _TAG.c.current == 1)
+    .values(current=None, lifetime_end_ms=bindparam("b_end"))
+)
 _LAST_PERIOD = (
     select(Tag.lifetime_end_ms)
     .where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
@@ -83,7 +87,9 @@ def end_tags(connection: Connection, end: int, rows: Sequence[Row[int, int | Non
     """End the periods of ``rows`` (id, manifest, start, end) at ``end``; one that lapsed before keeps its end."""
     for row in rows:
         old = row.lifetime_end_ms
-        connection.execute(_END, {"b_id": row.id, "b_end": end if old is None else min(old, end)})
+        ended = connection.execute(_END, {"b_id": row.id, "b_end": end if old is None else min(old, end)})
+        if ended.rowcount != 1:  # moved or deleted since it was read
+            raise Conflict
 
 
 def explain_missing(connection: Connection, repository_id: int, name: TagName) -> ManifestUnknown:
