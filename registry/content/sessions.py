@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, Update, bindparam, delete, insert, selec
 
 from registry.access.actors import Actor
 from registry.content.deletions import Deletions, Doomed
-from registry.content.keys import new_key
+from registry.content.keys import is_key, new_key
 from registry.db.base import table
 from registry.db.engine import Conflict, Database
 from registry.db.models import Repository, Upload, UploadPart
@@ -239,7 +239,7 @@ class UploadSessions:
 
     def _require(self, connection: Connection, repository: RepositoryName, uuid: str) -> Row[Upload]:
         row = connection.execute(_FIND, {"uuid": uuid, "name": repository.value}).first()
-        if row is None:
+        if row is None or not is_key(row.storage_key) or row.offset < 0:  # a damaged row leads to no bytes
             raise BlobUploadUnknown(detail={"uuid": uuid[:64]})
         return row
 
