@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from registry.digest import Digest
 from registry.errors import ManifestInvalid
@@ -27,6 +28,7 @@ from registry.hooks.types import Descriptor
 
 MAX_HISTORY = 4096
 """Entries of history that a config may have; every one can become a row. Runtimes stop at 127 layers."""
+_SMALL = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ def load_config(config: Descriptor | None, content: ContentReader) -> ImageConfi
     if config is None:
         return None
     try:
-        return read_config(content.read(config.digest))
+        payload = content.read(config.digest)
+        return _read_small(payload) if len(payload) <= _SMALL else read_config(payload)
     except ContentMissing:
         return None
     except ContentTooLarge:
@@ -71,6 +74,12 @@ def load_config(config: Descriptor | None, content: ContentReader) -> ImageConfi
         raise ManifestInvalid(
             f"image config {config.digest}: {error.message}", detail=_detail(config.digest, error.detail)
         ) from error
+
+
+@lru_cache(maxsize=16)
+def _read_small(payload: bytes) -> ImageConfig:
+    """Decode a usual configuration once for all the hooks of one push, which each ask for it."""
+    return read_config(payload)
 
 
 def read_config(payload: bytes) -> ImageConfig:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from sqlalchemy import Connection, bindparam, select
 
-from registry.content.blobs import members
+from registry.content.blobs import Member, members
 from registry.db.engine import Database
 from registry.db.models import Manifest
 from registry.digest import Digest
@@ -13,6 +16,7 @@ from registry.hooks.facade import Hooks
 from registry.hooks.ports import MAX_READ, ContentMissing, ContentTooLarge, StorageDriver
 from registry.hooks.types import ParsedManifest
 
+_NOTHING: Mapping[str, Member] = MappingProxyType({})
 _STORED = select(Manifest.media_type, Manifest.payload).where(
     Manifest.repository_id == bindparam("repository"),
     Manifest.digest == bindparam("digest"),
@@ -26,8 +30,19 @@ class RepositoryContent:
     What was read is kept, since several hooks read the same configuration.
     """
 
-    def __init__(self, database: Database, storage: StorageDriver, hooks: Hooks, repository_id: int | None) -> None:
-        """Read from the repository; None stands for one that does not exist yet and holds nothing."""
+    def __init__(
+        self,
+        database: Database,
+        storage: StorageDriver,
+        hooks: Hooks,
+        repository_id: int | None,
+        known: Mapping[str, Member] = _NOTHING,
+    ) -> None:
+        """Read from the repository; None stands for one that does not exist yet and holds nothing.
+
+        ``known`` are members that were looked up already.
+        """
+        self._known = known
         self._database = database
         self._storage = storage
         self._hooks = hooks
@@ -66,9 +81,11 @@ class RepositoryContent:
     def _fetch(self, digest: Digest, limit: int) -> bytes:
         if self._repository_id is None:
             raise ContentMissing(str(digest))
-        with self._database.read() as connection:
-            member = members(connection, self._repository_id, [str(digest)]).get(str(digest))
-            row = self._stored(connection, digest) if member is None else None
+        member, row = self._known.get(str(digest)), None
+        if member is None:
+            with self._database.read() as connection:
+                member = members(connection, self._repository_id, [str(digest)]).get(str(digest))
+                row = self._stored(connection, digest) if member is None else None
         if member is None and row is None:
             raise ContentMissing(str(digest))
         if row is not None:

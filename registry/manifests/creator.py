@@ -26,7 +26,6 @@ from registry.manifests.labels import LabelRow, judge, label_rows, labels_to_app
 from registry.manifests.resolve import Resolved, digest_of, require_complete, resolve
 from registry.manifests.rows import ContentChanged, ManifestRecord, ManifestRows
 from registry.names import RepositoryName, TagName
-from registry.repositories.repositories import find_repository, sparse_allowed
 from registry.repositories.tags import TagTarget, set_tag
 
 MAX_MANIFEST = 4 * 1024 * 1024
@@ -57,6 +56,8 @@ class Prepared:
     lives_ms: int | None
     images: Sequence[LegacyImage]
     empty_layer: int | None
+    known: bool
+    """The manifest was here already, with its v1 images and its empty layer."""
 
 
 class ManifestCreator:
@@ -117,21 +118,21 @@ class ManifestCreator:
 
     def _prepare(self, repository: RepositoryName, manifest: ParsedManifest, digest: Digest) -> Prepared:
         with self._database.read() as connection:
-            repository_id = find_repository(connection, repository)
-            sparse = self._allow_sparse
-            if repository_id is not None:
-                sparse = sparse_allowed(connection, repository_id, sparse)
-            found = resolve(connection, self._hooks, repository_id, manifest)
-        if not sparse:
+            place = self._rows.place(connection, repository, digest)
+            found = resolve(connection, self._hooks, place.repository_id, manifest)
+        if not (self._allow_sparse if place.allow_sparse is None else place.allow_sparse):
             require_complete(found)
-        content = RepositoryContent(self._database, self._storage, self._hooks, repository_id)
+        content = RepositoryContent(self._database, self._storage, self._hooks, place.repository_id, found.members)
         self._hooks.validate(manifest, content)
         own = self._hooks.labels(manifest, content)
         applied = labels_to_apply(self._hooks, content, manifest, found.descriptors, own)
         verdict = judge(self._hooks, applied, digest)
+        images: Sequence[LegacyImage] = ()
         empty_layer = None
-        if self._hooks.needs_empty_layer(manifest, content):
-            empty_layer = self._blobs.ensure_shared(EMPTY_LAYER_DIGEST, EMPTY_LAYER)
+        if not place.known:
+            images = legacy.derive(self._database, self._hooks, content, place.repository_id, manifest)
+            if self._hooks.needs_empty_layer(manifest, content):
+                empty_layer = self._blobs.ensure_shared(EMPTY_LAYER_DIGEST, EMPTY_LAYER)
         return Prepared(
             manifest,
             digest,
@@ -139,8 +140,9 @@ class ManifestCreator:
             label_rows(own, verdict.warnings),
             applied,
             verdict.lives_ms,
-            legacy.derive(self._database, self._hooks, content, repository_id, manifest),
+            images,
             empty_layer,
+            place.known,
         )
 
     def _store(
@@ -162,6 +164,8 @@ class ManifestCreator:
             connection, actor, repository_id, prepared.manifest, prepared.digest, prepared.found
         )
         if newly_created:
+            if prepared.known:
+                raise ContentChanged
             self._rows.edges(connection, record, repository_id, blobs, prepared.found.children)
             self._rows.labels(connection, record, prepared.labels)
             legacy.store(self._database, connection, repository_id, record.manifest_id, prepared.images)

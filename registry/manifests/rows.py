@@ -12,7 +12,7 @@ from registry.access.actors import Actor
 from registry.content.blobs import BlobService
 from registry.db.base import table
 from registry.db.engine import Database
-from registry.db.models import Label, Manifest, ManifestBlob, ManifestChild, RepositoryBlob, Tag
+from registry.db.models import Label, Manifest, ManifestBlob, ManifestChild, Repository, RepositoryBlob, Tag
 from registry.digest import Digest
 from registry.hooks.types import ParsedManifest
 from registry.manifests.labels import LabelRow
@@ -77,6 +77,11 @@ def _settle() -> Update:
 
 
 _SETTLE = _settle()
+_PLACE = (
+    select(Repository.id, Repository.allow_sparse, Manifest.id)
+    .outerjoin(Manifest, (Manifest.repository_id == Repository.id) & (Manifest.digest == bindparam("digest")))
+    .where(Repository.name == bindparam("name"), Repository.current == 1)
+)
 
 
 class ContentChanged(Exception):
@@ -94,6 +99,15 @@ class ManifestRecord:
     subject: Digest | None
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a manifest is going: the repository, if it exists, its own word on sparse manifests, and what it has."""
+
+    repository_id: int | None
+    allow_sparse: bool | None
+    known: bool
+
+
 class ManifestRows:
     """Writes a manifest and what belongs to it."""
 
@@ -102,6 +116,11 @@ class ManifestRows:
         self._database = database
         self._blobs = blobs
         self._lease_ms = lease_ms
+
+    def place(self, connection: Connection, name: RepositoryName, digest: Digest) -> Place:
+        """Look up what is known before the push."""
+        row = connection.execute(_PLACE, {"name": name.value, "digest": str(digest)}).first()
+        return Place(None, None, known=False) if row is None else Place(row[0], row[1], known=row[2] is not None)
 
     def repository(self, connection: Connection, name: RepositoryName) -> int:
         """Return the repository's id; its first push makes it."""

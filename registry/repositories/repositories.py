@@ -13,7 +13,6 @@ from registry.names import RepositoryName
 from registry.pages import Page, cut
 
 _FIND = select(Repository.id).where(Repository.name == bindparam("name"), Repository.current == 1)
-_SPARSE = select(Repository.allow_sparse).where(Repository.id == bindparam("id"))
 _LISTED = exists().where(Manifest.repository_id == Repository.id, Manifest.deleted_at.is_(None)).correlate(Repository)
 _CATALOG = (
     select(Repository.name)
@@ -49,12 +48,6 @@ def ensure_repository(database: Database, connection: Connection, name: Reposito
         )
     )
     return require_repository(connection, name)
-
-
-def sparse_allowed(connection: Connection, repository_id: int, default: bool) -> bool:  # noqa: FBT001 - the setting itself
-    """Tell whether manifests of this repository may name content that is not there."""
-    own: bool | None = connection.execute(_SPARSE, {"id": repository_id}).scalar()
-    return default if own is None else own
 
 
 class RepositoryService:
