@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -64,6 +65,7 @@ class Database:
         self._readers: deque[Connection] = deque()
         self._writers: deque[Connection] = deque()
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
+        self._at_exit = self._close_at_exit()
 
     @property
     def dialect(self) -> str:
@@ -138,8 +140,10 @@ class Database:
 
     def after_fork(self) -> None:
         """Forget connections that belong to the parent process, without touching them."""
+        self._at_exit.detach()
         self._readers = deque()
         self._writers = deque()
+        self._at_exit = self._close_at_exit()
         if self._turn is not None:
             self._turn = threading.Lock()
         self._engine.dispose(close=False)
@@ -190,10 +194,11 @@ class Database:
             self._drop_kept()
 
     def _drop_kept(self) -> None:
-        for kept in (self._readers, self._writers):
-            with suppress(IndexError):
-                while True:
-                    _drop(kept.pop())
+        _drop_all(self._readers, self._writers)
+
+    def _close_at_exit(self) -> weakref.finalize[..., Self]:
+        """Close kept connections at exit: the last one writes SQLite's log back, which a read-only start needs."""
+        return weakref.finalize(self, _drop_all, self._readers, self._writers)
 
     def _take(self, kept: deque[Connection]) -> Connection:
         try:
@@ -205,6 +210,13 @@ class Database:
             return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         except (DBAPIError, PoolTimeout) as error:
             raise _translated(error) from error
+
+
+def _drop_all(*kept: deque[Connection]) -> None:
+    for connections in kept:
+        with suppress(IndexError):
+            while True:
+                _drop(connections.pop())
 
 
 def _drop(connection: Connection) -> None:
