@@ -39,6 +39,7 @@ _RETRY_SECONDS = 5
 _RETRIED_STATES = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
 _DURABLE = "durable"
 _FULL_STATES = {"53100"}
+_NO_TABLE_STATE = "42P01"
 
 
 def system_clock() -> int:
@@ -241,6 +242,8 @@ def _translated(error: DBAPIError | PoolTimeout) -> Exception:
     reason = str(error.orig)
     if "disk is full" in reason or getattr(error.orig, "sqlstate", None) in _FULL_STATES:
         return InsufficientStorage("the database's disk is full")
+    if "no such table" in reason or getattr(error.orig, "sqlstate", None) == _NO_TABLE_STATE:
+        return Unavailable("the database lacks its tables: run moorage db upgrade")
     if isinstance(error, OperationalError | InterfaceError):
         return Unavailable("the database does not answer")
     return error

@@ -29,7 +29,8 @@ def test_an_empty_database_waits_for_all_migrations(app):
     found = status(app)
     assert found.current is None
     assert found.pending[-1] == found.head
-    assert not app.extensions["moorage"].readiness()[0].ok
+    database = app.extensions["moorage"].readiness()[0]
+    assert (database.ok, database.detail) == (False, "the database lacks its tables: run moorage db upgrade")
 
 
 def test_migrations_go_up_from_empty_and_again_do_nothing(app):
