@@ -130,7 +130,7 @@ class Injection:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
-                self._process.wait(10)
+                self._process.wait(2)  # it may hang on the threads of a process that was killed
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
