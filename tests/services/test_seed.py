@@ -130,7 +130,7 @@ def test_s4_an_existing_manifest_comes_back_as_existing(direct):
 
 
 def test_s5_children_are_linked_once_each_in_order(direct):
-    """Fails without: `rows.edges` for children, and without its `dict.fromkeys`."""
+    """Fails without: `rows.edges` for children."""
     parts = [simple_image(name) for name in "cab"]
     created = direct.push(index(*parts, parts[0]), "v1")
     rows = direct.column("SELECT digest FROM manifest_child WHERE manifest_id = :id", id=created.manifest.manifest_id)
