@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.logs import configure, logger_class
+from registry.serving.balance import Balance
 from registry.serving.worker import Worker
 from registry.settings import Settings, refuse_open_listen
 
@@ -20,10 +21,12 @@ _FILES = 16384
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
     """Return what gunicorn is to be told; every name is an option of gunicorn's."""
+    balance = Balance()
     limits = {
         "header_timeout": settings.header_timeout,
         "body_timeout": settings.body_timeout,
         "transfer_threads": settings.transfer_threads,
+        "balance": balance,
     }
     options: dict[str, Any] = {
         "bind": settings.listen,
@@ -42,6 +45,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "keyfile": str(settings.tls_key) if settings.tls_key else None,
         "on_starting": lambda arbiter: _starting(settings, arbiter),
         "post_fork": after_fork,
+        "child_exit": lambda _arbiter, worker: balance.leave(worker.age),
         **_BOUNDS,
     }
     if _SHARED_MEMORY.is_dir():

@@ -18,6 +18,7 @@ from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
 from registry.serving import readiness
+from registry.serving.balance import Balance
 from registry.serving.connection import Arrival, Connection, Kind, kind_of
 from registry.serving.exchange import Exchange
 from registry.serving.failures import answer_of
@@ -30,6 +31,8 @@ _STOP_LINGER = 0.5
 """Seconds that idle connections of a stopping worker get for a request that is on its way."""
 _STOP_TICK = 0.05
 _WAIT = 3600.0
+_HOLD, _HOLDS = 0.0005, 20
+"""Seconds that a worker with more connections than another leaves a new one alone, and how often at most."""
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -57,10 +60,12 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     header_timeout: ClassVar[float] = 10.0
     body_timeout: ClassVar[float] = 30.0
     transfer_threads: ClassVar[int] = 128
+    balance: ClassVar[Balance | None] = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on to gunicorn's worker
         """Start with no connection."""
         self._connections: set[Connection] = set()
+        self._held = 0
         # Who takes a connection out of here owns it: taking out is one atomic step.
         self._parked: dict[int, Connection] = {}
         super().__init__(*args, **kwargs)
@@ -83,6 +88,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def run(self) -> None:
         """Serve until told to stop, and then as long as requests run, within the graceful timeout."""
+        self._tell()
         for _ in range(self.cfg.threads):
             threading.Thread(target=self._read, name=Kind.QUICK.value, daemon=True).start()
         super().run()
@@ -90,7 +96,12 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     # The main thread: accepting and deadlines.
 
     def accept(self, listener: Any) -> None:  # noqa: ANN401 - gunicorn's listener
-        """Take a new connection, and wait for its first request."""
+        """Take a new connection, and wait for its first request; leave it to a worker that has fewer for a moment."""
+        if self._held < _HOLDS and self.balance is not None and self.balance.is_heavier(self.age):
+            self._held += 1
+            time.sleep(_HOLD)
+            return
+        self._held = 0
         try:
             client, address = listener.accept()
             connection = Connection(self.cfg, client, address, listener.getsockname(), self._tls)
@@ -100,14 +111,21 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
                 self._shed()
             return
         self._connections.add(connection)
+        self._tell()
         self._park(connection, self.header_timeout, new=True)
         if self.nr_conns >= self.worker_connections:
             self._shed()
+
+    def _tell(self) -> None:
+        if self.balance is not None and self.alive:
+            self.balance.tell(self.age, self.nr_conns)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001 - the signature gunicorn calls
         """Start or stop accepting; a stopping worker also closes its listeners, so that clients go elsewhere."""
         super().set_accept_enabled(enabled)
         if not enabled and not self.alive:
+            if self.balance is not None:
+                self.balance.leave(self.age)
             for listener in self.sockets:
                 listener.close()
 
@@ -179,6 +197,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
 
     def _drop(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._tell()
         util.close(connection.sock)
 
     # The threads of quick requests.
