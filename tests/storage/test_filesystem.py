@@ -9,7 +9,7 @@ from registry.storage import disk
 from registry.storage.filesystem import FilesystemStorage, open_filesystem
 from registry.storage.keys import blob_path, upload_path
 from tests.storage.blobs import MIB, append, fetch, new_key, pattern, store
-from tests.storage.contract import StorageContract
+from tests.storage.contract import BoundedMemoryContract
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def shared_root(tmp_path_factory):
     return tmp_path_factory.mktemp("store")
 
 
-class TestFilesystemStorage(StorageContract):
+class TestFilesystemStorage(BoundedMemoryContract):
     memory_bound = 4 * MIB
 
     @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 from registry.storage.s3 import Bucket, open_bucket
 from registry.storage.s3_driver import S3Storage
 from tests.storage.blobs import MIB, new_key
-from tests.storage.contract import StorageContract
+from tests.storage.contract import BoundedMemoryContract
 
 pytestmark = pytest.mark.needs_tools
 
@@ -23,7 +23,7 @@ def shared(s3_gateway, options):
     return open_bucket(f"s3://{s3_gateway.create_bucket('storage-contract')}", options)
 
 
-class TestS3StorageOnAGateway(StorageContract):
+class TestS3StorageOnAGateway(BoundedMemoryContract):
     memory_bound = 32 * MIB
 
     @pytest.fixture
