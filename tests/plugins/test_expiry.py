@@ -26,7 +26,26 @@ def test_a_time_to_live_is_understood(value, after):
 
 @pytest.mark.parametrize(
     "value",
-    ["", "0s", "000d", "-5d", "+5d", "1y", "1_0d", " 2w", "2w ", "2 w", "1.5d", "d", "5", "5D", "٣d", "1d\n", "🎉", '["1d"]'],
+    [
+        "",
+        "0s",
+        "000d",
+        "-5d",
+        "+5d",
+        "1y",
+        "1_0d",
+        " 2w",
+        "2w ",
+        "2 w",
+        "1.5d",
+        "d",
+        "5",
+        "5D",
+        "٣d",
+        "1d\n",
+        "🎉",
+        '["1d"]',
+    ],
 )
 def test_anything_else_is_refused_with_a_reason(value):
     with pytest.raises(LabelValueRefused, match="positive whole number"):

@@ -97,9 +97,7 @@ class Child:
     def _ready_or_dead(self) -> bool:
         if not self.running:
             status = self._process.returncode if self._process else None
-            raise ChildFailedError(
-                f"{self.name} ended with status {status} before it was ready\n{self.log_tail()}"
-            )
+            raise ChildFailedError(f"{self.name} ended with status {status} before it was ready\n{self.log_tail()}")
         return self.ready()
 
     def stop(self) -> int | None:

@@ -320,9 +320,7 @@ class Dockerd(Service):
         finally:
             connection.close()
 
-    def docker(
-        self, *args: str, check: bool = True, timeout: float = 120
-    ) -> subprocess.CompletedProcess[str]:
+    def docker(self, *args: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Call Debian's docker client; with `check` a failure raises with its output."""
         return _run([tool("docker"), *args], self.environment, check=check, timeout=timeout)
 

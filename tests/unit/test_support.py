@@ -14,9 +14,7 @@ from tests.support.scale import scaled
 from tests.support.services import Containerd, Dockerd, PostgresServer, VersityGateway
 from tests.support.tools import find_tool, tool
 
-LISTEN = (
-    "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), None).serve_forever()"
-)
+LISTEN = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), None).serve_forever()"
 STUBBORN = "import signal, os; signal.signal(signal.SIGTERM, signal.SIG_IGN); os.fork(); print('up', flush=True); signal.pause()"
 
 
@@ -79,9 +77,7 @@ def test_a_child_starts_again_after_a_kill(listener):
 
 
 def test_a_child_that_ends_at_once_shows_its_log(tmp_path):
-    child = Child(
-        [sys.executable, "-c", "print('no ballast'); raise SystemExit(3)"], tmp_path / "log", lambda: False
-    )
+    child = Child([sys.executable, "-c", "print('no ballast'); raise SystemExit(3)"], tmp_path / "log", lambda: False)
     with pytest.raises(ChildFailedError, match=r"status 3 before it was ready\nno ballast"):
         child.start()
     assert not child.running
