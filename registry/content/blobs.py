@@ -120,6 +120,7 @@ class BlobService:
         self._authorizer = authorizer
         self._deletions = deletions
         self._lease_ms = lease_ms
+        self._find = database.prepare(_FIND)
         join = database.insert(RepositoryBlob)
         self._join = join.on_conflict_do_update(
             index_elements=["repository_id", "blob_id"],
@@ -131,7 +132,7 @@ class BlobService:
         self._authorizer.require(actor, Action.PULL, repository, str(digest))
         text = str(digest)
         with self._database.read() as connection:
-            row = connection.execute(_FIND, {"name": repository.value, "digest": text}).first()
+            row = self._find(connection, {"name": repository.value, "digest": text})
             if row is None and find_repository(connection, repository) is None:
                 raise NameUnknown(detail={"name": repository.value, "digest": text})
         if row is None:

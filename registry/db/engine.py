@@ -7,9 +7,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, TypeVarTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Insert,
+    Select,
     bindparam,
     func,
     text,
@@ -30,6 +31,8 @@ from registry.db.base import Base
 from registry.errors import InsufficientStorage, Unavailable
 
 T = TypeVar("T")
+Columns = TypeVarTuple("Columns")
+Lookup = Callable[[Connection, Mapping[str, object]], Sequence[Any] | None]
 Clock = Callable[[], int]
 """Returns milliseconds since 1970-01-01 UTC."""
 
@@ -63,6 +66,7 @@ class Database:
         """Use ``engine``; ``clock`` replaces the database's time (tests)."""
         self._engine = engine
         self._clock = clock or (system_clock if engine.dialect.name == "sqlite" else None)
+        self._failures: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._readers: deque[Connection] = deque()
         self._writers: deque[Connection] = deque()
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
@@ -124,6 +128,35 @@ class Database:
             parameter: BindParameter[int] = bindparam("now", callable_=self._clock, type_=BigInteger())
             return parameter
         return func.cast(func.floor(func.extract("epoch", func.statement_timestamp()) * 1000), BigInteger)
+
+    def prepare(self, statement: Select[*Columns]) -> Lookup:
+        """Return a function that runs ``statement`` and returns its first row, or None.
+
+        For the few statements that every pull runs: on SQLite it is compiled here, once, and then goes straight
+        to the driver, which takes half the time. Its columns must need no conversion.
+        """
+
+        def look_up(connection: Connection, values: Mapping[str, object]) -> Sequence[Any] | None:
+            return connection.execute(statement, values).first()
+
+        if self.dialect != "sqlite":
+            return look_up
+        compiled = statement.compile(dialect=self._engine.dialect)
+        names, sql, fixed = compiled.positiontup or (), str(compiled), compiled.params
+        clocked = "now" in names
+
+        def look_up_directly(connection: Connection, values: Mapping[str, object]) -> Sequence[Any] | None:
+            given = {**fixed, **values}
+            if clocked and self._clock is not None:
+                given["now"] = self._clock()
+            try:
+                driver: Any = connection.connection.driver_connection
+                row: tuple[Any, ...] | None = driver.execute(sql, [given[name] for name in names]).fetchone()
+            except self._failures:
+                return look_up(connection, values)  # which tells what failed in SQLAlchemy's words
+            return row
+
+        return look_up_directly
 
     def insert_ignore(self, table: type[Base]) -> Any:  # noqa: ANN401 - the two dialects share no typed base
         """Return an INSERT that leaves rows alone which are there already."""

@@ -77,7 +77,8 @@ class ManifestReader:
         self._hooks = hooks
         self._authorizer = authorizer
         self._keys = keys
-        self._by_tag = _by_tag(database)
+        self._by_tag = database.prepare(_by_tag(database))
+        self._by_digest = database.prepare(_BY_DIGEST)
         self._alive = _alive_statement(database)
 
     def get(self, actor: Actor, repository: RepositoryName, reference: Reference, accepted: Accepted) -> ServedManifest:
@@ -89,10 +90,8 @@ class ManifestReader:
         self._authorizer.require(actor, Action.PULL, repository, str(reference))
         by_tag = isinstance(reference, TagName)
         with self._database.read() as connection:
-            row = connection.execute(
-                self._by_tag if by_tag else _BY_DIGEST,
-                {"name": repository.value, "reference": str(reference)},
-            ).first()
+            look_up = self._by_tag if by_tag else self._by_digest
+            row = look_up(connection, {"name": repository.value, "reference": str(reference)})
             if row is None:
                 raise self._missing(connection, repository, reference)
         stored = ServedManifest(row[0], row[1], row[2])
