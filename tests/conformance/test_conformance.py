@@ -19,18 +19,21 @@ http: {{addr: "127.0.0.1:{port}"}}
 """
 
 
-@pytest.fixture(params=["files", "s3"])
-def storage(request):
-    """The settings of one storage."""
-    if request.param == "files":
-        return {}
-    gateway = request.getfixturevalue("s3_gateway")
-    return gateway.settings(gateway.create_bucket(f"conformance-{uuid.uuid4().hex[:8]}"))
+@pytest.fixture(params=["sqlite-files", "sqlite-s3", "postgresql-files", "postgresql-s3"])
+def parts(request):
+    """The settings of one database and one storage."""
+    name, settings = f"conformance-{uuid.uuid4().hex[:8]}", {}
+    if "s3" in request.param:
+        gateway = request.getfixturevalue("s3_gateway")
+        settings |= gateway.settings(gateway.create_bucket(name))
+    if "postgresql" in request.param:
+        settings["MOORAGE_DATABASE_URL"] = request.getfixturevalue("postgres").create_database(name)
+    return settings
 
 
 @pytest.mark.parametrize("version", ["1.1", "dev"])
-def test_moorage_conforms(version, storage, tmp_path):
-    settings = {"MOORAGE_ALLOW_SPARSE": "true", **storage}
+def test_moorage_conforms(version, parts, tmp_path):
+    settings = {"MOORAGE_ALLOW_SPARSE": "true", **parts}
     results = tmp_path / "results"
     results.mkdir()
     with MoorageServer(tmp_path / "data", workers=2, env=settings) as server:
