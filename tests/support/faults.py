@@ -123,8 +123,7 @@ class Injection:
         if self._process.poll() is not None:
             stderr = self._process.stderr
             raise AssertionError(f"strace ended: {stderr.read().decode() if stderr else ''}")
-        tasks = [task for pid in self._pids for task in Path(f"/proc/{pid}/task").iterdir()]
-        return all("TracerPid:\t0" not in (task / "status").read_text() for task in tasks)
+        return all(_is_traced(pid) for pid in self._pids)
 
     def _end(self) -> None:
         if self._process.poll() is None:
@@ -136,3 +135,11 @@ class Injection:
                 self._process.wait()
         if self._process.stderr:
             self._process.stderr.close()
+
+
+def _is_traced(pid: int) -> bool:
+    """Tell whether a tracer holds every thread of a process; one that has died of the fault already was held."""
+    try:
+        return all("TracerPid:\t0" not in (task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return not Path(f"/proc/{pid}").exists() or _is_traced(pid)
