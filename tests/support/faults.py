@@ -120,7 +120,8 @@ class Injection:
         wait_until(lambda: self.count >= count, deadline, f"{count} calls were made to fail")
 
     def _attached(self) -> bool:
-        if self._process.poll() is not None:
+        # It ends by itself once the fault has killed every process.
+        if self._process.poll() is not None and any(Path(f"/proc/{pid}").exists() for pid in self._pids):
             stderr = self._process.stderr
             raise AssertionError(f"strace ended: {stderr.read().decode() if stderr else ''}")
         return all(_is_traced(pid) for pid in self._pids)
