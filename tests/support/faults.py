@@ -121,7 +121,7 @@ class Injection:
 
     def _attached(self) -> bool:
         # It ends by itself once the fault has killed every process.
-        if self._process.poll() is not None and any(Path(f"/proc/{pid}").exists() for pid in self._pids):
+        if self._process.poll() is not None and any(map(_lives, self._pids)):
             stderr = self._process.stderr
             raise AssertionError(f"strace ended: {stderr.read().decode() if stderr else ''}")
         return all(_is_traced(pid) for pid in self._pids)
@@ -138,9 +138,18 @@ class Injection:
             self._process.stderr.close()
 
 
+def _lives(pid: int) -> bool:
+    """Tell whether a process is there and no zombie."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def _is_traced(pid: int) -> bool:
     """Tell whether a tracer holds every thread of a process; one that has died of the fault already was held."""
     try:
-        return all("TracerPid:\t0" not in (task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir())
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        return not _lives(pid) or all("TracerPid:\t0" not in (task / "status").read_text() for task in tasks)
     except (FileNotFoundError, ProcessLookupError):
-        return not Path(f"/proc/{pid}").exists() or _is_traced(pid)
+        return not _lives(pid) or _is_traced(pid)
