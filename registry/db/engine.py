@@ -23,10 +23,12 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from registry.db import sqlite
 from registry.db.base import Base
 from registry.errors import InsufficientStorage, Unavailable
 
@@ -164,7 +166,7 @@ class Database:
 
     def insert(self, table: type[Base]) -> Any:  # noqa: ANN401 - the two dialects share no typed base
         """Return the dialect's INSERT, which has ``on_conflict_do_update``."""
-        make: Callable[[Any], Insert] = sqlite.insert if self.dialect == "sqlite" else postgresql.insert
+        make: Callable[[Any], Insert] = sqlite_dialect.insert if self.dialect == "sqlite" else postgresql.insert
         return make(table.__table__)
 
     def close_idle(self) -> None:
@@ -202,11 +204,10 @@ class Database:
 
     def _begin(self, connection: Connection, *, durable: bool) -> None:
         if self.dialect == "sqlite":
-            # A deferred transaction that turns into a writer fails at once when another writer was faster.
             if connection.info.get(_DURABLE) is not durable:
                 connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
                 connection.info[_DURABLE] = durable
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            sqlite.begin_immediate(connection)
         else:
             connection.exec_driver_sql("BEGIN")
             if not durable:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import importlib
 import os
 import sqlite3
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection
 
 SAFE_WAL = (3, 51, 3)
 BUSY_TIMEOUT_SECONDS = 10
+_WAITS_HERE = "waits here"
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0001, 0.002
 _CACHE_KIB = 8192
 _MMAP_BYTES = 256 * 1024 * 1024
 
@@ -91,3 +94,29 @@ def prepare(connection: Any, module: ModuleType, *, read_only: bool) -> None:  #
     cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     cursor.execute("PRAGMA temp_store=MEMORY")
     cursor.close()
+
+
+def begin_immediate(connection: Connection) -> None:
+    """Become the one writer: a deferred transaction that turns into one fails when another was faster.
+
+    SQLite's own way to wait sleeps for up to a tenth of a second while the lock may be free again after one commit;
+    with a write-ahead log only this statement ever waits, so it is repeated here in short steps.
+    """
+    if _WAITS_HERE not in connection.info:
+        connection.info[_WAITS_HERE] = connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        if connection.info[_WAITS_HERE]:
+            connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    driver: Any = connection.connection.driver_connection
+    failures: type[Exception] = connection.dialect.loaded_dbapi.Error
+    give_up, pause = time.monotonic() + BUSY_TIMEOUT_SECONDS, _FIRST_PAUSE
+    while connection.info[_WAITS_HERE] and time.monotonic() < give_up:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+        except failures as error:
+            if "locked" not in str(error):
+                break
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        else:
+            return
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,11 +1,12 @@
 """SQLite as the registry opens it."""
 
+import contextlib
 import multiprocessing
 import sqlite3
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from registry.app import create_app
 from registry.db import sqlite
@@ -70,14 +71,15 @@ def test_an_old_library_falls_back_in_a_whole_app(open_app, monkeypatch):
 def test_writes_begin_immediate_and_are_flushed_unless_said_otherwise(open_app, durable, level):
     direct = open_app()
     upgrade(direct.app)
-    statements = []
-    with direct.app.app_context():
-        engine = direct.app.extensions["sqlalchemy"].engine
-    event.listen(engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
-    found = direct.services.database.write(lambda connection: pragma(connection, "synchronous"), durable=durable)
-    assert found == level
-    assert "BEGIN IMMEDIATE" in statements
-    assert statements[-1] == "COMMIT"
+    path = direct.services.settings.data / "moorage.db"
+
+    def work(connection):
+        other = sqlite.library().connect(path, timeout=0, isolation_level=None)
+        with contextlib.closing(other), pytest.raises(sqlite.library().OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        return pragma(connection, "synchronous")
+
+    assert direct.services.database.write(work, durable=durable) == level
 
 
 def write_rows(data, number: int, failures) -> None:
