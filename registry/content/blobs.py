@@ -218,8 +218,8 @@ class BlobService:
     def adopt(self, connection: Connection, digest: str, size: int, key: str) -> tuple[int, Doomed | None]:
         """Make ``key`` the bytes of ``digest``, unless another upload was first.
 
-        Returns the blob's row id and what became superfluous: the caller's key, or that of a damaged blob. It
-        is queued for deletion already.
+        Returns the blob's row id and what became superfluous: the caller's key, or that of a blob which this
+        store cannot read (damaged, or left in another store). It is queued for deletion already.
         """
         storage_id = self._storage.storage_id
         now = self._database.now(connection)
@@ -234,7 +234,7 @@ class BlobService:
                 "created_ms": now,
             }
             return int(connection.execute(_INSERT, fresh).scalar_one()), None
-        if row.state == LIVE:
+        if row.state == LIVE and row.storage_id == storage_id:
             loser = Doomed(storage_id, key)
         else:
             loser = Doomed(row.storage_id, row.storage_key)
@@ -251,7 +251,11 @@ class BlobService:
         key = new_key()
         try:
             writer = self._storage.open_upload(UploadState(key), len(payload))
-            writer.write(payload)
+            try:
+                writer.write(payload)
+            except BaseException:
+                writer.discard()
+                raise
             self._storage.complete_upload(writer.finish())
         except StorageError as error:
             raise storage_unavailable(error) from error

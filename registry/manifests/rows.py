@@ -79,7 +79,12 @@ def _settle() -> Update:
 _SETTLE = _settle()
 _PLACE = (
     select(Repository.id, Repository.allow_sparse, Manifest.id)
-    .outerjoin(Manifest, (Manifest.repository_id == Repository.id) & (Manifest.digest == bindparam("digest")))
+    .outerjoin(
+        Manifest,
+        (Manifest.repository_id == Repository.id)
+        & (Manifest.digest == bindparam("digest"))
+        & Manifest.deleted_at.is_(None),
+    )
     .where(Repository.name == bindparam("name"), Repository.current == 1)
 )
 

@@ -5,13 +5,15 @@ import pytest
 from registry.errors import (
     DeletionRefused,
     DigestInvalid,
+    InsufficientStorage,
     ManifestBlobUnknown,
     ManifestInvalid,
     ManifestTooLarge,
     ManifestUnknown,
     UnsupportedMediaType,
 )
-from registry.manifests.creator import MAX_MANIFEST
+from registry.hooks import StorageFull
+from registry.manifests.creator import EMPTY_LAYER, EMPTY_LAYER_DIGEST, MAX_MANIFEST
 from tests.support.images import (
     CACHE_CONFIG_TYPE,
     OCI,
@@ -278,6 +280,34 @@ def test_a_deleted_parent_or_subject_holds_nothing(direct):
         direct.put(part)
         assert pins(direct, part)
         assert direct.lookup(part) is not None
+
+
+def test_the_empty_layer_comes_back_with_a_deleted_manifest(direct):
+    made = image(layer({"a": b"a"}), empty_steps=1)
+    direct.push(made, "v1")
+    direct.delete_manifest(made)
+    direct.services.blobs.delete(direct.actor, direct.repository, EMPTY_LAYER_DIGEST)
+    direct.put(made, "v1")
+    assert direct.blob_bytes(str(EMPTY_LAYER_DIGEST)) == EMPTY_LAYER
+
+
+def test_an_empty_layer_that_cannot_be_written_is_given_up(direct, monkeypatch):
+    given_up = []
+
+    class Full:
+        def write(self, data):
+            raise StorageFull("no room")
+
+        def discard(self):
+            given_up.append(True)
+
+    made = image(layer({"a": b"a"}), empty_steps=1)
+    for blob in made.blobs:
+        direct.upload(blob)
+    monkeypatch.setattr(direct.services.storage, "open_upload", lambda *_: Full())
+    with pytest.raises(InsufficientStorage):
+        direct.put(made, "v1")
+    assert given_up == [True]
 
 
 # Deleting
