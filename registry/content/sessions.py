@@ -23,7 +23,7 @@ from registry.db.base import table
 from registry.db.engine import Conflict, Database
 from registry.db.models import Repository, Upload, UploadPart
 from registry.db.models.content import CLOSING, OPEN, WRITING
-from registry.errors import BlobUploadInvalid, BlobUploadUnknown, RangeInvalid, UploadBusy
+from registry.errors import BlobUploadUnknown, RangeInvalid, UploadBusy
 from registry.hooks.ports import Part, StorageDriver, UploadState
 from registry.names import RepositoryName
 from registry.repositories.repositories import ensure_repository
@@ -138,7 +138,11 @@ class UploadSessions:
             if row.state != OPEN and row.deadline_ms > now and not force:
                 raise UploadBusy(detail={"uuid": uuid, "state": row.state})
             if row.state == CLOSING and not closing:
-                raise BlobUploadInvalid("the upload is being closed: nothing can be added", detail={"uuid": uuid})
+                raise RangeInvalid(
+                    "the upload is being closed, nothing can be added: repeat the closing PUT without a body",
+                    detail={"uuid": uuid, "expected": row.offset},
+                    headers={"Range": byte_range(row.offset)},
+                )
             if start is not None and start != row.offset:
                 raise RangeInvalid(
                     "the chunk does not start where the upload stands",

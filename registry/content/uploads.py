@@ -221,10 +221,13 @@ class UploadService:
         self._storage.complete_upload(claim.state)
         if known:
             return
-        hasher = new_hasher(digest.algorithm)
+        hasher, length = new_hasher(digest.algorithm), 0
         with closing(self._storage.read(claim.state.key)) as pieces:
             for piece in pieces:
                 hasher.update(piece)
+                length += len(piece)
+        if length != claim.state.size:
+            raise StorageError(f"{claim.state.key} has {length} bytes instead of {claim.state.size}")
         if hasher.hexdigest() != digest.encoded:
             raise DigestInvalid(detail={"digest": str(digest), "received": f"{digest.algorithm}:{hasher.hexdigest()}"})
 

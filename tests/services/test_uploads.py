@@ -3,7 +3,14 @@
 import pytest
 
 from registry.digest import Digest
-from registry.errors import BlobUploadInvalid, BlobUploadUnknown, DigestInvalid, RangeInvalid, UploadBusy
+from registry.errors import (
+    BlobUploadInvalid,
+    BlobUploadUnknown,
+    DigestInvalid,
+    RangeInvalid,
+    Unavailable,
+    UploadBusy,
+)
 from registry.hooks import StorageError
 from tests.support.direct import Pieces, body
 from tests.support.images import Blob, digest_of
@@ -230,8 +237,9 @@ def test_nothing_is_appended_while_the_commit_runs(on_storage, monkeypatch):
         with pytest.raises(UploadBusy):
             append(on_storage, uuid, b"x")
         on_storage.clock.turn(seconds=DEADLINE + 1)
-        with pytest.raises(BlobUploadInvalid, match="being closed"):
+        with pytest.raises(RangeInvalid, match="being closed") as refused:
             append(on_storage, uuid, b"x")
+        assert refused.value.headers == {"Range": "0-2"}
         complete(state)
 
     monkeypatch.setattr(on_storage.services.storage, "complete_upload", intrude)
@@ -310,3 +318,24 @@ def test_a_claim_that_lost_the_row_meanwhile_is_tried_again(direct, monkeypatch)
     append(direct, uuid, b"abc")
     assert stolen == [0, 0]  # what the first look found was no longer so when it claimed
     assert row(direct, uuid).token == 1
+
+
+def test_a_push_replaces_bytes_that_lie_in_another_store(on_storage):
+    stored = on_storage.upload(Blob(b"abc", "x"))
+    on_storage.change("UPDATE blob SET storage_id = 'gone'")
+    on_storage.services.storage.delete(stored.storage_key)
+    on_storage.upload(Blob(b"abc", "x"))
+    assert on_storage.blob_bytes(digest_of(b"abc")) == b"abc"
+    assert on_storage.column("SELECT storage_key FROM storage_deletion") == [stored.storage_key]
+
+
+def test_sealed_bytes_of_another_length_are_no_blob(on_storage, monkeypatch):
+    uuid = begin(on_storage)
+    append(on_storage, uuid, b"one")
+    append(on_storage, uuid, b"two")
+    with monkeypatch.context() as patch:
+        patch.setattr(on_storage.services.storage, "read", lambda key: (piece for piece in (b"one", b"two", b"!")))
+        with pytest.raises(Unavailable):
+            finish(on_storage, uuid, b"onetwo!")
+    finish(on_storage, uuid, b"onetwo")
+    assert on_storage.blob_bytes(digest_of(b"onetwo")) == b"onetwo"
