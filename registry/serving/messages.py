@@ -17,6 +17,9 @@ from registry.serving.connection import WOULD_BLOCK, Connection
 
 SERVER = "moorage"
 _MORE_FOLLOWS = getattr(socket, "MSG_MORE", 0)
+_SKIPPED = 32 * 1024
+"""The most bytes of an unread body that are skipped to keep the connection; gunicorn gives up at twice as many."""
+_UNKNOWN = 1 << 62
 _HIGHEST_UNSENT = 8 * 1024 * 1024
 
 
@@ -61,7 +64,7 @@ class Response(wsgi.Response):  # type: ignore[misc] # gunicorn has no types
     def send_headers(self) -> None:
         """Make the head ready; it leaves with what comes next."""
         if not self.headers_sent:
-            if self._is_last():
+            if self._is_last() or self.req.body.reader.left > _SKIPPED:
                 self.force_close()
             lines = self.default_headers() + [f"{name}: {value}\r\n" for name, value in self.headers]
             self._head = ("".join(lines) + "\r\n").encode("latin-1")
@@ -131,7 +134,15 @@ class BodyReader:
         """Watch the body of ``req``, whose attribute ``received`` will be the number of bytes read so far."""
         self._request, self._reader = req, req.body.reader
         self._missing: int | None = getattr(self._reader, "length", None)
+        self._ended = False
         req.received = 0
+
+    @property
+    def left(self) -> int:
+        """How many bytes are still to be read; of a chunked body that has not ended, more than anybody has."""
+        if self._missing is not None:
+            return self._missing
+        return 0 if self._ended else _UNKNOWN
 
     def read(self, size: int) -> bytes:
         """Read up to ``size`` bytes; raises :class:`BodyTimeout` or :class:`RequestInvalid`."""
@@ -145,6 +156,7 @@ class BodyReader:
             reason = "is framed wrongly" if isinstance(error, ParseException) else "ended early"
             raise RequestInvalid(f"the request's body {reason}", detail={"received": self._request.received}) from error
         self._request.received += len(data)
+        self._ended = not data
         return data
 
     def _arrived(self, size: int) -> bytes:

@@ -309,6 +309,25 @@ def test_an_unread_body_is_no_next_request(port):
     assert exchange(port, raw + last).count(b"HTTP/1.1 200") == 2
 
 
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_an_unread_body_that_is_too_long_to_skip_is_announced_as_the_end(port, framing):
+    body = b"x" * 100_000
+    length, chunked = b"Content-Length: %d" % len(body), b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    how, sent = (length, body) if framing == "length" else (b"Transfer-Encoding: chunked", chunked)
+    with connected(port, b"PUT /v2/unread HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n%b" % (how, sent)) as client:
+        answer = read_all(client)
+    assert answer.count(b"HTTP/1.1 200") == 1
+    assert b"Connection: close" in answer
+
+
+def test_a_chunked_body_that_was_read_keeps_the_connection(port):
+    raw = b"PUT /v2/write HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    last = GET.replace(b"Host: x", b"Host: x\r\nConnection: close")
+    answer = exchange(port, raw + last)
+    assert b"Connection: close" not in answer.partition(b"201 Created")[2].partition(b"HTTP/1.1 200")[0]
+    assert answer.count(b"HTTP/1.1 ") == 2
+
+
 def test_a_failing_app_is_a_500_without_its_cause(port):
     status, body = get(port, "/v2/broken")
     assert (status, b"as told" in body) == (500, False)
