@@ -5,7 +5,7 @@ A blob is readable in a repository only through its membership there; nothing is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -26,6 +26,8 @@ from registry.names import RepositoryName
 from registry.repositories.repositories import ensure_repository, find_repository, require_repository
 
 _NAMED_AT_MOST = 20
+_ASKED_AT_MOST = 100
+"""Of how many repositories it is asked whether a blob may be mounted from there, where the client names none."""
 
 _FIND = (
     select(Blob.size, Blob.storage_key)
@@ -60,7 +62,9 @@ _SOURCES = (
         Repository.current == 1,
     )
     .order_by(Repository.name)
+    .limit(_ASKED_AT_MOST)
 )
+_SOURCE = _SOURCES.where(Repository.name == bindparam("source"))
 _BLOB = table(Blob)
 _LOCK = select(_BLOB).where(_BLOB.c.digest == bindparam("digest")).with_for_update()
 _INSERT = insert(_BLOB).returning(_BLOB.c.id)
@@ -162,19 +166,18 @@ class BlobService:
         """
         self._authorizer.require(actor, Action.PUSH, target, str(digest))
         with self._database.read() as connection:
-            candidates = connection.execute(_SOURCES, {"digest": str(digest)}).all()
-        wanted = [row for row in candidates if source is None or row.name == source.value]
-        requests = [AccessRequest(actor, Action.PULL, RepositoryName(row.name), str(digest)) for row in wanted]
+            candidates = _sources(connection, digest, source)
+        requests = [AccessRequest(actor, Action.PULL, RepositoryName(row.name), str(digest)) for row in candidates]
         allowed = any(decision.allowed for decision in self._authorizer.authorize(requests))
         if not allowed:
             return False
 
         def work(connection: Connection) -> bool:
-            blob_id = self._mountable(connection, digest, source)
-            if blob_id is None:
+            found = _sources(connection, digest, source)
+            if not found:
                 return False
             repository_id = ensure_repository(self._database, connection, target)
-            self.join(connection, repository_id, blob_id)
+            self.join(connection, repository_id, found[0].id)
             return True
 
         return self._database.write(work)
@@ -271,9 +274,9 @@ class BlobService:
             .values(state=LIVE, size=size, storage_id=self._storage.storage_id, storage_key=key)
         )
 
-    @staticmethod
-    def _mountable(connection: Connection, digest: Digest, source: RepositoryName | None) -> int | None:
-        for name, blob_id in connection.execute(_SOURCES, {"digest": str(digest)}):
-            if source is None or name == source.value:
-                return int(blob_id)
-        return None
+
+def _sources(connection: Connection, digest: Digest, source: RepositoryName | None) -> Sequence[Row[str, int]]:
+    """Return repositories that can give the blob, ``source`` alone if that is given."""
+    if source is None:
+        return connection.execute(_SOURCES, {"digest": str(digest)}).all()
+    return connection.execute(_SOURCE, {"digest": str(digest), "source": source.value}).all()

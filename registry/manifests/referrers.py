@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
@@ -16,17 +16,13 @@ from registry.db.engine import Database
 from registry.db.models import Manifest
 from registry.digest import Digest
 from registry.names import RepositoryName
-from registry.pages import Page, cut
+from registry.pages import Page
 from registry.repositories.repositories import find_repository
 
-_COLUMNS = select(
-    Manifest.id,
-    Manifest.artifact_type,
-    Manifest.media_type,
-    Manifest.digest,
-    Manifest.size,
-    Manifest.annotations,
-).where(
+PAGE_BYTES = 4 * 1024 * 1024
+"""A page ends with the referrer whose annotations exceed this in total, however many were asked for."""
+
+_KEYS = select(Manifest.id, Manifest.artifact_type, func.length(Manifest.annotations).label("length")).where(
     Manifest.repository_id == bindparam("repository"),
     Manifest.subject_digest == bindparam("subject"),
     Manifest.deleted_at.is_(None),
@@ -36,12 +32,37 @@ _AFTER = or_(
     (Manifest.artifact_type == bindparam("last_type")) & (Manifest.id > bindparam("last_id")),
 )
 _ORDER = (Manifest.artifact_type, Manifest.id)
-_ALL = _COLUMNS.where(_AFTER).order_by(*_ORDER).limit(bindparam("limit"))
-_OF_TYPE = (
-    _COLUMNS.where(Manifest.artifact_type == bindparam("type"), Manifest.id > bindparam("last_id"))
-    .order_by(Manifest.id)
-    .limit(bindparam("limit"))
-)
+
+
+def _page(keys: Select[int, str, int]) -> Select[int, str, str, str, int, str, int]:
+    """Add the columns of a page's rows, as far as its bytes reach, and how many rows there would have been.
+
+    Lengths are added up over the keys alone, so that no more annotations than those of the page are ever held.
+    """
+    key = keys.order_by(*_ORDER).limit(bindparam("limit")).subquery()
+    order = (key.c.artifact_type, key.c.id)
+    summed = select(
+        key.c.id, (func.sum(key.c.length).over(order_by=order) - key.c.length).label("before"), func.count().over()
+    ).subquery()
+    row_id, before, total = summed.c
+    return (
+        select(
+            Manifest.id,
+            Manifest.artifact_type,
+            Manifest.media_type,
+            Manifest.digest,
+            Manifest.size,
+            Manifest.annotations,
+            total,
+        )
+        .join(summed, row_id == Manifest.id)
+        .where(before <= PAGE_BYTES)
+        .order_by(*_ORDER)
+    )
+
+
+_ALL = _page(_KEYS.where(_AFTER))
+_OF_TYPE = _page(_KEYS.where(Manifest.artifact_type == bindparam("type"), Manifest.id > bindparam("last_id")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +114,8 @@ class ReferrersService:
                 rows = connection.execute(_ALL, {**values, "last_type": after.artifact_type}).all()
             else:
                 rows = connection.execute(_OF_TYPE, {**values, "type": artifact_type}).all()
-        return cut([_referrer(*row) for row in rows], limit)
+        found = [_referrer(*row[:-1]) for row in rows[:limit]]
+        return Page(found, more=bool(rows) and len(found) < rows[0][-1])
 
 
 def _referrer(row_id: int, artifact_type: str, media_type: str, digest: str, size: int, annotations: str) -> Referrer:
