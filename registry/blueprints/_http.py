@@ -62,8 +62,9 @@ def repository(text: str) -> RepositoryName:
 
 
 def drain_body() -> None:
-    """Read the rest of the current request's body before an error is answered."""
-    (request.environ.get(_BODY) or RequestBody()).drain()
+    """Read the rest of the current request's body before an error is answered; one of no known length has no rest."""
+    with contextlib.suppress(RequestInvalid):
+        (request.environ.get(_BODY) or RequestBody()).drain()
 
 
 def text_argument(name: str) -> str:

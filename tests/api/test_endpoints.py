@@ -204,3 +204,10 @@ def test_no_answer_is_a_page(client, method):
         answer = client.open(path, method=method)
         assert answer.headers.get("Content-Type") in (None, "application/json")
         assert b"<" not in answer.data
+
+
+@pytest.mark.parametrize("path", ["/v2/a/b/nothing/x", "/v2/A/tags/list", "/v2/a/b/tags/list"])
+def test_an_error_is_told_also_where_the_body_makes_no_sense(client, path):
+    expected = client.get(path).json
+    assert client.get(path, headers={"Transfer-Encoding": "gzip"}).json == expected
+    assert client.get(path, environ_overrides={"CONTENT_LENGTH": "-1"}).json == expected
