@@ -130,12 +130,6 @@ class PaginationInvalid(RegistryError):
     code, http_status, summary = "PAGINATION_NUMBER_INVALID", 400, "invalid pagination"
 
 
-class Unauthorized(RegistryError):
-    """The client must say who it is (code-11)."""
-
-    code, http_status, summary = "UNAUTHORIZED", 401, "authentication required"
-
-
 class Denied(RegistryError):
     """The action is refused to this principal (code-12)."""
 
@@ -158,12 +152,6 @@ class RequestInvalid(Unsupported):
     """The request itself is malformed: framing, headers or query."""
 
     http_status, summary = 400, "invalid request"
-
-
-class TooManyRequests(RegistryError):
-    """The client should slow down (code-14)."""
-
-    code, http_status, summary = "TOOMANYREQUESTS", 429, "too many requests"
 
 
 class Unavailable(RegistryError):

@@ -68,9 +68,6 @@ class Settings:
     lease_seconds: int = _setting(
         values.whole_duration(5), _DAY, "time that pushed content is kept before a manifest or tag names it"
     )
-    recovery_window: float = _setting(
-        values.duration(0), 14.0 * _DAY, "time in which deleted tags and manifests can be restored"
-    )
     allow_sparse: bool = _setting(
         values.boolean, default=False, about="accept manifests whose blobs or children are missing"
     )

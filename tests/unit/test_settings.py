@@ -157,7 +157,7 @@ def test_every_setting_describes_itself():
     shown = {item.name: item for item in load_settings({}, {}).describe()}
     assert set(shown) == set(FIELDS)
     assert all(item.help and item.source == "default" for item in shown.values())
-    assert shown["recovery_window"].value == "14d"
+    assert shown["keep_alive"].value == "75s"
     assert shown["listen"].variable == "MOORAGE_LISTEN"
 
 
