@@ -83,6 +83,11 @@ def byte_range(offset: int) -> str:
     return f"0-{max(offset - 1, 0)}"
 
 
+def _refusal(row: Row[Upload], reason: str, **detail: int) -> RangeInvalid:
+    shown = {"uuid": row.uuid, **detail, "expected": row.offset}
+    return RangeInvalid(reason, detail=shown, headers={"Range": byte_range(row.offset)})
+
+
 class UploadSessions:
     """The table of upload sessions."""
 
@@ -138,17 +143,9 @@ class UploadSessions:
             if row.state != OPEN and row.deadline_ms > now and not force:
                 raise UploadBusy(detail={"uuid": uuid, "state": row.state})
             if row.state == CLOSING and not closing:
-                raise RangeInvalid(
-                    "the upload is being closed, nothing can be added: repeat the closing PUT without a body",
-                    detail={"uuid": uuid, "expected": row.offset},
-                    headers={"Range": byte_range(row.offset)},
-                )
+                raise _refusal(row, "the upload is being closed, nothing can be added: repeat the PUT without a body")
             if start is not None and start != row.offset:
-                raise RangeInvalid(
-                    "the chunk does not start where the upload stands",
-                    detail={"uuid": uuid, "start": start, "expected": row.offset},
-                    headers={"Range": byte_range(row.offset)},
-                )
+                raise _refusal(row, "the chunk does not start where the upload stands", start=start)
             superseded = row.state == WRITING
             claimed = connection.execute(
                 _CLAIM,
@@ -173,7 +170,8 @@ class UploadSessions:
                 superseded=superseded,
             )
 
-        return self._database.write(work, durable=False)
+        # Whoever holds the bytes open must be known for as long as it runs, also after the database crashed.
+        return self._database.write(work, durable=self._database.crashes_alone)
 
     def rescue(self, claim: Claim) -> Claim:
         """Move the acknowledged bytes of a writer that was given up out of its reach; raises :class:`StorageError`."""
@@ -188,7 +186,8 @@ class UploadSessions:
             self._update(connection, claim, state, claim.prefix_digest, WRITING)
             self._deletions.queue(connection, self._database.now(connection), self._doomed(old))
 
-        self._database.write(work, durable=False)
+        # Were this forgotten, the copy would stay queued for deletion while it becomes a blob.
+        self._database.write(work, durable=self._database.crashes_alone)
         return replace(claim, state=state, superseded=False)
 
     def progress(self, claim: Claim, state: UploadState, prefix_digest: str | None, *, closing: bool = False) -> Claim:

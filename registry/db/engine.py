@@ -79,6 +79,11 @@ class Database:
         """``sqlite`` or ``postgresql``."""
         return self._engine.dialect.name
 
+    @property
+    def crashes_alone(self) -> bool:
+        """Whether the database can crash, and forget commits that were not durable, while this process goes on."""
+        return self.dialect != "sqlite"
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Lend a connection for reading; each statement sees the newest committed state."""

@@ -339,3 +339,22 @@ def test_sealed_bytes_of_another_length_are_no_blob(on_storage, monkeypatch):
             finish(on_storage, uuid, b"onetwo!")
     finish(on_storage, uuid, b"onetwo")
     assert on_storage.blob_bytes(digest_of(b"onetwo")) == b"onetwo"
+
+
+def test_claims_and_takeovers_outlive_a_database_that_crashes_alone(on_storage, monkeypatch):
+    database, flushed = on_storage.services.database, []
+    uuid = begin(on_storage)
+    append(on_storage, uuid, b"abc")
+    on_storage.change("UPDATE upload SET state = 'WRITING', deadline_ms = 0")
+    write = database.write
+
+    def watch(work, *, durable=True):
+        before = on_storage.rows("SELECT token, storage_key FROM upload")
+        result = write(work, durable=durable)
+        if on_storage.rows("SELECT token, storage_key FROM upload") != before:
+            flushed.append(durable)
+        return result
+
+    monkeypatch.setattr(database, "write", watch)
+    append(on_storage, uuid, b"def")
+    assert flushed == [database.dialect == "postgresql"] * 2
