@@ -133,7 +133,8 @@ class UploadService:
         try:
             claim = self._receive(claim, body, digest.algorithm, closing=True)
         except RegistryError:
-            self._sessions.drop(self._sessions.claim(repository, claim.uuid, closing=True, start=None))
+            with suppress(RegistryError):  # the client hears what went wrong, not that tidying failed as well
+                self._sessions.drop(self._sessions.claim(repository, claim.uuid, closing=True, start=None))
             raise
         return self._commit(claim, digest)
 

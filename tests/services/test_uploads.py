@@ -358,3 +358,14 @@ def test_claims_and_takeovers_outlive_a_database_that_crashes_alone(on_storage, 
     monkeypatch.setattr(database, "write", watch)
     append(on_storage, uuid, b"def")
     assert flushed == [database.dialect == "postgresql"] * 2
+
+
+def test_a_failed_push_tells_its_own_reason_also_where_tidying_fails(on_storage):
+    def cut():
+        on_storage.change("DELETE FROM upload")
+        raise BlobUploadInvalid("the request's body ended early")
+
+    with pytest.raises(BlobUploadInvalid, match="ended early"):
+        on_storage.services.uploads.push(
+            on_storage.actor, on_storage.repository, Digest.parse(digest_of(b"abc")), Pieces([b"a", cut], 3)
+        )
