@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import socket
@@ -64,7 +65,7 @@ class Response(wsgi.Response):  # type: ignore[misc] # gunicorn has no types
     def send_headers(self) -> None:
         """Make the head ready; it leaves with what comes next."""
         if not self.headers_sent:
-            if self._is_last() or self.req.body.reader.left > _SKIPPED:
+            if self._is_last() or not self.req.body.ends_soon():
                 self.force_close()
             lines = self.default_headers() + [f"{name}: {value}\r\n" for name, value in self.headers]
             self._head = ("".join(lines) + "\r\n").encode("latin-1")
@@ -185,3 +186,10 @@ class Body(GunicornBody):  # type: ignore[misc] # gunicorn has no types
         held: int = self.buf.tell()
         data: bytes = self.read(min(size, held)) if held else self._read_reader(size)
         return data
+
+    def ends_soon(self) -> bool:
+        """Tell whether what the app left can be skipped; a chunked rest is read to learn that."""
+        if self.reader.left == _UNKNOWN:
+            with contextlib.suppress(RequestInvalid):
+                self.read(_SKIPPED)
+        return bool(self.reader.left <= _SKIPPED)
