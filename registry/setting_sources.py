@@ -67,7 +67,9 @@ class Sources:
         try:
             content = path.read_text(encoding="utf-8")
             document = tomllib.loads(content)
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise SourceProblem(f"{path}: cannot read the config file: {error.strerror}") from None
+        except UnicodeDecodeError as error:
             raise SourceProblem(f"{path}: cannot read the config file: {error}") from None
         except tomllib.TOMLDecodeError as error:
             raise SourceProblem(f"{path}: not TOML: {error}") from None

@@ -107,7 +107,7 @@ def existing_file(value: object) -> Path:
     """Read the path of a file that is there."""
     found = path(value)
     if not found.is_file():
-        raise ValueError(f"there is no file {found}")
+        raise ValueError("expected a file that is there")
     return found
 
 
@@ -116,6 +116,14 @@ def url(value: object) -> str:
     address = text(value)
     if not re.match(r"[a-z][a-z0-9+.-]*:", address):
         raise ValueError("expected a URL such as scheme://host/path")
+    return address
+
+
+def database_url(value: object) -> str:
+    """Read the URL of a database of a kind that Moorage knows."""
+    address = url(value)
+    if not re.match(r"(sqlite|postgresql)(\+[a-z0-9]+)?:", address):
+        raise ValueError("expected sqlite:////path/to/moorage.db or postgresql+psycopg://user@host/name")
     return address
 
 

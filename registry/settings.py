@@ -45,7 +45,9 @@ class Settings:
 
     listen: str = _setting(values.listen, "127.0.0.1:5000", "where to listen: HOST:PORT, [IPV6]:PORT or unix:/PATH")
     data: Path = _setting(values.path, Path("data"), "folder of the database and the blobs", shown="./data")  # noqa: RUF009 - the helper returns a field
-    database_url: str = _setting(values.url, "", "SQLAlchemy URL of the database", shown="sqlite:///DATA/moorage.db")
+    database_url: str = _setting(
+        values.database_url, "", "SQLAlchemy URL of the database", shown="sqlite:///DATA/moorage.db"
+    )
     storage_url: str = _setting(values.url, "", "where blobs are kept", shown="file://DATA/storage")
     external_url: str = _setting(values.web_url, "", "address clients use; unset: answers hold relative URLs")
     tls_cert: Path | None = _setting(values.existing_file, None, "TLS certificate and its chain, a PEM file")  # noqa: RUF009 - the helper returns a field

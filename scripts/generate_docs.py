@@ -67,6 +67,8 @@ def _markdown(text: str) -> str:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     return "" if value in ("", None, []) else f"`{value}`"
 
 

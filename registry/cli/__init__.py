@@ -47,6 +47,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="moorage", message="moorage %(version)s")
 def main() -> None:
     """Moorage, a container registry that is extended with pip install.
 

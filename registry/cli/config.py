@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
@@ -31,7 +32,11 @@ def command() -> None:
     """Show and check the settings."""
 
 
-@command.command("show", epilog="\b\nExamples:\n  moorage config show\n  moorage config show --json")
+@command.command(
+    "show",
+    short_help="List every setting, its value and its source.",
+    epilog="\b\nExamples:\n  moorage config show\n  moorage config show --json",
+)
 @settings_flags
 @json_flag
 def show_settings(*, as_json: bool, **flags: object) -> None:
@@ -40,14 +45,21 @@ def show_settings(*, as_json: bool, **flags: object) -> None:
     if as_json:
         print_json([asdict(item) for item in described])
         return
-    rows: list[tuple[object, ...]] = []
-    for item in described:
-        value = ", ".join(item.value) if isinstance(item.value, list) else item.value
-        rows.append((item.name, value, item.source, item.help))
+    rows: list[tuple[object, ...]] = [(item.name, _readable(item.value), item.source, item.help) for item in described]
     show(("setting", "value", "from", "what it is"), rows)
 
 
-@command.command("check", epilog="\b\nExample:\n  moorage config check --config /etc/moorage.toml")
+def _readable(value: object) -> object:
+    if isinstance(value, bool):
+        return str(value).lower()  # as a file says it
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+@command.command(
+    "check",
+    short_help="Check that the registry can run with these settings.",
+    epilog="\b\nExample:\n  moorage config check --config /etc/moorage.toml",
+)
 @settings_flags
 @json_flag
 def check(*, as_json: bool, **flags: object) -> None:
@@ -84,6 +96,15 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     for plugin in services.plugins:
         if plugin.state == "failed":
             yield Finding(f"plugin {plugin.name}", WARNING, plugin.reason)
+    yield from _blocked(settings, [plugin.name for plugin in services.plugins])
+
+
+def _blocked(settings: Settings, known: list[str]) -> Iterator[Finding]:
+    for name in settings.blocked_plugins:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean {close[0]}?" if close else "moorage plugins lists all there are"
+            yield Finding("blocked_plugins", WARNING, f"there is no plugin {name}; {advice}")
 
 
 def _listen(settings: Settings) -> Finding:

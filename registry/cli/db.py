@@ -29,7 +29,9 @@ def upgrade(**flags: object) -> None:
     click.echo(f"the schema is at {head}; migrations applied: {count}")
 
 
-@command.command("status", epilog="\b\nExample:\n  moorage db status --json")
+@command.command(
+    "status", short_help="Show where the schema stands.", epilog="\b\nExample:\n  moorage db status --json"
+)
 @settings_flags
 @json_flag
 def status(*, as_json: bool, **flags: object) -> None:

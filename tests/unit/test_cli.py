@@ -71,7 +71,9 @@ def test_quick_commands_load_no_server(args):
 
 
 def test_the_version_is_printed():
-    assert json.loads(run("version", "--json"))["version"] in run("version")
+    version = json.loads(run("version", "--json"))["version"]
+    assert version in run("version")
+    assert version in run("--version")
 
 
 def test_settings_are_shown_with_their_source_and_without_secrets(monkeypatch):
@@ -122,6 +124,19 @@ def test_a_check_names_what_is_wrong(monkeypatch):
     assert findings("--data", "d", code=1)["listen"]["state"] == "failed"
     monkeypatch.setenv("MOORAGE_INSECURE_ANONYMOUS", "true")
     assert findings("--data", "d")["listen"]["state"] == "warning"
+
+
+def test_a_check_warns_of_blocked_plugins_that_are_not_there(monkeypatch):
+    run("db", "upgrade", "--data", "d")
+    monkeypatch.setenv("MOORAGE_BLOCKED_PLUGINS", "shema1")
+    found = findings("--data", "d")["blocked_plugins"]
+    assert found["state"] == "warning"
+    assert found["detail"] == "there is no plugin shema1; did you mean schema1?"
+
+
+def test_settings_are_shown_as_a_file_says_them():
+    lines = [line.split() for line in run("config", "show").splitlines()]
+    assert ["allow_sparse", "false", "default"] in [words[:3] for words in lines]
 
 
 def test_a_data_folder_that_cannot_be_made_is_told(tmp_path):

@@ -116,6 +116,11 @@ def test_bad_values_are_refused_by_name(name, value):
     assert any(problem.startswith(f"--{name.replace('_', '-')}: ") for problem in problems({name: value}))
 
 
+@pytest.mark.parametrize("url", ["mysql://db/x", "postgres://db/x", "oracle+x://db/x", "sqlitex:///x"])
+def test_databases_that_moorage_does_not_know_are_refused_with_those_it_knows(url):
+    assert "expected sqlite:////path/to/moorage.db or postgresql+psycopg://" in problems({"database_url": url})[0]
+
+
 def test_tls_needs_both_files(tmp_path):
     (tmp_path / "cert.pem").write_text("")
     assert problems({"tls_cert": "cert.pem"}) == ("tls_cert and tls_key belong together: give both or neither",)
