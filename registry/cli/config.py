@@ -10,7 +10,7 @@ import click
 
 from registry import schema
 from registry.cli.common import json_flag, print_json, read_settings, settings_flags
-from registry.cli.opening import open_app, told
+from registry.cli.opening import inspected, told
 from registry.cli.tables import show
 from registry.db.sqlite import library, wal_is_safe
 from registry.settings import Settings, SettingsError, refuse_open_listen
@@ -81,8 +81,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _listen(settings)
     yield from _sqlite(settings)
     try:
-        with told():
-            app = open_app(settings)
+        with told(), inspected(settings) as app:
             services = app.extensions["moorage"]
             pending = schema.status(app).pending
             schema_state = f"pending: {', '.join(pending)}; moorage serve applies them" if pending else "up to date"

@@ -8,7 +8,7 @@ import click
 
 from registry import schema
 from registry.cli.common import json_flag, print_json, read_settings, settings_flags
-from registry.cli.opening import open_app, told
+from registry.cli.opening import inspected, open_app, told
 
 
 @click.group("db")
@@ -37,8 +37,8 @@ def upgrade(**flags: object) -> None:
 def status(*, as_json: bool, **flags: object) -> None:
     """Show where the schema stands; ends with exit code 1 where migrations are pending."""
     settings = read_settings(flags)
-    with told():
-        found = schema.status(open_app(settings))
+    with told(), inspected(settings) as app:
+        found = schema.status(app)
     if as_json:
         print_json(asdict(found))
     elif found.pending:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 from alembic.util import CommandError
@@ -44,7 +47,33 @@ def open_app(settings: Settings) -> Flask:
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise click.ClickException(
-            f"cannot make the data folder {settings.data}: {error.strerror}. Choose another with --data."
-        ) from None
+        raise _no_data_folder(settings, error) from None
     return create_app(settings)
+
+
+@contextmanager
+def inspected(settings: Settings) -> Iterator[Flask]:
+    """Yield the app to look at; where there is no data folder, it stands in one that is removed afterwards."""
+    if settings.data.exists():
+        yield create_app(settings)
+        return
+    above = next(folder for folder in settings.data.parents if folder.exists())
+    try:
+        scratch = TemporaryDirectory(prefix=".moorage-", dir=above)
+    except OSError as error:
+        raise _no_data_folder(settings, error) from None
+    with scratch as folder:
+        yield create_app(_moved(settings, Path(folder)))
+
+
+def _moved(settings: Settings, data: Path) -> Settings:
+    usual = Settings(data=settings.data)
+    database = "" if settings.database_url == usual.database_url else settings.database_url
+    storage = "" if settings.storage_url == usual.storage_url else settings.storage_url
+    return dataclasses.replace(settings, data=data, database_url=database, storage_url=storage)
+
+
+def _no_data_folder(settings: Settings, error: OSError) -> click.ClickException:
+    return click.ClickException(
+        f"cannot make the data folder {settings.data}: {error.strerror}. Choose another with --data."
+    )

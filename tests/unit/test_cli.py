@@ -126,6 +126,18 @@ def test_a_check_names_what_is_wrong(monkeypatch):
     assert findings("--data", "d")["listen"]["state"] == "warning"
 
 
+@pytest.mark.parametrize("args", [("config", "check"), ("db", "status"), ("config", "show"), ("plugins",)])
+def test_looking_makes_no_data_folder(args, tmp_path):
+    run(*args, code=int(args == ("db", "status")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_tells_of_a_data_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot make the data folder" in run("db", "status", "--data", "file/d", code=1)
+    assert "cannot make the data folder" in findings("--data", "file/d", code=1)["start"]["detail"]
+
+
 def test_a_check_warns_of_blocked_plugins_that_are_not_there(monkeypatch):
     run("db", "upgrade", "--data", "d")
     monkeypatch.setenv("MOORAGE_BLOCKED_PLUGINS", "shema1")
