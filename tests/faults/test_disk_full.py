@@ -6,10 +6,11 @@ import httpx
 import pytest
 
 from tests.support.faults import tmpfs
+from tests.support.ports import PATIENCE
 from tests.support.pushers import Pusher, some_bytes
 from tests.support.server import MoorageServer
 
-pytestmark = pytest.mark.needs_tools
+pytestmark = [pytest.mark.needs_tools, pytest.mark.timeout(600)]
 
 MIB = 1 << 20
 REFUSALS = {503, 507}
@@ -26,7 +27,7 @@ def small(request, tmp_path):
 
 def test_pushes_into_a_full_disk_are_refused_whole_and_go_on_once_there_is_room(small, ledger, figure):
     server, folder = small
-    with httpx.Client(base_url=server.url, timeout=60) as client:
+    with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
         pusher = Pusher(client, ledger)
         ways = len(pusher.ways())
         before = [pusher.try_one(seed, MIB // 2) for seed in range(ways)]

@@ -3,11 +3,12 @@
 import httpx
 import pytest
 
+from tests.support.ports import PATIENCE
 from tests.support.pushers import Ledger, Pusher, pushing, some_bytes
-from tests.support.scale import scaled
+from tests.support.scale import hang_guard, scaled
 from tests.support.server import MoorageServer
 
-pytestmark = [pytest.mark.needs_tools, pytest.mark.soak, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.needs_tools, pytest.mark.soak, pytest.mark.timeout(hang_guard(1800))]
 
 GONE = 404
 
@@ -34,7 +35,7 @@ def test_kill_9_during_pushes_loses_nothing_that_was_acknowledged(tmp_path, ledg
     with MoorageServer(tmp_path / "data", workers=2, threads=8, env={"MOORAGE_UPLOAD_DEADLINE": "1"}) as server:
         for turn in range(rounds):
             half, data = 100_000, some_bytes(-turn - 1, 200_000)
-            with httpx.Client(base_url=server.url, timeout=60) as client:
+            with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
                 opened = Pusher(client, ledger, "fault/resumed")
                 location = opened.patch(opened.begin(), data[:half])
             with pushing(server.url, ledger, seed=turn):
@@ -42,7 +43,7 @@ def test_kill_9_during_pushes_loses_nothing_that_was_acknowledged(tmp_path, ledg
                 ledger.wait_for(ledger.acknowledged + 5 + 7 * turn % 31)
                 server.kill9()
             server.start()
-            with httpx.Client(base_url=server.url, timeout=60) as client:
+            with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
                 ends.append(resume(client, location, data, half))
         kept = ledger.summary(server.url)
     figure(f"kill -9, {rounds} rounds: {kept}; uploads cut: {ends.count('resumed')} resumed, {ends.count('gone')} gone")

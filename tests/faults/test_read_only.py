@@ -8,12 +8,13 @@ import pytest
 
 from tests.support.faults import read_only
 from tests.support.images import image, layer
+from tests.support.ports import PATIENCE
 from tests.support.processes import ChildFailedError
 from tests.support.pushers import RefusedError, some_bytes
 from tests.support.registry import RegistryClient
 from tests.support.server import MoorageServer
 
-pytestmark = pytest.mark.needs_tools
+pytestmark = [pytest.mark.needs_tools, pytest.mark.timeout(600)]
 
 UNAVAILABLE = http.HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -59,7 +60,7 @@ def test_with_the_database_read_only_as_well_the_server_starts_and_pulls_go_on(s
     server.stop()
     assert not list(server.data.glob("*.db-wal")), "a clean stop leaves no log to write back"
     frozen = MoorageServer(server.data, workers=2, port=server.port, ready_path="/health/live")
-    with read_only(server.data), frozen, httpx.Client(base_url=frozen.url, timeout=60) as reader:
+    with read_only(server.data), frozen, httpx.Client(base_url=frozen.url, timeout=PATIENCE) as reader:
         pulled = ledger.summary(frozen.url)
         answer = reader.post("/v2/fault/one/blobs/uploads/")
         assert answer.status_code == UNAVAILABLE, answer.text
@@ -77,7 +78,7 @@ def test_a_database_with_a_log_to_write_back_is_not_opened_read_only(server, pus
     assert log.exists()
     assert log.stat().st_size
     with read_only(server.data):
-        frozen = MoorageServer(server.data, port=server.port, start_deadline=20)
+        frozen = MoorageServer(server.data, port=server.port)
         with pytest.raises(ChildFailedError, match="mount it writable once"):
             frozen.start()
     server.start()

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from tests.support.ports import wait_until
+from tests.support.ports import PATIENCE, wait_for_count, wait_until
 from tests.support.tools import require_root, tool
+
+_HANGS_ON_THE_DEAD = 2.0
 
 
 def _run(*argv: str) -> None:
@@ -99,7 +101,7 @@ class Injection:
         """Attach to every thread."""
         self._process = subprocess.Popen(self._argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
-            wait_until(self._attached, 20, "strace holds every thread")
+            wait_until(self._attached, PATIENCE, "strace holds every thread")
         except BaseException:
             self._end()
             raise
@@ -115,9 +117,21 @@ class Injection:
         text = self._log.read_text(errors="replace")
         return text.count("(INJECTED)") + text.count("killed by SIGKILL")
 
-    def wait_for(self, count: int, deadline: float = 30) -> None:
-        """Wait until that many calls failed."""
-        wait_until(lambda: self.count >= count, deadline, f"{count} calls were made to fail")
+    @property
+    def deaths(self) -> int:
+        """How many of the processes are no more."""
+        return sum(not _lives(pid) for pid in self._pids)
+
+    def wait_for(self, count: int) -> None:
+        """Wait until that many calls failed, as long as such calls are made at all."""
+        wait_for_count(lambda: self.count, count, "calls were made to fail", moved=self._calls)
+
+    def wait_for_death(self) -> None:
+        """Wait until one of the processes has died of the fault, as long as such calls are made at all."""
+        wait_for_count(lambda: self.deaths, 1, "processes died", moved=self._calls)
+
+    def _calls(self) -> int:
+        return self._log.stat().st_size
 
     def _attached(self) -> bool:
         # It ends by itself once the fault has killed every process.
@@ -129,8 +143,10 @@ class Injection:
     def _end(self) -> None:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
+            # It may hang on the threads of a process that was killed; from living ones it must part in peace.
+            patience = _HANGS_ON_THE_DEAD if self.deaths else PATIENCE
             try:
-                self._process.wait(2)  # it may hang on the threads of a process that was killed
+                self._process.wait(patience)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()

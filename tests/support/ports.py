@@ -4,6 +4,9 @@ import socket
 import time
 from collections.abc import Callable
 
+PATIENCE = 100.0
+"""Seconds after which what has not come is not slow: it hangs."""
+
 
 class DeadlineExceededError(AssertionError):
     """What was waited for did not come."""
@@ -28,7 +31,7 @@ def is_open(port: int) -> bool:
 def wait_until(predicate: Callable[[], bool], deadline: float, what: str) -> None:
     """Ask again and again until the predicate holds; after `deadline` seconds raise DeadlineExceededError.
 
-    This is the only place where tests wait by the clock: a process tells nobody when it is ready.
+    This module is the only place where tests wait by the clock: a process tells nobody when it is ready.
     """
     end = time.monotonic() + deadline
     pause = 0.005
@@ -39,6 +42,25 @@ def wait_until(predicate: Callable[[], bool], deadline: float, what: str) -> Non
         pause = min(pause * 1.5, 0.1)
 
 
-def wait_port(port: int, deadline: float = 15) -> None:
+def wait_for_count(
+    count: Callable[[], int], wanted: int, what: str, *, moved: Callable[[], int] | None = None, stall: float = PATIENCE
+) -> None:
+    """Wait until `count` reaches `wanted`, however long it takes, as long as it goes on.
+
+    Raises DeadlineExceededError once `moved` (the count itself unless given) has stood still for `stall` seconds:
+    a slow machine is late, and a broken one stops.
+    """
+    seen: int | None = None
+
+    def reached_or_moved() -> bool:
+        now = (moved or count)()
+        return count() >= wanted or now != seen
+
+    while count() < wanted:
+        seen = (moved or count)()
+        wait_until(reached_or_moved, stall, f"{what} ({count()} of {wanted})")
+
+
+def wait_port(port: int, deadline: float = PATIENCE) -> None:
     """Wait until a loopback port accepts connections."""
     wait_until(lambda: is_open(port), deadline, f"port {port} accepts connections")

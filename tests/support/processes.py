@@ -2,18 +2,21 @@
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.support.ports import DeadlineExceededError, wait_until
+from tests.support.ports import PATIENCE, DeadlineExceededError, wait_until
 
 _TAIL_BYTES = 6000
+_THREADS = 17  # proc_pid_stat(5): num_threads is the 20th field, and the 18th after the name
 
 
 class ChildFailedError(AssertionError):
@@ -35,8 +38,8 @@ class Child:
     env: Mapping[str, str] | None = None
     cwd: Path | None = None
     user: str | None = None
-    start_deadline: float = 30
-    stop_deadline: float = 20
+    start_deadline: float = PATIENCE
+    stop_deadline: float = PATIENCE
     stop_signal: signal.Signals = signal.SIGTERM
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
 
@@ -130,22 +133,80 @@ class Child:
         return text or "(empty log)"
 
 
-def _stat_fields() -> Iterator[tuple[int, str, int, int]]:
-    """Yield pid, state, parent and group of every process."""
+def _processes() -> Iterator[tuple[int, int, int, bool, bool]]:
+    """Yield pid, parent, group of every process, whether it runs, and whether all its threads are dead.
+
+    Pid 1 may be slow to reap the dead; and a first thread that is dead waits for the others, which may still write.
+    """
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         with contextlib.suppress(OSError):
             # The name in parentheses may hold blanks; what follows it does not.
-            state, parent, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-            yield int(entry.name), state, int(parent), int(group)
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            state, parent, group, threads = fields[0], int(fields[1]), int(fields[2]), int(fields[_THREADS])
+            runs = state not in "ZX"
+            yield int(entry.name), parent, group, runs, not runs and threads <= 1
 
 
 def group_members(group: int) -> list[int]:
-    """Return the pids of a process group that are alive; pid 1 may be slow to reap the dead."""
-    return [pid for pid, state, _, of in _stat_fields() if of == group and state not in "ZX"]
+    """Return the pids of a process group of which anything is alive."""
+    return [pid for pid, _, of, _, dead in _processes() if of == group and not dead]
 
 
 def children(parent: int) -> list[int]:
     """Return the pids of a process's living children, oldest first."""
-    return sorted(pid for pid, state, of, _ in _stat_fields() if of == parent and state not in "ZX")
+    return sorted(pid for pid, of, _, runs, _ in _processes() if of == parent and runs)
+
+
+@contextmanager
+def frozen(pid: int, at: Callable[[], bool] = lambda: True) -> Iterator[None]:
+    """Stop a process while the context lasts, and then let it run on.
+
+    `at` is asked once it stands still; where it does not hold, the process runs on for a moment and is stopped again.
+    """
+    handle = os.pidfd_open(pid)
+    try:
+
+        def stands_there() -> bool:
+            signal.pidfd_send_signal(handle, signal.SIGSTOP)
+            wait_until(lambda: _stands(pid), PATIENCE, f"{pid} stands still")
+            if not at():
+                signal.pidfd_send_signal(handle, signal.SIGCONT)
+                return False
+            return True
+
+        wait_until(stands_there, PATIENCE, f"{pid} stands where it should")
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(handle, signal.SIGCONT)
+        os.close(handle)
+
+
+def _stands(pid: int) -> bool:
+    """Tell whether every thread of a process is stopped."""
+    states = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):  # a thread may end while this looks
+            states.append((task / "stat").read_text().rpartition(")")[2].split()[0])
+    return set(states) == {"T"}
+
+
+@contextmanager
+def killed_after(pids: Sequence[int]) -> Iterator[None]:
+    """SIGKILL what is left of these processes when the context ends, and wait until they are dead."""
+    handles = []
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            handles.append(os.pidfd_open(pid))
+    try:
+        yield
+        for handle in handles:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            if not select.select([handle], [], [], PATIENCE)[0]:
+                raise DeadlineExceededError(f"not within {PATIENCE:g} s: a killed process is dead")
+    finally:
+        for handle in handles:
+            os.close(handle)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.support.images import OCI, Blob, image, layer
-from tests.support.ports import wait_until
+from tests.support.ports import PATIENCE, wait_for_count, wait_until
 
 _ACCEPTED, _CREATED = http.HTTPStatus.ACCEPTED, http.HTTPStatus.CREATED
 LOST_CONNECTION = 0
@@ -64,13 +64,13 @@ class Ledger:
             self.refused[error.status] += 1
             self.texts.add(str(error))
 
-    def wait_for(self, acknowledged: int, deadline: float = 60) -> None:
-        """Wait until that many pushes were acknowledged."""
-        wait_until(lambda: self.acknowledged >= acknowledged, deadline, f"{acknowledged} pushes are acknowledged")
+    def wait_for(self, acknowledged: int) -> None:
+        """Wait until that many pushes were acknowledged, as long as there are ever more."""
+        wait_for_count(lambda: self.acknowledged, acknowledged, "pushes are acknowledged")
 
     def lost(self, url: str) -> list[str]:
         """Return what was acknowledged and cannot be read in full from the registry at `url`."""
-        with httpx.Client(base_url=url, timeout=60) as client:
+        with httpx.Client(base_url=url, timeout=PATIENCE) as client:
             return [
                 *(text for (name, digest), size in self.blobs.items() if (text := _unread(client, name, digest, size))),
                 *(
@@ -160,7 +160,7 @@ class Pusher:
         self._ask("PUT", f"{location}?digest={digest}", _CREATED, rest)
         self.ledger.keep_blob(self.repository, digest, len(whole))
 
-    def finish_late(self, location: str, whole: bytes, rest: bytes = b"", deadline: float = 30) -> None:
+    def finish_late(self, location: str, whole: bytes, rest: bytes = b"") -> None:
         """Close an upload whose last writer died, as soon as that writer is given up."""
 
         def attempt() -> bool:
@@ -172,7 +172,7 @@ class Pusher:
                 return False
             return True
 
-        wait_until(attempt, deadline, "the dead writer is given up")
+        wait_until(attempt, PATIENCE, "the dead writer is given up")
 
     def ways(self) -> tuple[Callable[[bytes], None], ...]:
         """Return all ways to push some bytes."""
@@ -212,7 +212,7 @@ def pushing(
     stop = threading.Event()
 
     def work(number: int) -> None:
-        with httpx.Client(base_url=url, timeout=60) as client:
+        with httpx.Client(base_url=url, timeout=PATIENCE) as client:
             pusher = Pusher(client, ledger, f"fault/r{number}")
             turn = 0
             status = int(_CREATED)

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.support.ports import free_port
+from tests.support.ports import PATIENCE, free_port
 from tests.support.processes import Child, children
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ class MoorageServer:
     env: Mapping[str, str] = field(default_factory=dict)
     args: Sequence[str] = ()
     port: int = field(default_factory=free_port)
-    start_deadline: float = 60
+    start_deadline: float = PATIENCE
     ready_path: str = "/health/ready"
     python: Path = field(default_factory=lambda: Path(sys.executable))
     cwd: Path = _REPOSITORY

@@ -1,16 +1,19 @@
 """The ground the other tests stand on holds."""
 
 import contextlib
+import itertools
 import signal
 import socket
+import subprocess
 import sys
+import threading
 
 import pytest
 
 from tests.support.network import NetworkRefusedError, is_loopback
-from tests.support.ports import DeadlineExceededError, free_port, is_open, wait_port, wait_until
-from tests.support.processes import Child, ChildFailedError, group_members
-from tests.support.scale import scaled
+from tests.support.ports import DeadlineExceededError, free_port, is_open, wait_for_count, wait_port, wait_until
+from tests.support.processes import Child, ChildFailedError, frozen, group_members, killed_after
+from tests.support.scale import hang_guard, scaled
 from tests.support.services import Containerd, Dockerd, PostgresServer, VersityGateway
 from tests.support.tools import find_tool, tool
 
@@ -30,6 +33,13 @@ def test_scale_multiplies_and_keeps_a_minimum(monkeypatch):
     assert scaled(1000) == 100
     assert scaled(3) == 1
     assert scaled(3, minimum=2) == 2
+
+
+def test_only_what_is_not_run_in_full_has_a_timeout(monkeypatch):
+    monkeypatch.setenv("MOORAGE_TEST_SCALE", "0.1")
+    assert hang_guard(600) == 600
+    monkeypatch.setenv("MOORAGE_TEST_SCALE", "1")
+    assert hang_guard(600) == 0
 
 
 def test_a_missing_tool_skips_and_in_ci_fails(monkeypatch):
@@ -55,6 +65,40 @@ def test_waiting_ends_with_what_did_not_come():
     wait_until(lambda: True, 0, "nothing")
     with pytest.raises(DeadlineExceededError, match="the tide turns"):
         wait_until(lambda: False, 0.02, "the tide turns")
+
+
+def test_a_count_is_waited_for_as_long_as_it_moves():
+    turns = itertools.count()
+    wait_for_count(lambda: next(turns), 50, "turns are made", stall=0)
+    with pytest.raises(DeadlineExceededError, match=r"boats come in \(2 of 3\)"):
+        wait_for_count(lambda: 2, 3, "boats come in", stall=0.02)
+    ripples = itertools.count()
+    wait_for_count(lambda: next(turns) > 200, 1, "turns are made", moved=lambda: next(ripples), stall=0)
+
+
+def test_a_frozen_process_stands_where_it_should_and_then_runs_on():
+    asked = itertools.count()
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as cat:
+        heard = threading.Event()
+        with frozen(cat.pid, at=lambda: next(asked) == 2):
+            cat.stdin.write(b"ahoy\n")
+            cat.stdin.flush()
+            listener = threading.Thread(target=lambda: heard.set() if cat.stdout.readline() == b"ahoy\n" else None)
+            listener.start()
+            assert not heard.wait(0.05)
+        listener.join()
+        assert heard.is_set()
+        cat.stdin.close()
+    assert next(asked) == 3
+
+
+def test_what_is_left_of_the_processes_is_killed():
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as cat:
+        with killed_after([gone.pid, cat.pid]):
+            assert cat.poll() is None
+        assert cat.wait() == -signal.SIGKILL
 
 
 def test_a_child_is_ready_and_stops(listener):
