@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from tests.support.ports import free_port, is_open
-from tests.support.processes import Child
+from tests.support.processes import Child, children, killed_after
 from tests.support.tools import postgres_program, require_root, tool
 
 if TYPE_CHECKING:
@@ -150,6 +150,11 @@ class PostgresServer(Service):
     def database_url(self, name: str) -> str:
         """Return the SQLAlchemy URL of a database."""
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{name}"
+
+    def kill9(self) -> None:
+        """Kill all its processes: each has a group of its own, and would outlive the first one for a moment."""
+        with killed_after(children(self.pid)):
+            super().kill9()
 
     def accepts(self) -> bool:
         """Tell whether the server takes statements, not only connections."""
@@ -283,7 +288,6 @@ class Dockerd(Service):
             log=self.folder / "log",
             ready=self.answers,
             cwd=self.folder,
-            start_deadline=60,
         )
 
     def clean(self) -> None:
