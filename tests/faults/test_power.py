@@ -6,11 +6,12 @@ import httpx
 import pytest
 
 from tests.support.faults import Disk
+from tests.support.ports import PATIENCE
 from tests.support.pushers import Ledger, Pusher, pushing, some_bytes
-from tests.support.scale import scaled
+from tests.support.scale import hang_guard, scaled
 from tests.support.server import MoorageServer
 
-pytestmark = [pytest.mark.needs_tools, pytest.mark.soak, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.needs_tools, pytest.mark.soak, pytest.mark.timeout(hang_guard(1800))]
 
 HALF, WHOLE = 100_000, 200_000
 
@@ -39,16 +40,17 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path, ledger, figur
         data = some_bytes(-turn - 1, WHOLE)
         found = tmp_path / f"disk{turn + 1}"
         with disk.mounted(tmp_path / "mounted"), MoorageServer(tmp_path / "mounted" / "data", env=settings) as server:
-            with httpx.Client(base_url=server.url, timeout=60) as client:
+            with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
                 opened = Pusher(client, ledger, "fault/cut")
                 location = opened.patch(opened.begin(), data[:HALF])
             with pushing(server.url, ledger, seed=turn):
                 ledger.wait_for(ledger.acknowledged + 5 + 7 * turn % 31)
                 server.kill9()
-            disk = disk.after_power_cut(found)
+            disk, before = disk.after_power_cut(found), disk
+            before.image.unlink()
         with disk.mounted(tmp_path / "mounted"), MoorageServer(tmp_path / "mounted" / "data", env=settings) as server:
             kept = ledger.summary(server.url)
-            with httpx.Client(base_url=server.url, timeout=60) as client:
+            with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
                 ends.append(resume(client, location, data))
     figure(f"{rounds} power cuts: {kept}; uploads cut: {ends.count('resumed')} resumed, {ends.count('gone')} gone")
     assert ledger.acknowledged >= 5 * rounds
