@@ -1,12 +1,17 @@
 """Fixtures that every test folder shares."""
 
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.network import loopback_only
+from tests.support.scale import scale
 from tests.support.services import PostgresServer, VersityGateway
 from tests.support.tools import tool
+
+_FIGURES = pytest.StashKey[list[str]]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -36,3 +41,25 @@ def s3_gateway() -> Iterator[VersityGateway]:
     """Give one S3 service to the whole session; make a bucket of your own in it."""
     with VersityGateway() as gateway:
         yield gateway
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Give the function that keeps a line for the end of the run."""
+    return lambda text: request.config.stash.setdefault(_FIGURES, []).append(f"{request.node.name}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show what the tests measured, at which scale, and of which commit."""
+    if figures := config.stash.get(_FIGURES, []):
+        terminalreporter.section(f"figures at scale {scale():g}, commit {_commit(config.rootpath)}")
+        for text in figures:
+            terminalreporter.write_line(text)
+
+
+def _commit(folder: Path) -> str:
+    argv = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from tests.support.ports import PATIENCE
 from tests.support.pushers import Ledger, Pusher
 from tests.support.server import MoorageServer
 
@@ -22,26 +23,10 @@ def server(tmp_path):
 
 @pytest.fixture
 def client(server):
-    with httpx.Client(base_url=server.url, timeout=60) as opened:
+    with httpx.Client(base_url=server.url, timeout=PATIENCE) as opened:
         yield opened
 
 
 @pytest.fixture
 def pusher(client, ledger):
     return Pusher(client, ledger)
-
-
-_FIGURES = pytest.StashKey[list[str]]()
-
-
-@pytest.fixture
-def figure(request):
-    """Give the function that keeps a line for the end of the run."""
-    return lambda text: request.config.stash.setdefault(_FIGURES, []).append(f"{request.node.name}: {text}")
-
-
-def pytest_terminal_summary(terminalreporter, config):
-    if figures := config.stash.get(_FIGURES, []):
-        terminalreporter.section("figures")
-        for text in figures:
-            terminalreporter.write_line(text)
