@@ -29,10 +29,21 @@ def resume(client: httpx.Client, location: str, data: bytes, acknowledged: int) 
     return "resumed"
 
 
-def test_kill_9_during_pushes_loses_nothing_that_was_acknowledged(tmp_path, ledger, figure):
+@pytest.fixture(params=["sqlite and files", "postgresql and s3"])
+def services(request) -> dict[str, str]:
+    """Give the settings of where database and blobs are."""
+    if request.param == "sqlite and files":
+        return {}
+    postgres, gateway = request.getfixturevalue("postgres"), request.getfixturevalue("s3_gateway")
+    bucket = gateway.create_bucket("kill")
+    return {"MOORAGE_DATABASE_URL": postgres.create_database("kill"), **gateway.settings(bucket)}
+
+
+def test_kill_9_during_pushes_loses_nothing_that_was_acknowledged(tmp_path, services, ledger, figure):
     rounds = scaled(50, minimum=4)
     ends = []
-    with MoorageServer(tmp_path / "data", workers=2, threads=8, env={"MOORAGE_UPLOAD_DEADLINE": "1"}) as server:
+    settings = {"MOORAGE_UPLOAD_DEADLINE": "1", **services}
+    with MoorageServer(tmp_path / "data", workers=2, threads=8, env=settings) as server:
         for turn in range(rounds):
             half, data = 100_000, some_bytes(-turn - 1, 200_000)
             with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
