@@ -59,16 +59,21 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path, ledger, figur
 
 def test_the_power_cut_is_real(tmp_path):
     """What nobody synced is gone, so that the test above can fail."""
-    disk = Disk(tmp_path / "disk", 64)
-    with disk.mounted(tmp_path / "mounted") as folder:
-        with (folder / "synced").open("wb") as file:
+    # Any program of the machine may flush all its disks in the wrong moment, but not each time.
+    assert any(what_is_left(tmp_path / f"try{number}") == {"synced": b"kept"} for number in range(5))
+
+
+def what_is_left(folder):
+    """Write, flush, write and rename on a disk whose power then goes; return its files."""
+    folder.mkdir()
+    disk = Disk(folder / "disk", 64)
+    with disk.mounted(folder / "mounted") as mounted:
+        with (mounted / "synced").open("wb") as file:
             file.write(b"kept")
             file.flush()
             os.fsync(file.fileno())
-        (folder / "unsynced").write_bytes(b"lost")
-        (folder / "synced").rename(folder / "renamed")
-        found = disk.after_power_cut(tmp_path / "found")
-    with found.mounted(tmp_path / "mounted") as folder:
-        assert (folder / "synced").read_bytes() == b"kept"
-        assert not (folder / "unsynced").exists()
-        assert not (folder / "renamed").exists()
+        (mounted / "unsynced").write_bytes(b"lost")
+        (mounted / "synced").rename(mounted / "renamed")
+        found = disk.after_power_cut(folder / "found")
+    with found.mounted(folder / "mounted") as mounted:
+        return {file.name: file.read_bytes() for file in mounted.iterdir() if file.is_file()}
