@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
+RUNS := $(VENV)/.runs
 STAMP := $(VENV)/.installed
 PYTHONS := python3.13 python3.12 python3.11 python3
 
@@ -12,34 +13,53 @@ PYTHONS := python3.13 python3.12 python3.11 python3
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## make .venv and install Moorage into it, editable
+setup: $(STAMP) ## make .venv and install Moorage into it, editable, with all that developers use
 
-# A name on PATH may be a shim that does not run, so each is tried.
+# Who only serves does not wait for the developers' tools.
+$(RUNS): pyproject.toml
+	@$(call install,Moorage (half a minute the first time),.)
+	@touch $(RUNS)
+
 $(STAMP): pyproject.toml
-	@set -e; \
-	if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
-	  for name in $(PYTHONS); do \
-	    if "$$name" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
-	      python="$$name"; break; \
-	    fi; \
-	  done; \
-	  if [ -z "$${python:-}" ]; then \
-	    echo 'setup: Python 3.11 or newer with venv is needed (Debian: apt-get install python3 python3-venv);' \
-	      'tried $(PYTHONS)' >&2; exit 1; \
-	  fi; \
-	  echo "setup: creating $(VENV) with $$("$$python" --version)"; \
-	  "$$python" -m venv --clear $(VENV); \
-	fi; \
-	echo 'setup: installing Moorage and its development tools (a minute or two the first time)'; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
-	touch $(STAMP); \
-	echo 'setup: done'
+	@$(call install,Moorage and its development tools (a minute or two the first time),.[dev])
+	@touch $(RUNS) $(STAMP)
 
-serve: setup ## start the server; ARGS='--listen 127.0.0.1:5000' gives it flags
+# A name on PATH may be a shim that does not run, so each is tried. Of what pip says, the lines are
+# shown that tell how far it is.
+define install
+set -e -o pipefail; \
+if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
+  for name in $(PYTHONS); do \
+    if "$$name" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+      python="$$name"; break; \
+    fi; \
+  done; \
+  if [ -z "$${python:-}" ]; then \
+    echo 'setup: Python 3.11 or newer with venv is needed (Debian: apt-get install python3 python3-venv);' \
+      'tried $(PYTHONS)' >&2; exit 1; \
+  fi; \
+  echo "setup: creating $(VENV) with $$("$$python" --version)"; \
+  "$$python" -m venv --clear $(VENV); \
+fi; \
+echo 'setup: installing $(1)'; \
+$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e '$(2)' \
+| while read -r verb what rest; do \
+  case "$$verb $$what" in \
+    'Downloading '*.metadata | 'Using '*.metadata*) ;; \
+    'Downloading '*) echo "  downloading $$what $$rest" ;; \
+    'Using cached') echo "  already downloaded: $$rest" ;; \
+    'Installing collected') echo '  unpacking and compiling' ;; \
+  esac; \
+done; \
+echo 'setup: done'
+endef
+
+serve: $(RUNS) ## start the server; ARGS='--listen 127.0.0.1:5000' gives it flags
 	$(BIN)/moorage serve $(ARGS)
 
 test: setup ## the quick tests: need nothing but the virtual environment
-	$(BIN)/python -m pytest -m "not needs_tools" $(ARGS)
+	@echo 'test: one process a core, four at most (ARGS=-n0: one after another)'
+	$(BIN)/python -m pytest -m "not needs_tools" -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 test-all: setup ## the tests with real services, clients and faults (see make tools); says what it skips
 	$(BIN)/python -m pytest -m needs_tools -rfEs $(ARGS)

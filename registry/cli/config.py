@@ -13,6 +13,7 @@ from registry.cli.common import json_flag, print_json, read_settings, settings_f
 from registry.cli.opening import inspected, told
 from registry.cli.tables import show
 from registry.db.sqlite import library, wal_is_safe
+from registry.serving.tls import refuse_unusable_tls
 from registry.settings import Settings, SettingsError, refuse_open_listen
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
@@ -63,7 +64,7 @@ def _readable(value: object) -> object:
 @settings_flags
 @json_flag
 def check(*, as_json: bool, **flags: object) -> None:
-    """Check that the registry can run with these settings: plugins, database and storage.
+    """Check that the registry can run with these settings: address, TLS, plugins, database and storage.
 
     Ends with exit code 1 where something would keep it from serving.
     """
@@ -79,6 +80,8 @@ def check(*, as_json: bool, **flags: object) -> None:
 
 def _findings(settings: Settings) -> Iterator[Finding]:
     yield _listen(settings)
+    if settings.tls_cert:
+        yield _tls(settings)
     yield from _sqlite(settings)
     try:
         with told(), inspected(settings) as app:
@@ -114,6 +117,14 @@ def _listen(settings: Settings) -> Finding:
     if settings.insecure_anonymous:
         return Finding("listen", WARNING, f"everybody who reaches {settings.listen} can push and delete")
     return Finding("listen", OK, settings.listen)
+
+
+def _tls(settings: Settings) -> Finding:
+    try:
+        refuse_unusable_tls(settings)
+    except SettingsError as error:
+        return Finding("tls", FAILED, str(error))
+    return Finding("tls", OK, str(settings.tls_cert))
 
 
 def _sqlite(settings: Settings) -> Iterator[Finding]:

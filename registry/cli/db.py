@@ -9,6 +9,8 @@ import click
 from registry import schema
 from registry.cli.common import json_flag, print_json, read_settings, settings_flags
 from registry.cli.opening import inspected, open_app, told
+from registry.setting_values import hide_password
+from registry.settings import Settings
 
 
 @click.group("db")
@@ -26,7 +28,7 @@ def upgrade(**flags: object) -> None:
         before = schema.status(app)
         schema.upgrade(app)
         count, head = len(before.pending), schema.status(app).head
-    click.echo(f"the schema is at {head}; migrations applied: {count}")
+    click.echo(f"{_schema_of(settings)} is at {head}; migrations applied: {count}")
 
 
 @command.command(
@@ -42,9 +44,14 @@ def status(*, as_json: bool, **flags: object) -> None:
     if as_json:
         print_json(asdict(found))
     elif found.pending:
-        click.echo(f"the schema is at {found.current or 'nothing'}; pending: {', '.join(found.pending)}")
+        stands = f"is at {found.current}" if found.current else "is empty"
+        click.echo(f"{_schema_of(settings)} {stands}; pending: {', '.join(found.pending)}")
         click.echo("apply them with: moorage db upgrade")
     else:
-        click.echo(f"the schema is up to date at {found.head}")
+        click.echo(f"{_schema_of(settings)} is up to date at {found.head}")
     if found.pending:
         raise SystemExit(1)
+
+
+def _schema_of(settings: Settings) -> str:
+    return f"the schema of {hide_password(settings.database_url)}"

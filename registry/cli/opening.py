@@ -74,6 +74,5 @@ def _moved(settings: Settings, data: Path) -> Settings:
 
 
 def _no_data_folder(settings: Settings, error: OSError) -> click.ClickException:
-    return click.ClickException(
-        f"cannot make the data folder {settings.data}: {error.strerror}. Choose another with --data."
-    )
+    reason = "a file is there" if isinstance(error, FileExistsError) else error.strerror
+    return click.ClickException(f"cannot make the data folder {settings.data}: {reason}. Choose another with --data.")

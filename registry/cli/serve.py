@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 import socket
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,8 +19,10 @@ from rich.markup import escape
 from registry import schema
 from registry.cli.common import read_settings, settings_flags
 from registry.cli.opening import open_app, told
+from registry.errors import RegistryError
 from registry.logs import configure, is_human
 from registry.serving.options import gunicorn_options
+from registry.serving.tls import refuse_unusable_tls
 from registry.settings import Settings, SettingsError, refuse_open_listen
 
 _EPILOG = """\b
@@ -53,6 +57,7 @@ def command(**flags: object) -> None:
     settings = read_settings(flags)
     try:
         refuse_open_listen(settings)
+        refuse_unusable_tls(settings)
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
     refuse_taken_address(settings.listen)
@@ -65,7 +70,7 @@ def command(**flags: object) -> None:
 
 def run(settings: Settings, app: Flask) -> None:
     """Serve ``app``; returns never, but ends with SystemExit."""
-    options = {**gunicorn_options(settings), "when_ready": lambda arbiter: announce(settings, arbiter)}
+    options = options_of(settings)
 
     class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         def load_config(self) -> None:
@@ -78,9 +83,46 @@ def run(settings: Settings, app: Flask) -> None:
     Server().run()
 
 
+def options_of(settings: Settings) -> dict[str, Any]:
+    """Return gunicorn's options, with which it tells where it listens when it does."""
+    return {**gunicorn_options(settings), "when_ready": lambda arbiter: announce(settings, arbiter)}
+
+
+def options_under_gunicorn(settings: Settings) -> dict[str, Any]:
+    """Return the options for ``gunicorn wsgi:app``, which applies no migrations and so tells of those it lacks."""
+    options = options_of(settings)
+    starting, ready = options["on_starting"], options["when_ready"]
+
+    def on_starting(arbiter: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter, which has no types
+        try:
+            starting(arbiter)
+        except SettingsError as error:
+            raise SystemExit(f"Error: {error}") from None
+
+    def when_ready(arbiter: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter, which has no types
+        ready(arbiter)
+        warn_of_pending(arbiter.app.wsgi())
+
+    return {**options, "on_starting": on_starting, "when_ready": when_ready}
+
+
+def warn_of_pending(app: Flask) -> None:
+    """Log what keeps the database from serving, and which command mends it."""
+    log = logging.getLogger(__name__)
+    try:
+        pending = schema.status(app).pending
+    except RegistryError as error:
+        log.warning("%s; clients get 503 until it does", error.message)
+        return
+    app.extensions["moorage"].database.close_idle()
+    if pending:
+        log.warning("the database lacks migrations (%s): run moorage db upgrade", ", ".join(pending))
+
+
 def refuse_taken_address(listen: str) -> None:
     """Raise a usable message where nothing can listen on an address; gunicorn would try for five seconds first."""
     if listen.startswith("unix:"):
+        _refuse_path(listen, Path(listen.removeprefix("unix:")))
         return
     host, _, port = listen.rpartition(":")
     try:
@@ -92,6 +134,13 @@ def refuse_taken_address(listen: str) -> None:
             probe.bind(address)
     except OSError as error:
         raise click.ClickException(f"cannot listen on {listen}: {_advice(error, host, int(port))}") from None
+
+
+def _refuse_path(listen: str, path: Path) -> None:
+    if not path.parent.is_dir():
+        raise click.ClickException(f"cannot listen on {listen}: there is no folder {path.parent}")
+    if path.exists() and not path.is_socket():
+        raise click.ClickException(f"cannot listen on {listen}: {path} is there, and is no socket")
 
 
 def _advice(error: OSError, host: str, port: int) -> str:
@@ -107,18 +156,20 @@ def _advice(error: OSError, host: str, port: int) -> str:
 
 def announce(settings: Settings, arbiter: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter, which has no types
     """Say where the registry listens, where its data is, and how to use it."""
-    url = settings.external_url or str(arbiter.LISTENERS[0]).replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - for display
+    place = str(arbiter.LISTENERS[0]).replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104 - for display
     shown = {item.name: str(item.value) for item in settings.describe()}
     if not is_human(settings):
         places = {name: shown[name] for name in ("data", "database_url", "storage_url")}
-        logging.getLogger(__name__).info("listening on %s", url, extra=places)
+        logging.getLogger(__name__).info("listening on %s", place, extra=places)
         return
     console = Console(stderr=True, highlight=False)
-    console.print(f"\n[bold]Moorage[/] listens on [bold cyan]{escape(url)}[/]  (Ctrl-C stops it)")
+    console.print(f"\n[bold]Moorage[/] listens on [bold cyan]{escape(place)}[/]  (Ctrl-C stops it)")
+    if settings.external_url:
+        console.print(f"  {'clients':9} {escape(settings.external_url)}", soft_wrap=True)
     for name in ("data", "database_url", "storage_url"):
         console.print(f"  {name.partition('_')[0]:9} {escape(shown[name])}", soft_wrap=True)
     console.print("\nA first push, to copy and paste:")
-    for line in first_push(url):
+    for line in first_push(settings.external_url or place):
         console.print(f"  [green]{escape(line)}[/]", soft_wrap=True)
     console.print()
 
@@ -129,9 +180,11 @@ def first_push(url: str) -> list[str]:
         return [f"curl --unix-socket {url.removeprefix('unix:')} http://localhost/v2/"]
     scheme, _, place = url.partition("://")
     image, plain = f"{place}/alpine", scheme == "http"
+    digest = f"sha256:{hashlib.sha256(b'hello').hexdigest()}"
     return [
         f"docker pull alpine && docker tag alpine {image} && docker push {image}",
         f"podman pull alpine && podman push{' --tls-verify=false' if plain else ''} alpine {image}",
         f"skopeo copy{' --dest-tls-verify=false' if plain else ''} docker://alpine docker://{image}",
         f"crane copy{' --insecure' if plain else ''} alpine {image}",
+        f"curl -i --data-binary hello '{url}/v2/hello/blobs/uploads/?digest={digest}'",
     ]

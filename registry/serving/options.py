@@ -8,6 +8,7 @@ from typing import Any
 
 from registry.logs import configure, logger_class
 from registry.serving.balance import Balance
+from registry.serving.tls import refuse_unusable_tls
 from registry.serving.worker import Worker
 from registry.settings import Settings, refuse_open_listen
 
@@ -79,8 +80,9 @@ _BOUNDS: dict[str, Any] = {
 
 
 def _starting(settings: Settings, arbiter: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter, which has no stubs
-    """Refuse addresses that a command line of gunicorn's own may have added."""
+    """Refuse addresses that a command line of gunicorn's own may have added, and TLS that cannot work."""
     configure(settings)
+    refuse_unusable_tls(settings)
     _allow_many_files()
     for address in arbiter.cfg.address:
         if isinstance(address, tuple):

@@ -292,7 +292,7 @@ def other_spellings() -> Iterator[Case]:
     for media_type, paths in spelled.items():
         for path in paths:
             field = path.rpartition(".")[2]
-            for name in {style(field) for style in styles} - {field}:
+            for name in sorted({style(field) for style in styles} - {field}):
                 yield f"{_SHORT[media_type]}: {path} as {name}", media_type, renamed(media_type, path, name)
                 yield f"{_SHORT[media_type]}: {path} and {name}", media_type, beside(media_type, path, name)
     yield "oci: layers and a long s", OCI_IMAGE, beside(OCI_IMAGE, "layers", "layer\u017f")

@@ -61,10 +61,10 @@ def running_app(
     plugins: Sequence[object] = (),
     **settings: Any,
 ) -> Iterator[Flask]:
-    """Give an app over files and SQLite in `data`, which starts as a copy of `blank` if that is given."""
-    if blank is not None:
-        shutil.copytree(blank, data)
+    """Give an app over files and SQLite in `data`; the database starts as a copy of that in `blank` if it is given."""
     data.mkdir(exist_ok=True)
+    if blank is not None:
+        shutil.copy(blank / "moorage.db", data)
     app = create_app(Settings(data=data, **settings), plugins, clock=clock)
     app.testing = True
     # As in production, what goes wrong inside is a 500 that tests can see, not an exception in the test.

@@ -9,17 +9,21 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 from types import SimpleNamespace
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from registry.app import create_app
 from registry.cli import main
-from registry.cli.serve import announce, first_push, refuse_taken_address
+from registry.cli.serve import announce, first_push, refuse_taken_address, warn_of_pending
+from registry.errors import Unavailable
 from registry.settings import Settings
 from tests.support.ports import free_port, wait_port
 
+ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = ["serve", "config", "config show", "config check", "db", "db upgrade", "db status", "plugins", "version"]
 
 
@@ -98,9 +102,11 @@ def test_the_schema_is_pending_then_current():
     before = json.loads(run("db", "status", "--json", "--data", "d", code=1))
     assert before["current"] is None
     assert before["pending"]
-    assert "moorage db upgrade" in run("db", "status", "--data", "d", code=1)
+    told = run("db", "status", "--data", "d", code=1)
+    assert "d/moorage.db is empty; pending: 0001" in told
+    assert "moorage db upgrade" in told
     assert "migrations applied: 0" not in run("db", "upgrade", "--data", "d")
-    assert "up to date" in run("db", "status", "--data", "d")
+    assert "d/moorage.db is up to date" in run("db", "status", "--data", "d")
     assert "migrations applied: 0" in run("db", "upgrade", "--data", "d")
 
 
@@ -146,6 +152,22 @@ def test_a_check_warns_of_blocked_plugins_that_are_not_there(monkeypatch):
     assert found["detail"] == "there is no plugin shema1; did you mean schema1?"
 
 
+def test_a_check_looks_into_the_files_of_tls(tmp_path, monkeypatch):
+    for name in ("cert", "key"):
+        (tmp_path / name).write_text("")
+        monkeypatch.setenv(f"MOORAGE_TLS_{name.upper()}", name)
+    found = findings("--data", "d", code=1)["tls"]
+    assert found["state"] == "failed"
+    assert "holds no certificate" in found["detail"]
+    assert "holds no certificate" in run("serve", code=1)
+
+
+def test_no_line_of_a_table_is_folded_where_no_terminal_gives_the_width():
+    lines = run("plugins").splitlines()
+    schema2 = next(line for line in lines if line.strip().startswith("schema2 "))
+    assert schema2.endswith("parse_manifest, validate_manifest")
+
+
 def test_settings_are_shown_as_a_file_says_them():
     lines = [line.split() for line in run("config", "show").splitlines()]
     assert ["allow_sparse", "false", "default"] in [words[:3] for words in lines]
@@ -154,6 +176,7 @@ def test_settings_are_shown_as_a_file_says_them():
 def test_a_data_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     assert "cannot make the data folder" in run("db", "upgrade", "--data", "file/d", code=1)
+    assert "file: a file is there" in run("db", "upgrade", "--data", "file", code=1)
 
 
 def test_plugins_are_listed_with_what_became_of_them(monkeypatch):
@@ -186,10 +209,22 @@ def test_an_address_of_another_machine_is_told(monkeypatch):
         refuse_taken_address("192.0.2.1:5000")
 
 
+def test_a_socket_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    output = run("serve", "--listen", f"unix:{tmp_path}/none/socket", code=1)
+    assert f"there is no folder {tmp_path}/none" in output
+    assert "is no socket" in run("serve", "--listen", f"unix:{tmp_path}/file", code=1)
+
+
 @pytest.mark.parametrize(
     ("url", "wanted", "unwanted"),
     [
         ("http://127.0.0.1:5000", "podman pull alpine && podman push --tls-verify=false", "https"),
+        (
+            "http://[::1]:5000",
+            "curl -i --data-binary hello 'http://[::1]:5000/v2/hello/blobs/uploads/?digest=",
+            "https",
+        ),
         ("https://registry.example", "docker push registry.example/alpine", "--tls-verify"),
         ("unix:/run/m.sock", "curl --unix-socket /run/m.sock", "docker"),
     ],
@@ -213,6 +248,71 @@ def test_people_are_told_where_and_how(monkeypatch):
     announce(Settings(log_format="human"), SimpleNamespace(LISTENERS=["http://127.0.0.1:5000"]))
     for part in ("http://127.0.0.1:5000", "sqlite:///", "docker push 127.0.0.1:5000/alpine", "Ctrl-C"):
         assert part in shown.getvalue()
+
+
+def test_people_are_told_which_address_is_for_whom(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr("sys.stderr", shown)
+    settings = Settings(log_format="human", external_url="https://registry.example")
+    announce(settings, SimpleNamespace(LISTENERS=["http://[::]:5000"]))
+    assert "listens on http://[::1]:5000" in shown.getvalue()
+    assert "docker push registry.example/alpine" in shown.getvalue()
+
+
+def test_pending_migrations_are_told_where_nobody_applies_them(tmp_path, caplog, monkeypatch):
+    app = create_app(Settings(data=tmp_path))
+    warn_of_pending(app)
+    (told,) = caplog.messages
+    assert told.startswith("the database lacks migrations (0001")
+    assert told.endswith("): run moorage db upgrade")
+    monkeypatch.setattr("registry.schema.status", lambda _: (_ for _ in ()).throw(Unavailable("no database answers")))
+    warn_of_pending(app)
+    assert caplog.messages[1] == "no database answers; clients get 503 until it does"
+    monkeypatch.undo()
+    run("db", "upgrade", "--data", str(tmp_path))
+    caplog.clear()
+    warn_of_pending(app)
+    assert caplog.messages == []
+
+
+def gunicorn(folder, *args, **variables):
+    environment = {**os.environ, "MOORAGE_DATA": str(folder / "data"), "MOORAGE_WORKERS": "1", **variables}
+    argv = [sys.executable, "-m", "gunicorn", *args, "wsgi:app"]
+    return subprocess.Popen(
+        argv, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_gunicorn_alone_serves_and_tells_what_is_lacking(tmp_path):
+    port = free_port()
+    process = gunicorn(tmp_path, MOORAGE_LISTEN=f"127.0.0.1:{port}", MOORAGE_LOG_FORMAT="human")
+    try:
+        wait_port(port)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live") as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=15)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+    assert f"listens on http://127.0.0.1:{port}" in output
+    assert "run moorage db upgrade" in output
+
+
+@pytest.mark.parametrize(
+    ("args", "variables", "told"),
+    [
+        ([], {"MOORAGE_WORKERS": "x"}, "Error: MOORAGE_WORKERS: workers: expected a whole number"),
+        (["-b", "0.0.0.0:5000"], {}, "Error: refusing to listen on 0.0.0.0:5000"),
+    ],
+)
+def test_gunicorn_alone_tells_of_bad_settings_in_one_message(tmp_path, args, variables, told):
+    process = gunicorn(tmp_path, *args, **variables)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert told in output
+    assert "Traceback" not in output
 
 
 def test_serving_starts_on_an_empty_folder_and_ends_at_ctrl_c(tmp_path):

@@ -1,6 +1,7 @@
 """The server: slow clients keep nobody waiting, deadlines hold, and stopping loses no answer."""
 
 import contextlib
+import datetime as dt
 import http.client
 import json
 import os
@@ -14,6 +15,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from gunicorn.http.body import LengthReader
 from gunicorn.http.unreader import SocketUnreader
 
@@ -23,6 +34,7 @@ from registry.serving.failures import failure_of
 from registry.serving.messages import BodyReader, BodyTimeout
 from registry.serving.options import gunicorn_options
 from registry.serving.pool import Pool
+from registry.serving.tls import refuse_unusable_tls
 from registry.settings import Settings, SettingsError
 from tests.support.ports import free_port, is_open, wait_until
 from tests.support.processes import Child
@@ -390,14 +402,32 @@ def test_tls_is_served_and_a_silent_handshake_is_closed(tmp_path, certificate):
         assert exchange(port, b"\x16\x03\x01") == b""
 
 
+def test_files_of_tls_that_cannot_work_are_told_before_the_start(tmp_path, certificate, monkeypatch):
+    monkeypatch.setattr("registry.serving.options.configure", lambda _: None)
+    cert, key = (Path(name) for name in certificate)
+    private = load_pem_private_key(key.read_bytes(), None)
+    locked, other = tmp_path / "locked.pem", tmp_path / "other.pem"
+    locked.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hush")))
+    plain = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    other.write_bytes(plain)
+    refuse_unusable_tls(Settings())
+    refuse_unusable_tls(Settings(tls_cert=cert, tls_key=key))
+    for wrong_cert, wrong_key, told in (
+        (key, key, "key.pem holds no certificate"),
+        (cert, cert, "cert.pem holds no private key"),
+        (cert, other, "other.pem is not the key of the certificate"),
+        (cert, locked, "locked.pem is encrypted"),
+        (cert, tmp_path / "gone", "cannot be read: No such file"),
+    ):
+        settings = Settings(tls_cert=wrong_cert, tls_key=wrong_key)
+        with pytest.raises(SettingsError, match=told):
+            refuse_unusable_tls(settings)
+        with pytest.raises(SettingsError, match=told):
+            gunicorn_options(settings)["on_starting"](SimpleNamespace(cfg=SimpleNamespace(address=[])))
+
+
 @pytest.fixture
 def certificate(tmp_path):
-    import datetime as dt
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = dt.datetime.now(dt.UTC)
@@ -412,8 +442,6 @@ def certificate(tmp_path):
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    encoding = serialization.Encoding.PEM
-    plain = serialization.NoEncryption()
-    (tmp_path / "cert.pem").write_bytes(made.public_bytes(encoding))
-    (tmp_path / "key.pem").write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain))
+    (tmp_path / "cert.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
