@@ -103,6 +103,11 @@ def path(value: object) -> Path:
     return Path(text(str(value))).expanduser().absolute()
 
 
+def in_url(file: Path) -> str:
+    """Write a path as part of a URL, where these three mean something else."""
+    return str(file).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+
+
 def existing_file(value: object) -> Path:
     """Read the path of a file that is there."""
     found = path(value)

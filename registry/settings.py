@@ -92,8 +92,8 @@ class Settings:
         derived = {
             "data": data,
             "workers": self.workers or _cores(),
-            "database_url": self.database_url or f"sqlite:///{data / 'moorage.db'}",
-            "storage_url": self.storage_url or f"file://{data / 'storage'}",
+            "database_url": self.database_url or f"sqlite:///{values.in_url(data / 'moorage.db')}",
+            "storage_url": self.storage_url or f"file://{values.in_url(data / 'storage')}",
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)

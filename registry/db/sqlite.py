@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection
 
@@ -70,7 +71,7 @@ def url_of(url: URL, path: Path, *, read_only: bool) -> URL:
     """Return the URL to open ``path`` with; on a read-only mount SQLite must be told that nobody writes."""
     if not read_only:
         return url
-    return url.set(database=f"file:{path}", query={"immutable": "1", "uri": "true"})
+    return url.set(database=f"file:{quote(str(path))}", query={"immutable": "1", "uri": "true"})
 
 
 def connect_args() -> dict[str, Any]:

@@ -146,6 +146,24 @@ def test_a_failed_work_leaves_nothing_and_the_connection_goes_on(open_app):
     direct.push(simple_image("a"), "v1")
 
 
+@pytest.mark.parametrize("name", ["a b", "a%20b", "a?b", "a#b", "a&b=c"])
+def test_a_data_folder_may_have_any_name(tmp_path, monkeypatch, name):
+    (tmp_path / "a b").mkdir()  # what the second name would be, read as a part of a URL
+    data = tmp_path / name
+    data.mkdir(exist_ok=True)
+    made = simple_image("a")
+    for read_only in (False, True):
+        monkeypatch.setattr(sqlite, "is_read_only", lambda path, answer=read_only: answer)
+        direct = Direct(create_app(Settings(data=data), clock=ManualClock()), ManualClock())
+        if not read_only:
+            upgrade(direct.app)
+            direct.push(made, "v1")
+        assert direct.get("v1").payload == made.data
+        assert direct.blob_bytes(made.config.digest) == made.config.data
+        direct.services.database.close_idle()
+    assert {path.name for path in data.iterdir()} == {"moorage.db", "storage"}
+
+
 def test_a_read_only_database_serves_pulls_and_tells_writers(open_app, monkeypatch):
     direct = open_app()
     upgrade(direct.app)
