@@ -168,6 +168,8 @@ def announce(settings: Settings, arbiter: Any) -> None:  # noqa: ANN401 - gunico
         console.print(f"  {'clients':9} {escape(settings.external_url)}", soft_wrap=True)
     for name in ("data", "database_url", "storage_url"):
         console.print(f"  {name.partition('_')[0]:9} {escape(shown[name])}", soft_wrap=True)
+    if settings.insecure_anonymous:
+        console.print("  [yellow]Everybody who reaches this address can push and delete.[/]", soft_wrap=True)
     console.print("\nA first push, to copy and paste:")
     for line in first_push(settings.external_url or place):
         console.print(f"  [green]{escape(line)}[/]", soft_wrap=True)

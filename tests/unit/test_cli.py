@@ -248,15 +248,17 @@ def test_people_are_told_where_and_how(monkeypatch):
     announce(Settings(log_format="human"), SimpleNamespace(LISTENERS=["http://127.0.0.1:5000"]))
     for part in ("http://127.0.0.1:5000", "sqlite:///", "docker push 127.0.0.1:5000/alpine", "Ctrl-C"):
         assert part in shown.getvalue()
+    assert "Everybody" not in shown.getvalue()
 
 
 def test_people_are_told_which_address_is_for_whom(monkeypatch):
     shown = io.StringIO()
     monkeypatch.setattr("sys.stderr", shown)
-    settings = Settings(log_format="human", external_url="https://registry.example")
+    settings = Settings(log_format="human", external_url="https://registry.example", insecure_anonymous=True)
     announce(settings, SimpleNamespace(LISTENERS=["http://[::]:5000"]))
     assert "listens on http://[::1]:5000" in shown.getvalue()
     assert "docker push registry.example/alpine" in shown.getvalue()
+    assert "Everybody who reaches this address can push and delete" in shown.getvalue()
 
 
 def test_pending_migrations_are_told_where_nobody_applies_them(tmp_path, caplog, monkeypatch):
