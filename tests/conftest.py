@@ -11,7 +11,7 @@ from tests.support.scale import scale
 from tests.support.services import PostgresServer, VersityGateway
 from tests.support.tools import tool
 
-_FIGURES = pytest.StashKey[list[str]]()
+_FIGURE = "figure"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -46,12 +46,15 @@ def s3_gateway() -> Iterator[VersityGateway]:
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Give the function that keeps a line for the end of the run."""
-    return lambda text: request.config.stash.setdefault(_FIGURES, []).append(f"{request.node.name}: {text}")
+    return lambda text: request.node.user_properties.append((_FIGURE, f"{request.node.name}: {text}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Show what the tests measured, at which scale, and of which commit."""
-    if figures := config.stash.get(_FIGURES, []):
+    """Show what the tests measured, in whichever process, at which scale, and of which commit."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    called = [report for report in reports if getattr(report, "when", None) == "call"]
+    figures = [text for report in called for name, text in report.user_properties if name == _FIGURE]
+    if figures:
         terminalreporter.section(f"figures at scale {scale():g}, commit {_commit(config.rootpath)}")
         for text in figures:
             terminalreporter.write_line(text)
