@@ -21,6 +21,7 @@ from registry.hooks.ports import StorageDriver
 from registry.schema import migrations_folder
 from registry.services import build_services
 from registry.settings import Settings, load_settings
+from registry.steps import Steps, no_steps
 
 __all__ = ["create_app"]
 
@@ -29,14 +30,18 @@ _TABLES = registry.db.models.__all__
 
 
 def create_app(
-    settings: Settings | None = None, plugins: Sequence[object] = (), *, clock: Clock | None = None
+    settings: Settings | None = None,
+    plugins: Sequence[object] = (),
+    *,
+    clock: Clock | None = None,
+    steps: Steps = no_steps,
 ) -> Flask:
     """Return a registry as a WSGI application.
 
     ``settings`` default to the environment and the configuration file; ``plugins`` are added to those installed;
-    ``clock`` replaces the time (tests). Raises :class:`~registry.hooks.manager.PluginError`, or
-    :class:`~registry.settings.SettingsError` where the start-up must be refused. Migrations are applied by
-    ``moorage serve`` and ``moorage db upgrade``.
+    ``clock`` replaces the time, and ``steps`` hears of named steps (tests). Raises
+    :class:`~registry.hooks.manager.PluginError`, or :class:`~registry.settings.SettingsError` where the start-up
+    must be refused. Migrations are applied by ``moorage serve`` and ``moorage db upgrade``.
     """
     settings = settings or load_settings()
     found = create_plugin_manager(plugins, blocked=settings.blocked_plugins, required=settings.required_plugins)
@@ -45,7 +50,7 @@ def create_app(
     app.url_map.merge_slashes = False
     database = _bind_database(app, settings, clock)
     app.extensions["moorage"] = build_services(
-        settings, tuple(found.statuses), hooks, database, open_storage(settings, hooks)
+        settings, tuple(found.statuses), hooks, database, open_storage(settings, hooks), steps
     )
     for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)

@@ -142,6 +142,12 @@ class DeletionRefused(Denied):
     http_status, summary = 405, "content is in use"
 
 
+class TagImmutable(Denied):
+    """The tag may not be moved, deleted or given an end; the detail says what forbids it."""
+
+    http_status, summary = 409, "the tag is immutable"
+
+
 class Unsupported(RegistryError):
     """The operation does not exist here (code-13)."""
 

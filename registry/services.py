@@ -10,19 +10,24 @@ from sqlalchemy import text
 from registry.access.authorizer import Authorizer
 from registry.content.blobs import BlobService
 from registry.content.deletions import Deletions
+from registry.content.reviews import Reviews
 from registry.content.uploads import UploadService
 from registry.db.engine import Database
 from registry.errors import RegistryError
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginStatus
 from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
-from registry.manifests.creator import ManifestCreator
+from registry.manifests.creator import ManifestCreator, PushTerms
+from registry.manifests.deletion import ManifestDeletion
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
 from registry.manifests.signing import SigningKeys
+from registry.repositories.periods import Periods
+from registry.repositories.protection import Protection
 from registry.repositories.repositories import RepositoryService
 from registry.repositories.tags import TagService
 from registry.settings import Settings
+from registry.steps import Steps, no_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Services:
     uploads: UploadService
     creator: ManifestCreator
     reader: ManifestReader
+    deletion: ManifestDeletion
     referrers: ReferrersService
     deletions: Deletions
 
@@ -89,21 +95,27 @@ def build_services(
     hooks: Hooks,
     database: Database,
     storage: StorageDriver,
+    steps: Steps = no_steps,
 ) -> Services:
     """Wire the services over one database and one store."""
     authorizer = Authorizer()
     lease_ms = int(settings.lease_seconds * 1000)
     deletions = Deletions(database, storage)
-    blobs = BlobService(database, storage, authorizer, deletions, lease_ms)
-    uploads = UploadService(database, storage, authorizer, blobs, deletions, int(settings.upload_deadline * 1000))
+    reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=settings.recovery_window * 1000)
+    periods = Periods(reviews, Protection())
+    blobs = BlobService(database, storage, authorizer, deletions, reviews, lease_ms)
+    uploads = UploadService(
+        database, storage, authorizer, blobs, deletions, int(settings.upload_deadline * 1000), steps
+    )
     creator = ManifestCreator(
         database,
         storage,
         hooks,
         authorizer,
         blobs,
-        lease_ms=lease_ms,
-        allow_sparse=settings.allow_sparse,
+        periods,
+        PushTerms(lease_ms, settings.allow_sparse),
+        steps,
     )
     reader = ManifestReader(database, storage, hooks, authorizer, SigningKeys(database))
     return Services(
@@ -113,11 +125,12 @@ def build_services(
         database=database,
         storage=storage,
         repositories=RepositoryService(database, authorizer),
-        tags=TagService(database, authorizer),
+        tags=TagService(database, authorizer, periods),
         blobs=blobs,
         uploads=uploads,
         creator=creator,
         reader=reader,
+        deletion=ManifestDeletion(database, authorizer, periods, reviews),
         referrers=ReferrersService(database, authorizer),
         deletions=deletions,
     )

@@ -70,6 +70,20 @@ class Settings:
     lease_seconds: int = _setting(
         values.whole_duration(5), _DAY, "time that pushed content is kept before a manifest or tag names it"
     )
+    grace_seconds: int = _setting(
+        values.whole_duration(10), 0, "time before what lost its last hold is looked at", shown="twice lease_seconds"
+    )
+    recovery_window: int = _setting(
+        values.whole_duration(0), 14 * _DAY, "time that what was deleted or ended stays restorable"
+    )
+    upload_expiry: int = _setting(
+        values.whole_duration(60), 7 * _DAY, "silence after which an unfinished upload is removed"
+    )
+    tag_expiry_min: int = _setting(values.whole_duration(1), 1, "shortest life that a tag can be given")
+    tag_expiry_max: int = _setting(
+        values.whole_duration(60), 36_500 * _DAY, "longest life that a tag can be given, other than for ever"
+    )
+    history_kept: int = _setting(values.whole_duration(_DAY), 365 * _DAY, "time that a tag's ended periods are listed")
     allow_sparse: bool = _setting(
         values.boolean, default=False, about="accept manifests whose blobs or children are missing"
     )
@@ -92,6 +106,7 @@ class Settings:
         derived = {
             "data": data,
             "workers": self.workers or _cores(),
+            "grace_seconds": self.grace_seconds or 2 * self.lease_seconds,
             "database_url": self.database_url or f"sqlite:///{values.in_url(data / 'moorage.db')}",
             "storage_url": self.storage_url or f"file://{values.in_url(data / 'storage')}",
         }
@@ -153,6 +168,10 @@ def _settings(sources: Sources) -> Settings:
         raise SettingsError(sources.problems)
     found: dict[str, Any] = sources.found
     settings = Settings(**found, sources=MappingProxyType(sources.origins))
+    if settings.grace_seconds < 2 * settings.lease_seconds:
+        raise SettingsError(["grace_seconds must be at least twice lease_seconds, or a push could lose its content"])
+    if settings.tag_expiry_min > settings.tag_expiry_max:
+        raise SettingsError(["tag_expiry_min is more than tag_expiry_max"])
     scheme = settings.storage_url.partition(":")[0]
     options = MappingProxyType(sources.options.get(scheme, {}))
     return dataclasses.replace(settings, storage_options=options)

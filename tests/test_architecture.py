@@ -26,6 +26,7 @@ LAYERS = {
     "registry.media_types": "leaves",
     "registry.errors": "leaves",
     "registry.pages": "leaves",
+    "registry.steps": "leaves",
     "registry.hooks": "hooks",
     "registry.signing": "hooks",  # signs what the hook contract calls SignatureParts
     "registry.formats": "formats",

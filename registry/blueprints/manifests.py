@@ -72,5 +72,5 @@ def delete_manifest(name: str, reference: str) -> Response:
     if isinstance(target, TagName):
         services().tags.delete(actor(), where, target)
     else:
-        services().reader.delete(actor(), where, target)
+        services().deletion.delete(actor(), where, target)
     return Answer(status=202)

@@ -15,6 +15,7 @@ from registry.access.actors import Actor
 from registry.access.authorizer import AccessRequest, Action, Authorizer
 from registry.content.deletions import Deletions, Doomed
 from registry.content.keys import new_key, storage_unavailable
+from registry.content.reviews import Reviews
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Blob, Manifest, ManifestBlob, Repository, RepositoryBlob
@@ -116,6 +117,7 @@ class BlobService:
         storage: StorageDriver,
         authorizer: Authorizer,
         deletions: Deletions,
+        reviews: Reviews,
         lease_ms: int,
     ) -> None:
         """Serve from ``storage``; a push keeps what it names for ``lease_ms`` milliseconds at least."""
@@ -123,6 +125,7 @@ class BlobService:
         self._storage = storage
         self._authorizer = authorizer
         self._deletions = deletions
+        self._reviews = reviews
         self._lease_ms = lease_ms
         self._find = database.prepare(_FIND)
         join = database.insert(RepositoryBlob)
@@ -197,10 +200,11 @@ class BlobService:
             if member is None:
                 raise BlobUnknown(detail={"digest": text})
             # Hiding locks the membership, as a push does that names the blob: only then is it certain who names it.
+            now = self._database.now(connection)
             connection.execute(
                 update(RepositoryBlob)
                 .where(RepositoryBlob.repository_id == repository_id, RepositoryBlob.blob_id == member.blob_id)
-                .values(hidden_at=self._database.now(connection))
+                .values(hidden_at=now, lease_until=now)
             )
             naming = connection.execute(_NAMING, {"repository": repository_id, "digest": text}).scalars().all()
             if naming:
@@ -208,15 +212,18 @@ class BlobService:
                     "manifests still name this blob: delete them first",
                     detail={"digest": text, "manifests": list(naming)},
                 )
+            self._reviews.blobs(connection, repository_id, [member.blob_id], now + self._reviews.grace_ms)
 
         self._database.write(work)
 
     def join(self, connection: Connection, repository_id: int, blob_id: int) -> None:
         """Make a blob a member of a repository, visible and leased, in the caller's transaction."""
-        lease = self._database.now(connection) + self._lease_ms
+        now = self._database.now(connection)
+        lease = now + self._lease_ms
         connection.execute(
             self._join, {"repository_id": repository_id, "blob_id": blob_id, "lease_until": lease, "hidden_at": None}
         )
+        self._reviews.blobs(connection, repository_id, [blob_id], now + self._reviews.grace_ms)
 
     def adopt(self, connection: Connection, digest: str, size: int, key: str) -> tuple[int, Doomed | None]:
         """Make ``key`` the bytes of ``digest``, unless another upload was first.
@@ -235,13 +242,14 @@ class BlobService:
                 "storage_id": storage_id,
                 "storage_key": key,
                 "created_ms": now,
+                "checked_ms": now,
             }
             return int(connection.execute(_INSERT, fresh).scalar_one()), None
         if row.state == LIVE and row.storage_id == storage_id:
             loser = Doomed(storage_id, key)
         else:
             loser = Doomed(row.storage_id, row.storage_key)
-            self._replace(connection, row, size, key)
+            self._replace(connection, row, size, key, now)
         self._deletions.queue(connection, now, loser)
         return row.id, loser
 
@@ -267,11 +275,11 @@ class BlobService:
             self._deletions.remove_now(loser)
         return blob_id
 
-    def _replace(self, connection: Connection, row: Row[Any], size: int, key: str) -> None:
+    def _replace(self, connection: Connection, row: Row[Any], size: int, key: str, now: int) -> None:
         connection.execute(
             update(Blob)
             .where(Blob.id == row.id)
-            .values(state=LIVE, size=size, storage_id=self._storage.storage_id, storage_key=key)
+            .values(state=LIVE, size=size, storage_id=self._storage.storage_id, storage_key=key, checked_ms=now)
         )
 
 

@@ -24,6 +24,7 @@ from registry.digest import DEFAULT_ALGORITHM, Digest, new_hasher
 from registry.errors import BlobUploadUnknown, DigestInvalid, RegistryError
 from registry.hooks.ports import KeyMissing, PrefersChunks, StorageDriver, StorageError, UploadState
 from registry.names import RepositoryName
+from registry.steps import Steps
 
 _PIECE = 1024 * 1024
 _BEATS_A_DEADLINE = 3
@@ -63,6 +64,7 @@ class UploadService:
         blobs: BlobService,
         deletions: Deletions,
         deadline_ms: int,
+        steps: Steps,
     ) -> None:
         """Write to ``storage``; a writer silent for ``deadline_ms`` milliseconds may be replaced."""
         self._database = database
@@ -70,6 +72,7 @@ class UploadService:
         self._authorizer = authorizer
         self._blobs = blobs
         self._deletions = deletions
+        self._steps = steps
         self._beat_seconds = deadline_ms / 1000 / _BEATS_A_DEADLINE
         self._sessions = UploadSessions(database, storage, deletions, deadline_ms)
 
@@ -196,6 +199,7 @@ class UploadService:
         """Seal the bytes, check them, and make them a blob of the repository."""
         try:
             self._seal(claim, digest)
+            self._steps("upload.sealed")
             loser = self._database.write(lambda connection: self._adopt(connection, claim, digest))
         except DigestInvalid:
             self._sessions.drop(claim)
@@ -209,6 +213,7 @@ class UploadService:
             if isinstance(error, StorageError):
                 raise storage_unavailable(error) from error
             raise
+        self._steps("upload.committed")
         if loser is not None:
             self._deletions.remove_now(loser)
         return StoredBlob(digest, claim.state.size, claim.state.key)
@@ -236,4 +241,5 @@ class UploadService:
         self._sessions.end(connection, claim)
         blob_id, loser = self._blobs.adopt(connection, str(digest), claim.state.size, claim.state.key)
         self._blobs.join(connection, claim.repository_id, blob_id)
+        self._steps("upload.commit")
         return loser

@@ -144,7 +144,24 @@ class ExpireTag:
     after: timedelta
 
 
-Effect = ExpireTag
+@dataclass(frozen=True, slots=True)
+class ProtectTag:
+    """Every tag made for the manifest is immutable, and has no end: this beats :class:`ExpireTag`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepLast:
+    """Of the repository's tags made from manifests with this very label and value, the ``count`` newest are kept."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """The manifest is kept for as long as it has the label, whether or not a tag stands for it."""
+
+
+Effect = ExpireTag | ProtectTag | KeepLast | Pin
 """All that a label can make happen. The union is closed: the core applies each member, plugins only name them."""
 
 

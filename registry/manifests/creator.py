@@ -26,7 +26,9 @@ from registry.manifests.labels import LabelRow, judge, label_rows, labels_to_app
 from registry.manifests.resolve import Resolved, digest_of, require_complete, resolve
 from registry.manifests.rows import ContentChanged, ManifestRecord, ManifestRows
 from registry.names import RepositoryName, TagName
-from registry.repositories.tags import TagTarget, set_tag
+from registry.repositories.periods import Periods
+from registry.repositories.tag_values import TagEffects, TagTarget
+from registry.steps import Steps
 
 MAX_MANIFEST = 4 * 1024 * 1024
 EMPTY_LAYER = bytes.fromhex("1f8b080000096e8800ff621805a360148c5800080000ffff2eafb5ef00040000")
@@ -45,6 +47,14 @@ class CreatedManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class PushTerms:
+    """What a push names is kept for ``lease_ms`` milliseconds at least; ``allow_sparse``: it may be missing."""
+
+    lease_ms: int
+    allow_sparse: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """Everything about a manifest that is known before its transaction."""
 
@@ -53,7 +63,8 @@ class Prepared:
     found: Resolved
     labels: Sequence[LabelRow]
     applied: Mapping[str, str]
-    lives_ms: int | None
+    effects: TagEffects
+    pin: bool
     images: Sequence[LegacyImage]
     empty_layer: int | None
     known: bool
@@ -70,18 +81,20 @@ class ManifestCreator:
         hooks: Hooks,
         authorizer: Authorizer,
         blobs: BlobService,
-        *,
-        lease_ms: int,
-        allow_sparse: bool,
+        periods: Periods,
+        terms: PushTerms,
+        steps: Steps,
     ) -> None:
-        """Keep what a push names for ``lease_ms`` milliseconds at least."""
+        """Accept manifests on ``terms``."""
         self._database = database
         self._storage = storage
         self._hooks = hooks
         self._authorizer = authorizer
         self._blobs = blobs
-        self._rows = ManifestRows(database, blobs, lease_ms)
-        self._allow_sparse = allow_sparse
+        self._periods = periods
+        self._steps = steps
+        self._rows = ManifestRows(database, terms.lease_ms)
+        self._allow_sparse = terms.allow_sparse
 
     def create(
         self,
@@ -110,10 +123,13 @@ class ManifestCreator:
         for _ in range(_ROUNDS):
             prepared = self._prepare(repository, manifest, own_digest)
             store = partial(self._store, actor=actor, repository=repository, prepared=prepared, tags=tags)
+            self._steps("manifest.prepared")
             try:
-                return self._database.write(store)
+                created = self._database.write(store)
             except (ContentChanged, legacy.LegacyIdTaken):
                 continue  # something it names was deleted or taken meanwhile: look again
+            self._steps("manifest.stored")
+            return created
         raise Unavailable("the repository changes too fast: try again", detail={"digest": str(own_digest)})
 
     def _prepare(self, repository: RepositoryName, manifest: ParsedManifest, digest: Digest) -> Prepared:
@@ -139,7 +155,8 @@ class ManifestCreator:
             found,
             label_rows(own, verdict.warnings),
             applied,
-            verdict.lives_ms,
+            verdict.effects,
+            verdict.pin,
             images,
             empty_layer,
             place.known,
@@ -163,15 +180,21 @@ class ManifestCreator:
         record, newly_created = self._rows.upsert(
             connection, actor, repository_id, prepared.manifest, prepared.digest, prepared.found
         )
+        self._steps("manifest.store.row")
         if newly_created:
             if prepared.known:
                 raise ContentChanged
             self._rows.edges(connection, record, repository_id, blobs, prepared.found.children)
             self._rows.labels(connection, record, prepared.labels)
             legacy.store(self._database, connection, repository_id, record.manifest_id, prepared.images)
+        if prepared.pin:
+            self._rows.pin(connection, record)
+        self._steps("manifest.store.edges")
         now = self._database.now(connection)
-        target = TagTarget(record.manifest_id, str(record.digest), prepared.lives_ms)
+        target = TagTarget(record.manifest_id, str(record.digest), prepared.effects)
         for tag in tags:
-            set_tag(connection, now, repository_id, tag, target, actor)
+            self._periods.set(connection, now, repository_id, tag, target, actor)
+        self._steps("manifest.store.tags")
         self._rows.settle_pins(connection, repository_id, record, prepared.found.children)
+        self._steps("manifest.store.commit")
         return CreatedManifest(record, newly_created, prepared.applied)

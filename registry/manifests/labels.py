@@ -12,7 +12,17 @@ from registry.digest import Digest
 from registry.errors import ManifestInvalid
 from registry.hooks.facade import Hooks
 from registry.hooks.ports import ContentMissing, ContentReader
-from registry.hooks.types import Descriptor, Effect, LabelValueRefused, ParsedManifest
+from registry.hooks.types import (
+    Descriptor,
+    Effect,
+    ExpireTag,
+    KeepLast,
+    LabelValueRefused,
+    ParsedManifest,
+    Pin,
+    ProtectTag,
+)
+from registry.repositories.tag_values import Family, TagEffects
 
 MAX_LIFE = timedelta(days=36500)
 MAX_LABELS = 4096
@@ -31,9 +41,10 @@ class LabelRow:
 
 @dataclass(frozen=True, slots=True)
 class LabelVerdict:
-    """What labels make happen to a tag: its life in milliseconds (None: for ever), and warnings by label key."""
+    """What labels make happen to each tag, whether they pin the manifest, and warnings by label key."""
 
-    lives_ms: int | None
+    effects: TagEffects
+    pin: bool
     warnings: Mapping[str, str]
 
 
@@ -78,26 +89,63 @@ def _image_labels(
 
 
 def judge(hooks: Hooks, labels: Mapping[str, str], manifest: Digest) -> LabelVerdict:
-    """Run the label actions. Of several expiries the earliest wins; a refused value becomes a warning."""
-    lives: list[timedelta] = []
+    """Run the label actions; a refused value becomes a warning and has no effect.
+
+    Of several expiries the earliest wins, of several families the one that keeps the fewest; protection beats any
+    expiry.
+    """
+    found: list[Effect] = []
+    families: list[Family] = []
     warnings: dict[str, str] = {}
     for key, value in labels.items():
         action = hooks.label_actions.get(key)
         if action is None:
             continue
         try:
-            effects: Sequence[Effect] = action.effects(value)
-            lives.extend([timedelta() + effect.after for effect in effects])  # raises where it is no duration
+            effects = [_checked(effect) for effect in action.effects(value)]
         except LabelValueRefused as refusal:
             warnings[key] = str(refusal)
         except Exception as error:  # noqa: BLE001 - a plugin's failure must not refuse a push
             warnings[key] = f"the label's action failed: {type(error).__name__}: {error}"
+        else:
+            found += effects
+            families += [_family(key, value, effect) for effect in effects if isinstance(effect, KeepLast)]
     for key, warning in warnings.items():
         _log.warning("label %s of %s has no effect: %s", key, manifest, warning)
-    if not lives:
-        return LabelVerdict(None, warnings)
-    life = min(max(min(lives), timedelta(milliseconds=1)), MAX_LIFE)
-    return LabelVerdict(life // timedelta(milliseconds=1), warnings)
+    protected = any(isinstance(effect, ProtectTag) for effect in found)
+    lives = [effect.after for effect in found if isinstance(effect, ExpireTag)]
+    return LabelVerdict(
+        TagEffects(
+            lives_ms=_life_ms(min(lives)) if lives and not protected else None,
+            immutable=protected,
+            family=min(families, key=lambda family: family.last, default=None),
+        ),
+        pin=any(isinstance(effect, Pin) for effect in found),
+        warnings=warnings,
+    )
+
+
+def _checked(effect: Effect) -> Effect:
+    """Return a plugin's effect; raises :class:`TypeError` or :class:`ValueError` where it cannot be applied."""
+    match effect:
+        case ExpireTag(after):
+            _life_ms(after)
+        case KeepLast(count):
+            if count < 1:
+                raise ValueError("a family keeps one tag at least")
+        case ProtectTag() | Pin():
+            pass
+        case _:
+            raise TypeError(f"{effect!r} is no effect")
+    return effect
+
+
+def _life_ms(life: timedelta) -> int:
+    return min(max(life, timedelta(milliseconds=1)), MAX_LIFE) // timedelta(milliseconds=1)
+
+
+def _family(key: str, value: str, effect: KeepLast) -> Family:
+    return Family(Digest.of(f"{key}={value}".encode()).encoded, effect.count)
 
 
 def label_rows(labels: Mapping[str, str], warnings: Mapping[str, str]) -> list[LabelRow]:

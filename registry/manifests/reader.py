@@ -1,11 +1,11 @@
-"""Finding, serving, converting and deleting manifests."""
+"""Finding, serving and converting manifests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, bindparam, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, or_, select
 from sqlalchemy.orm import aliased
 
 from registry.access.actors import Actor
@@ -20,8 +20,8 @@ from registry.hooks.types import ConversionRequest, ParsedManifest
 from registry.manifests.content import RepositoryContent
 from registry.manifests.signing import SigningKeys
 from registry.names import Reference, RepositoryName, TagName
+from registry.repositories.periods import alive, explain_missing
 from registry.repositories.repositories import require_repository
-from registry.repositories.tags import alive, delete_tags_of, explain_missing
 
 _CONVERSION_STEPS = 8
 _BY_DIGEST = (
@@ -111,32 +111,6 @@ class ManifestReader:
             repository_id = require_repository(connection, repository)
             statement = _ANY if allow_dead else self._alive
             return connection.scalar(statement, {"repository": repository_id, "digest": str(digest)})
-
-    def delete(self, actor: Actor, repository: RepositoryName, digest: Digest) -> None:
-        """Delete a manifest and end all its tags: 404 at once, while its bytes stay for the recovery window.
-
-        Raises :class:`ManifestUnknown` or :class:`~registry.errors.NameUnknown`.
-        """
-        self._authorizer.require(actor, Action.DELETE, repository, str(digest))
-
-        def work(connection: Connection) -> None:
-            repository_id = require_repository(connection, repository)
-            now = self._database.now(connection)
-            deleted = connection.execute(
-                update(Manifest)
-                .where(
-                    Manifest.repository_id == repository_id,
-                    Manifest.digest == str(digest),
-                    Manifest.deleted_at.is_(None),
-                )
-                .values(deleted_at=now, untagged_pin=False, label_pin=False, lease_until=now, last_pulled_at=None)
-                .returning(Manifest.id)
-            ).scalar()
-            if deleted is None:
-                raise ManifestUnknown(detail={"digest": str(digest)})
-            delete_tags_of(connection, now, deleted)
-
-        self._database.write(work)
 
     def _missing(self, connection: Connection, repository: RepositoryName, reference: Reference) -> ManifestUnknown:
         repository_id = require_repository(connection, repository)

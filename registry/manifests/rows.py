@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Update, bindparam, exists, insert, not_, or_, select, update
 
 from registry.access.actors import Actor
-from registry.content.blobs import BlobService
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Label, Manifest, ManifestBlob, ManifestChild, Repository, RepositoryBlob, Tag
@@ -30,6 +29,7 @@ _WAKE = (
     .where(_MANIFEST.c.id == bindparam("b_id"))
     .values(deleted_at=None, lease_until=bindparam("b_lease"))
 )
+_PIN = update(_MANIFEST).where(_MANIFEST.c.id == bindparam("b_id")).values(label_pin=True)
 _BLOB_EDGES, _CHILD_EDGES, _LABELS = (insert(table(model)) for model in (ManifestBlob, ManifestChild, Label))
 _MEMBER = table(RepositoryBlob)
 _LEASE_BLOBS = (
@@ -116,10 +116,9 @@ class Place:
 class ManifestRows:
     """Writes a manifest and what belongs to it."""
 
-    def __init__(self, database: Database, blobs: BlobService, lease_ms: int) -> None:
+    def __init__(self, database: Database, lease_ms: int) -> None:
         """Lease what is named for ``lease_ms`` milliseconds."""
         self._database = database
-        self._blobs = blobs
         self._lease_ms = lease_ms
 
     def place(self, connection: Connection, name: RepositoryName, digest: Digest) -> Place:
@@ -219,6 +218,10 @@ class ManifestRows:
                     for label in labels
                 ],
             )
+
+    def pin(self, connection: Connection, record: ManifestRecord) -> None:
+        """Keep the manifest for as long as a label says so."""
+        connection.execute(_PIN, {"b_id": record.manifest_id})
 
     def settle_pins(
         self, connection: Connection, repository_id: int, record: ManifestRecord, children: Sequence[str]

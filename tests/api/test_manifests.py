@@ -219,7 +219,7 @@ def test_a_tag_ends_when_its_label_says_so(client, api, clock):
     assert client.get("/v2/a/b/tags/list").json["tags"] == ["kept", "nightly"]
     clock.advance(0.001)
     error = error_of(client.get("/v2/a/b/manifests/nightly"), 404, "MANIFEST_UNKNOWN")
-    assert error["detail"] == {"tag": "nightly", "ended": end}
+    assert error["detail"] == {"tag": "nightly", "ended": end, "reason": "expired"}
     assert end in error["message"]
     assert error_of(client.delete("/v2/a/b/manifests/nightly"), 404, "MANIFEST_UNKNOWN")["detail"]["ended"] == end
     assert client.get("/v2/a/b/tags/list").json["tags"] == ["kept"]

@@ -107,23 +107,21 @@ def test_deleting_a_manifest_ends_all_its_tags_and_no_other(direct):
 
 
 def test_a_period_that_was_moved_meanwhile_is_not_ended_twice(direct, monkeypatch):
-    from registry.repositories import tags
+    from registry.repositories.periods import Periods
 
     direct.push(simple_image("a"), "v1")
     direct.clock.turn(seconds=1)
     direct.push(simple_image("b"), "v1")
-    end_tags, seen = tags.end_tags, []
+    end, seen = Periods.end, []
 
-    def stale(connection, end, rows):
+    def stale(self, connection, repository_id, when, rows, reason):
         if not seen:
             seen.append(connection)
-            (first,) = connection.exec_driver_sql(
-                "SELECT id, manifest_id, lifetime_start_ms, lifetime_end_ms FROM tag WHERE current IS NULL"
-            ).all()
-            rows = [first]
-        end_tags(connection, end, rows)
+            (gone,) = connection.exec_driver_sql("SELECT id FROM tag WHERE current IS NULL").all()
+            rows = [rows[0]._replace(id=gone.id)]
+        end(self, connection, repository_id, when, rows, reason)
 
-    monkeypatch.setattr(tags, "end_tags", stale)
+    monkeypatch.setattr(Periods, "end", stale)
     direct.clock.turn(seconds=1)
     direct.delete_tag("v1")
     first, second = direct.periods("v1")

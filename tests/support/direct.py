@@ -122,7 +122,7 @@ class Direct:
 
     def delete_manifest(self, manifest: Blob) -> None:
         """Delete a manifest by digest."""
-        self.services.reader.delete(self.actor, self.repository, Digest.parse(manifest.digest))
+        self.services.deletion.delete(self.actor, self.repository, Digest.parse(manifest.digest))
 
     def tags(self) -> list[str]:
         """Return the names of living tags."""

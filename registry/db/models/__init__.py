@@ -5,13 +5,17 @@ Importing this package registers all of them on :class:`registry.db.base.Base`.
 
 from __future__ import annotations
 
-from registry.db.models.content import Blob, RepositoryBlob, StorageDeletion, Upload, UploadPart
+from registry.db.models.content import Blob, PurgedDigest, RepositoryBlob, StorageDeletion, Upload, UploadPart
 from registry.db.models.legacy import LegacyImageRow, ManifestLegacyImage
 from registry.db.models.manifests import Label, Manifest, ManifestBlob, ManifestChild
-from registry.db.models.repositories import Namespace, Repository, SigningKey, Tag
+from registry.db.models.repositories import Namespace, Repository, Rule, SigningKey, Tag
+from registry.db.models.work import GcReview, Job, JobRun
 
 __all__ = [
     "Blob",
+    "GcReview",
+    "Job",
+    "JobRun",
     "Label",
     "LegacyImageRow",
     "Manifest",
@@ -19,8 +23,10 @@ __all__ = [
     "ManifestChild",
     "ManifestLegacyImage",
     "Namespace",
+    "PurgedDigest",
     "Repository",
     "RepositoryBlob",
+    "Rule",
     "SigningKey",
     "StorageDeletion",
     "Tag",

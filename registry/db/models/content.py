@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Integer, UniqueConstraint
+from sqlalchemy import BigInteger, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.db.base import (
@@ -24,10 +24,13 @@ OPEN, WRITING, CLOSING = "OPEN", "WRITING", "CLOSING"
 
 
 class Blob(Base):
-    """One row a digest, shared by all repositories. The bytes are under an opaque ``storage_key``."""
+    """One row a digest, shared by all repositories. The bytes are under an opaque ``storage_key``.
+
+    ``checked_ms`` is when its bytes were last read through and found right, or stored (None: before that was kept).
+    """
 
     __tablename__ = "blob"
-    __table_args__ = (NEVER_REUSED,)
+    __table_args__ = (Index("ix_blob_checked", "checked_ms", "id"), NEVER_REUSED)
 
     id: Mapped[Id]
     digest: Mapped[DigestText] = mapped_column(unique=True)
@@ -36,6 +39,7 @@ class Blob(Base):
     storage_id: Mapped[Name]
     storage_key: Mapped[Name]
     created_ms: Mapped[Milliseconds]
+    checked_ms: Mapped[MaybeMilliseconds]
 
 
 class RepositoryBlob(Base):
@@ -77,7 +81,7 @@ class Upload(Base):
     """
 
     __tablename__ = "upload"
-    __table_args__ = (NEVER_REUSED,)
+    __table_args__ = (Index("ix_upload_deadline", "deadline_ms"), NEVER_REUSED)
 
     id: Mapped[Id]
     uuid: Mapped[Name] = mapped_column(unique=True)
@@ -106,3 +110,14 @@ class UploadPart(Base):
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
     size: Mapped[Bytes]
     etag: Mapped[LongText]
+
+
+class PurgedDigest(Base):
+    """A digest that must not be here any more (a leaked secret): it was removed, and its return is refused."""
+
+    __tablename__ = "purged_digest"
+
+    digest: Mapped[DigestText] = mapped_column(primary_key=True)
+    reason: Mapped[LongText]
+    actor: Mapped[Actor]
+    purged_ms: Mapped[Milliseconds]

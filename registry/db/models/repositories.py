@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint
+from sqlalchemy import BigInteger, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.db.base import (
@@ -19,6 +19,12 @@ from registry.db.base import (
 )
 
 
+def _only(column: str, name: str, *columns: str) -> Index:
+    """Return an index of the rows that have ``column``, so that the many others cost it nothing."""
+    condition = text(f"{column} IS NOT NULL")
+    return Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
+
+
 class Namespace(Base):
     """The part of repository names before the first slash; the empty one holds names without a slash."""
 
@@ -29,7 +35,11 @@ class Namespace(Base):
 
 
 class Repository(Base):
-    """A repository. ``current`` is 1, or NULL once deleted, so that one name has one living repository."""
+    """A repository. ``current`` is 1, or NULL once deleted, so that one name has one living repository.
+
+    ``allow_sparse`` and ``recovery_seconds`` (how long what ended stays restorable) are NULL where the registry's
+    settings hold.
+    """
 
     __tablename__ = "repository"
     __table_args__ = (UniqueConstraint("name", "current"), NEVER_REUSED)
@@ -40,6 +50,8 @@ class Repository(Base):
     current: Mapped[int | None]
     kind: Mapped[Name] = mapped_column(default="hosted")
     allow_sparse: Mapped[bool | None]
+    recovery_seconds: Mapped[int | None] = mapped_column(BigInteger)
+    description: Mapped[LongText] = mapped_column(default="")
     created_ms: Mapped[Milliseconds]
     deleted_at: Mapped[MaybeMilliseconds]
 
@@ -48,7 +60,10 @@ class Tag(Base):
     """One period of a tag's life.
 
     ``current`` is 1 for the last period of a name that was neither moved nor deleted, else NULL. Such a row is
-    alive while its end is null or ahead; a lapsed one is dead without any job having run.
+    alive while its end is null or ahead; a lapsed one is dead without any job having run. ``end_reason`` says why
+    a period ended that did not lapse. ``expiry_source`` is who set the end of a current one: a label or the API.
+    ``immutable`` was set through the API, ``label_immutable`` by a label. ``family`` names the tags of which a
+    label keeps the last few.
     """
 
     __tablename__ = "tag"
@@ -57,6 +72,8 @@ class Tag(Base):
         UniqueConstraint("repository_id", "current", "name"),
         Index("ix_tag_history", "repository_id", "name", "lifetime_start_ms"),
         Index("ix_tag_manifest", "manifest_id", "current"),
+        _only("family", "ix_tag_family", "repository_id", "family", "current", "lifetime_start_ms"),
+        _only("lifetime_end_ms", "ix_tag_ended", "lifetime_end_ms"),
     )
 
     id: Mapped[Id]
@@ -69,7 +86,31 @@ class Tag(Base):
     current: Mapped[int | None]
     reversion: Mapped[bool] = mapped_column(default=False)
     immutable: Mapped[bool] = mapped_column(default=False)
+    label_immutable: Mapped[bool] = mapped_column(default=False)
+    expiry_source: Mapped[Name | None]
+    end_reason: Mapped[Name | None]
+    family: Mapped[Name | None]
     actor: Mapped[Actor]
+
+
+class Rule(Base):
+    """A house rule of one kind: for one repository, one namespace, or (both NULL) everywhere.
+
+    ``definition`` is the JSON text of what it says; its kind knows how to read it.
+    """
+
+    __tablename__ = "rule"
+    __table_args__ = (Index("ix_rule_scope", "kind", "repository_id", "namespace_id"),)
+
+    id: Mapped[Id]
+    name: Mapped[Name] = mapped_column(unique=True)
+    kind: Mapped[Name]
+    namespace_id: Mapped[int | None] = mapped_column(BigInteger, reference("namespace.id"))
+    repository_id: Mapped[int | None] = mapped_column(BigInteger, reference("repository.id"), index=True)
+    definition: Mapped[LongText]
+    actor: Mapped[Actor]
+    created_ms: Mapped[Milliseconds]
+    updated_ms: Mapped[Milliseconds]
 
 
 class SigningKey(Base):

@@ -1,0 +1,64 @@
+"""What the collector is to look at.
+
+Every change that may take the last hold from something queues a review of it in the same transaction; whatever
+is dead has one. A review is one row a thing: queued again, it keeps the earlier due time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from registry.db.base import table
+from registry.db.engine import Database
+from registry.db.models import GcReview, Repository
+from registry.db.models.work import BLOB, MANIFEST, REPOSITORY
+
+_REVIEW = table(GcReview)
+_WINDOW = select(Repository.recovery_seconds).where(Repository.id == bindparam("repository"))
+
+
+class Reviews:
+    """Queues reviews, in the caller's transaction."""
+
+    def __init__(self, database: Database, *, grace_ms: int, window_ms: int) -> None:
+        """Use ``grace_ms``, and ``window_ms`` for repositories that set no window of their own."""
+        self._grace_ms = grace_ms
+        self._window_ms = window_ms
+        insert = database.insert(GcReview)
+        earlier = func.min if database.dialect == "sqlite" else func.least
+        self._upsert = insert.on_conflict_do_update(
+            index_elements=["kind", "repository_id", "target"],
+            set_={"due_ms": earlier(insert.excluded.due_ms, _REVIEW.c.due_ms)},
+        )
+
+    @property
+    def grace_ms(self) -> int:
+        """The time in milliseconds before what lost its hold is looked at."""
+        return self._grace_ms
+
+    def window_ms(self, connection: Connection, repository_id: int) -> int:
+        """Return how long what ended in a repository stays restorable, in milliseconds."""
+        own = connection.execute(_WINDOW, {"repository": repository_id}).scalar()
+        return self._window_ms if own is None else own * 1000
+
+    def manifests(self, connection: Connection, repository_id: int, ids: Iterable[int], due_ms: int) -> None:
+        """Look at manifests of a repository from ``due_ms`` on."""
+        self._queue(connection, MANIFEST, repository_id, ids, due_ms)
+
+    def blobs(self, connection: Connection, repository_id: int, ids: Iterable[int], due_ms: int) -> None:
+        """Look at blobs' memberships in a repository from ``due_ms`` on."""
+        self._queue(connection, BLOB, repository_id, ids, due_ms)
+
+    def repository(self, connection: Connection, repository_id: int, due_ms: int) -> None:
+        """Look at a deleted repository from ``due_ms`` on."""
+        self._queue(connection, REPOSITORY, repository_id, [repository_id], due_ms)
+
+    def _queue(self, connection: Connection, kind: str, repository_id: int, ids: Iterable[int], due_ms: int) -> None:
+        rows = [
+            {"kind": kind, "repository_id": repository_id, "target": target, "due_ms": due_ms}
+            for target in sorted(set(ids))
+        ]
+        if rows:
+            connection.execute(self._upsert, rows)

@@ -1,0 +1,77 @@
+"""Deleting manifests: gone at once for clients, while their bytes stay restorable for the recovery window."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, update
+
+from registry.access.actors import Actor
+from registry.access.authorizer import Action, Authorizer
+from registry.content.reviews import Reviews
+from registry.db.base import table
+from registry.db.engine import Database
+from registry.db.models import Manifest
+from registry.digest import Digest
+from registry.errors import ManifestUnknown
+from registry.names import RepositoryName
+from registry.repositories.periods import Periods
+from registry.repositories.repositories import require_repository
+from registry.repositories.tag_values import EndReason
+
+_MANIFEST = table(Manifest)
+_DELETE = (
+    update(_MANIFEST)
+    .where(
+        _MANIFEST.c.repository_id == bindparam("b_repository"),
+        _MANIFEST.c.digest == bindparam("b_digest"),
+        _MANIFEST.c.deleted_at.is_(None),
+    )
+    .values(
+        deleted_at=bindparam("b_now"),
+        untagged_pin=False,
+        label_pin=False,
+        lease_until=bindparam("b_now"),
+        last_pulled_at=None,
+    )
+    .returning(_MANIFEST.c.id)
+)
+
+
+class ManifestDeletion:
+    """Deletes manifests of repositories."""
+
+    def __init__(self, database: Database, authorizer: Authorizer, periods: Periods, reviews: Reviews) -> None:
+        """End tags with ``periods``; what was deleted is queued with ``reviews``."""
+        self._database = database
+        self._authorizer = authorizer
+        self._periods = periods
+        self._reviews = reviews
+
+    def delete(self, actor: Actor, repository: RepositoryName, digest: Digest) -> None:
+        """Delete a manifest and end all its tags.
+
+        Raises :class:`ManifestUnknown`, :class:`~registry.errors.NameUnknown`, or
+        :class:`~registry.errors.TagImmutable` where one of its tags must stay.
+        """
+        self._authorizer.require(actor, Action.DELETE, repository, str(digest))
+
+        def work(connection: Connection) -> None:
+            repository_id = require_repository(connection, repository)
+            now = self._database.now(connection)
+            if not self.delete_row(connection, now, repository_id, digest, EndReason.MANIFEST_DELETED):
+                raise ManifestUnknown(detail={"digest": str(digest)})
+
+        self._database.write(work)
+
+    def delete_row(
+        self, connection: Connection, now: int, repository_id: int, digest: Digest, reason: EndReason
+    ) -> bool:
+        """Delete a manifest in the caller's transaction; returns whether it was there."""
+        deleted = connection.execute(
+            _DELETE, {"b_repository": repository_id, "b_digest": str(digest), "b_now": now}
+        ).scalar()
+        if deleted is None:
+            return False
+        self._periods.delete_of_manifest(connection, now, repository_id, deleted, reason)
+        due = now + self._reviews.window_ms(connection, repository_id)
+        self._reviews.manifests(connection, repository_id, [deleted], due)
+        return True

@@ -1,0 +1,184 @@
+"""The periods of tags: which manifest a name stood for, from when to when, and why that ended.
+
+A name has at most one row with ``current`` = 1; it is alive while its end is null or ahead. Moving a tag ends
+the old period where the new one starts, so periods never overlap. Everything here runs in the caller's
+transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select, update
+
+from registry.access.actors import Actor
+from registry.content.reviews import Reviews
+from registry.db.base import table
+from registry.db.engine import Conflict
+from registry.db.models import Tag
+from registry.errors import ManifestUnknown
+from registry.names import TagName
+from registry.repositories.protection import Protection
+from registry.repositories.tag_values import EndReason, ExpirySource, Family, Period, TagTarget
+
+_TAG = table(Tag)
+CURRENT = select(*(getattr(Tag, column) for column in Period._fields)).where(Tag.current == 1)
+"""Current periods, to be made a :class:`Period` each; add which."""
+_NAMED = CURRENT.where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
+_OF_MANIFEST = CURRENT.where(Tag.manifest_id == bindparam("manifest")).order_by(Tag.name)
+_OF_FAMILY = CURRENT.where(Tag.repository_id == bindparam("repository"), Tag.family == bindparam("family")).order_by(
+    Tag.lifetime_start_ms.desc(), Tag.id.desc()
+)
+_INSERT = insert(_TAG)
+_END = (
+    update(_TAG)
+    .where(_TAG.c.id == bindparam("b_id"), _TAG.c.current == 1)
+    .values(current=None, lifetime_end_ms=bindparam("b_end"), end_reason=bindparam("b_reason"))
+)
+_LAST_PERIOD = (
+    select(Tag.lifetime_end_ms, Tag.end_reason)
+    .where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
+    .order_by(Tag.lifetime_start_ms.desc())
+    .limit(1)
+)
+
+
+def alive(now: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a tag's row is alive at ``now``."""
+    return (Tag.current == 1) & or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > now)
+
+
+def is_alive(row: Period, now: int) -> bool:
+    """Tell whether a current period is alive at ``now``."""
+    return row.lifetime_end_ms is None or row.lifetime_end_ms > now
+
+
+def find_current(connection: Connection, repository_id: int, name: TagName) -> Period | None:
+    """Return a name's current period, alive or lapsed."""
+    row = connection.execute(_NAMED, {"repository": repository_id, "tag": name.value}).first()
+    return None if row is None else Period._make(row)
+
+
+def require_alive(connection: Connection, now: int, repository_id: int, name: TagName) -> Period:
+    """Return a name's living period; raise :class:`ManifestUnknown` that tells when and why it ended."""
+    row = find_current(connection, repository_id, name)
+    if row is None or not is_alive(row, now):
+        raise explain_missing(connection, repository_id, name)
+    return row
+
+
+class Periods:
+    """Starts and ends periods, and queues reviews of what they held."""
+
+    def __init__(self, reviews: Reviews, protection: Protection) -> None:
+        """Refuse what ``protection`` forbids."""
+        self._reviews = reviews
+        self._protection = protection
+
+    def set(
+        self, connection: Connection, now: int, repository_id: int, name: TagName, target: TagTarget, actor: Actor
+    ) -> None:
+        """Make ``name`` stand for ``target`` from now on.
+
+        Its own manifest again makes no new period, unless the tag has an end: then a new one starts, so that a
+        nightly push of an unchanged image extends its life. Raises :class:`~registry.errors.TagImmutable`.
+        """
+        row = find_current(connection, repository_id, name)
+        effects = self._protection.settle(connection, now, repository_id, name, target.effects)
+        start = now
+        if row is not None:
+            same = row.manifest_id == target.manifest_id
+            if same and row.lifetime_end_ms is None and effects.lives_ms is None:
+                return
+            if not same and is_alive(row, now):
+                self._protection.refuse(connection, now, repository_id, row)
+            start = max(now, row.lifetime_start_ms + 1)
+            self.end(connection, repository_id, start, [row], EndReason.MOVED)
+        end = None if effects.lives_ms is None else start + effects.lives_ms
+        connection.execute(
+            _INSERT,
+            {
+                "repository_id": repository_id,
+                "name": name.value,
+                "manifest_id": target.manifest_id,
+                "digest": target.digest,
+                "lifetime_start_ms": start,
+                "lifetime_end_ms": end,
+                "current": 1,
+                "reversion": target.reversion,
+                "label_immutable": effects.immutable,
+                "expiry_source": None if end is None else ExpirySource.LABEL,
+                "family": None if effects.family is None else effects.family.name,
+                "actor": actor.principal,
+            },
+        )
+        if end is not None:
+            due = end + self._reviews.window_ms(connection, repository_id)
+            self._reviews.manifests(connection, repository_id, [target.manifest_id], due)
+        if effects.family is not None:
+            self._thin(connection, start, repository_id, effects.family)
+
+    def end(
+        self, connection: Connection, repository_id: int, end: int, rows: Sequence[Period], reason: EndReason
+    ) -> None:
+        """End current periods at ``end``, or just after their start; one that lapsed before keeps its end.
+
+        Raises :class:`Conflict` where one was moved or deleted since it was read.
+        """
+        for row in rows:
+            old = row.lifetime_end_ms
+            lapsed = old is not None and old <= end
+            ended = connection.execute(
+                _END,
+                {
+                    "b_id": row.id,
+                    "b_end": old if lapsed else max(end, row.lifetime_start_ms + 1),
+                    "b_reason": None if lapsed else reason,
+                },
+            )
+            if ended.rowcount != 1:
+                raise Conflict
+        held = [row.manifest_id for row in rows if row.manifest_id is not None]
+        if held:
+            due = end + self._reviews.window_ms(connection, repository_id)
+            self._reviews.manifests(connection, repository_id, held, due)
+
+    def delete(
+        self, connection: Connection, now: int, repository_id: int, rows: Sequence[Period], reason: EndReason
+    ) -> None:
+        """End living periods unless one is protected; raises :class:`~registry.errors.TagImmutable`."""
+        for row in rows:
+            if is_alive(row, now):
+                self._protection.refuse(connection, now, repository_id, row)
+        self.end(connection, repository_id, now, rows, reason)
+
+    def delete_of_manifest(
+        self, connection: Connection, now: int, repository_id: int, manifest_id: int, reason: EndReason
+    ) -> None:
+        """End all tags of a manifest; raises :class:`~registry.errors.TagImmutable`."""
+        rows = [Period._make(row) for row in connection.execute(_OF_MANIFEST, {"manifest": manifest_id})]
+        self.delete(connection, now, repository_id, rows, reason)
+
+    def _thin(self, connection: Connection, now: int, repository_id: int, family: Family) -> None:
+        """End the oldest tags of a family that has more than it keeps; protected ones stay and count."""
+        values = {"repository": repository_id, "family": family.name}
+        rows = map(Period._make, connection.execute(_OF_FAMILY, values))
+        living = [row for row in rows if is_alive(row, now)]
+        gone = [
+            row for row in living[family.last :] if self._protection.reason(connection, now, repository_id, row) is None
+        ]
+        self.end(connection, repository_id, now, gone, EndReason.KEEP_LAST)
+
+
+def explain_missing(connection: Connection, repository_id: int, name: TagName) -> ManifestUnknown:
+    """Return the error for a tag that is not alive; it says when and why its life ended, if it had one."""
+    detail = {"tag": name.value}
+    ended = connection.execute(_LAST_PERIOD, {"repository": repository_id, "tag": name.value}).first()
+    if ended is None or ended[0] is None:
+        return ManifestUnknown(detail=detail)
+    when = datetime.fromtimestamp(ended[0] / 1000, UTC).isoformat(timespec="milliseconds")
+    reason = ended[1] or "expired"
+    return ManifestUnknown(
+        f"the tag's life ended at {when} ({reason})", detail={**detail, "ended": when, "reason": reason}
+    )
