@@ -22,6 +22,7 @@ from registry.manifests.deletion import ManifestDeletion
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
 from registry.manifests.signing import SigningKeys
+from registry.repositories.listing import RepositoryListing
 from registry.repositories.periods import Periods
 from registry.repositories.protection import Protection
 from registry.repositories.repositories import RepositoryService
@@ -49,6 +50,7 @@ class Services:
     database: Database
     storage: StorageDriver
     repositories: RepositoryService
+    listing: RepositoryListing
     tags: TagService
     blobs: BlobService
     uploads: UploadService
@@ -125,6 +127,7 @@ def build_services(
         database=database,
         storage=storage,
         repositories=RepositoryService(database, authorizer),
+        listing=RepositoryListing(database, authorizer),
         tags=TagService(database, authorizer, periods),
         blobs=blobs,
         uploads=uploads,
