@@ -22,6 +22,7 @@ from registry.manifests.deletion import ManifestDeletion
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
 from registry.manifests.signing import SigningKeys
+from registry.repositories.lifecycle import RepositoryLifecycle
 from registry.repositories.listing import RepositoryListing
 from registry.repositories.periods import Periods
 from registry.repositories.protection import Protection
@@ -51,6 +52,7 @@ class Services:
     storage: StorageDriver
     repositories: RepositoryService
     listing: RepositoryListing
+    lifecycle: RepositoryLifecycle
     tags: TagService
     blobs: BlobService
     uploads: UploadService
@@ -104,7 +106,8 @@ def build_services(
     lease_ms = int(settings.lease_seconds * 1000)
     deletions = Deletions(database, storage)
     reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=settings.recovery_window * 1000)
-    periods = Periods(reviews, Protection())
+    protection = Protection()
+    periods = Periods(reviews, protection)
     blobs = BlobService(database, storage, authorizer, deletions, reviews, lease_ms)
     uploads = UploadService(
         database, storage, authorizer, blobs, deletions, int(settings.upload_deadline * 1000), steps
@@ -128,6 +131,7 @@ def build_services(
         storage=storage,
         repositories=RepositoryService(database, authorizer),
         listing=RepositoryListing(database, authorizer),
+        lifecycle=RepositoryLifecycle(database, authorizer, reviews, protection),
         tags=TagService(database, authorizer, periods),
         blobs=blobs,
         uploads=uploads,
