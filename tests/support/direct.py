@@ -1,7 +1,9 @@
 """An app whose services are called directly, without HTTP, on a clock that a test turns."""
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from flask import Flask
@@ -14,6 +16,7 @@ from registry.manifests.creator import CreatedManifest
 from registry.manifests.reader import Accepted, ServedManifest
 from registry.names import RepositoryName, TagName, parse_reference
 from registry.services import Services
+from registry.storage.memory import MemoryStorage
 from tests.support.images import Blob, Manifest
 
 ANYTHING = Accepted((), anything=True)
@@ -75,6 +78,18 @@ class Direct:
     def services(self) -> Services:
         """The app's services."""
         return cast("Services", self.app.extensions["moorage"])
+
+    def start_anew(self, template: Path) -> None:
+        """Forget all content and time: the database is a copy of `template` again, and the memory storage empty."""
+        services = self.services
+        services.database.close_idle()
+        path = Path(services.settings.database_url.removeprefix("sqlite:///"))
+        for left in path.parent.glob(f"{path.name}*"):
+            left.unlink()
+        shutil.copy(template, path)
+        storage = cast("MemoryStorage", services.storage)
+        storage.__init__()  # type: ignore[misc] # it is as it was made
+        self.clock.now = NOON
 
     def upload(self, blob: Blob, repository: RepositoryName | None = None) -> StoredBlob:
         """Push a blob in one request."""
