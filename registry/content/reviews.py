@@ -7,8 +7,9 @@ is dead has one. A review is one row a thing: queued again, it keeps the earlier
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import BigInteger, Connection, Select, bindparam, func, literal, select
 
 from registry.db.base import table
 from registry.db.engine import Database
@@ -16,7 +17,18 @@ from registry.db.models import GcReview, Repository
 from registry.db.models.work import BLOB, MANIFEST, REPOSITORY
 
 _REVIEW = table(GcReview)
+_COLUMNS = ("kind", "repository_id", "target", "due_ms")
 _WINDOW = select(Repository.recovery_seconds).where(Repository.id == bindparam("repository"))
+
+
+def _due_after_window(window_ms: int) -> Select[str, int, int, int]:
+    window = func.coalesce(Repository.recovery_seconds * 1000, literal(window_ms, BigInteger()))
+    return select(
+        literal(MANIFEST),
+        Repository.id,
+        bindparam("target", type_=BigInteger()),
+        bindparam("end", type_=BigInteger()) + window,
+    ).where(Repository.id == bindparam("repository", type_=BigInteger()))
 
 
 class Reviews:
@@ -26,12 +38,10 @@ class Reviews:
         """Use ``grace_ms``, and ``window_ms`` for repositories that set no window of their own."""
         self._grace_ms = grace_ms
         self._window_ms = window_ms
+        self._earlier = func.min if database.dialect == "sqlite" else func.least
         insert = database.insert(GcReview)
-        earlier = func.min if database.dialect == "sqlite" else func.least
-        self._upsert = insert.on_conflict_do_update(
-            index_elements=["kind", "repository_id", "target"],
-            set_={"due_ms": earlier(insert.excluded.due_ms, _REVIEW.c.due_ms)},
-        )
+        self._upsert = self._keeping_the_earlier(insert)
+        self._after_window = self._keeping_the_earlier(insert.from_select(list(_COLUMNS), _due_after_window(window_ms)))
 
     @property
     def grace_ms(self) -> int:
@@ -47,6 +57,12 @@ class Reviews:
         """Look at manifests of a repository from ``due_ms`` on."""
         self._queue(connection, MANIFEST, repository_id, ids, due_ms)
 
+    def after_window(self, connection: Connection, repository_id: int, ids: Iterable[int], end_ms: int) -> None:
+        """Look at manifests once what ended at ``end_ms`` is restorable no more; the repository says when that is."""
+        rows = [{"target": target, "repository": repository_id, "end": end_ms} for target in sorted(set(ids))]
+        if rows:
+            connection.execute(self._after_window, rows)
+
     def blobs(self, connection: Connection, repository_id: int, ids: Iterable[int], due_ms: int) -> None:
         """Look at blobs' memberships in a repository from ``due_ms`` on."""
         self._queue(connection, BLOB, repository_id, ids, due_ms)
@@ -54,6 +70,12 @@ class Reviews:
     def repository(self, connection: Connection, repository_id: int, due_ms: int) -> None:
         """Look at a deleted repository from ``due_ms`` on."""
         self._queue(connection, REPOSITORY, repository_id, [repository_id], due_ms)
+
+    def _keeping_the_earlier(self, insert: Any) -> Any:  # noqa: ANN401 - the two dialects share no typed base
+        return insert.on_conflict_do_update(
+            index_elements=["kind", "repository_id", "target"],
+            set_={"due_ms": self._earlier(insert.excluded.due_ms, _REVIEW.c.due_ms)},
+        )
 
     def _queue(self, connection: Connection, kind: str, repository_id: int, ids: Iterable[int], due_ms: int) -> None:
         rows = [

@@ -114,8 +114,7 @@ class Periods:
             },
         )
         if end is not None:
-            due = end + self._reviews.window_ms(connection, repository_id)
-            self._reviews.manifests(connection, repository_id, [target.manifest_id], due)
+            self._reviews.after_window(connection, repository_id, [target.manifest_id], end)
         if effects.family is not None:
             self._thin(connection, start, repository_id, effects.family)
 
@@ -140,9 +139,7 @@ class Periods:
             if ended.rowcount != 1:
                 raise Conflict
         held = [row.manifest_id for row in rows if row.manifest_id is not None]
-        if held:
-            due = end + self._reviews.window_ms(connection, repository_id)
-            self._reviews.manifests(connection, repository_id, held, due)
+        self._reviews.after_window(connection, repository_id, held, end)
 
     def delete(
         self, connection: Connection, now: int, repository_id: int, rows: Sequence[Period], reason: EndReason
