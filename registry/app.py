@@ -14,7 +14,8 @@ import registry.db.models  # registers every table on the metadata
 from registry.blueprints import _errors, base, blobs, health, manifests, referrers, tags, uploads
 from registry.db import sqlite
 from registry.db.base import Base
-from registry.db.engine import Clock, Database
+from registry.db.direct import Clock
+from registry.db.engine import Database
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginError, create_plugin_manager
 from registry.hooks.ports import StorageDriver

@@ -102,7 +102,7 @@ def build_services(
     lease_ms = int(settings.lease_seconds * 1000)
     deletions = Deletions(database, storage)
     reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=settings.recovery_window * 1000)
-    periods = Periods(reviews, Protection())
+    periods = Periods(database, reviews, Protection())
     blobs = BlobService(database, storage, authorizer, deletions, reviews, lease_ms)
     uploads = UploadService(
         database, storage, authorizer, blobs, deletions, int(settings.upload_deadline * 1000), steps

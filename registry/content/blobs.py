@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, null, select, update
 
 from registry.access.actors import Actor
 from registry.access.authorizer import AccessRequest, Action, Authorizer
@@ -69,6 +69,10 @@ _SOURCE = _SOURCES.where(Repository.name == bindparam("source"))
 _BLOB = table(Blob)
 _LOCK = select(_BLOB).where(_BLOB.c.digest == bindparam("digest")).with_for_update()
 _INSERT = insert(_BLOB).returning(_BLOB.c.id)
+_MEMBERSHIP = {
+    **{column: bindparam(column) for column in ("repository_id", "blob_id", "lease_until")},
+    "hidden_at": null(),
+}
 _NAMING = (
     select(Manifest.digest)
     .join(ManifestBlob, ManifestBlob.manifest_id == Manifest.id)
@@ -129,9 +133,11 @@ class BlobService:
         self._lease_ms = lease_ms
         self._find = database.prepare(_FIND)
         join = database.insert(RepositoryBlob)
-        self._join = join.on_conflict_do_update(
-            index_elements=["repository_id", "blob_id"],
-            set_={"lease_until": join.excluded.lease_until, "hidden_at": None},
+        self._join = database.prepare_change(
+            join.values(_MEMBERSHIP).on_conflict_do_update(
+                index_elements=["repository_id", "blob_id"],
+                set_={"lease_until": join.excluded.lease_until, "hidden_at": null()},
+            )
         )
 
     def find(self, actor: Actor, repository: RepositoryName, digest: Digest) -> StoredBlob:
@@ -220,9 +226,7 @@ class BlobService:
         """Make a blob a member of a repository, visible and leased, in the caller's transaction."""
         now = self._database.now(connection)
         lease = now + self._lease_ms
-        connection.execute(
-            self._join, {"repository_id": repository_id, "blob_id": blob_id, "lease_until": lease, "hidden_at": None}
-        )
+        self._join(connection, {"repository_id": repository_id, "blob_id": blob_id, "lease_until": lease})
         self._reviews.blobs(connection, repository_id, [blob_id], now + self._reviews.grace_ms)
 
     def adopt(self, connection: Connection, digest: str, size: int, key: str) -> tuple[int, Doomed | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Select, bindparam, func, literal, select
+from sqlalchemy import BigInteger, BindParameter, Connection, Select, bindparam, func, literal, select
 
 from registry.db.base import table
 from registry.db.engine import Database
@@ -18,6 +18,7 @@ from registry.db.models.work import BLOB, MANIFEST, REPOSITORY
 
 _REVIEW = table(GcReview)
 _COLUMNS = ("kind", "repository_id", "target", "due_ms")
+_VALUES: dict[str, BindParameter[Any]] = {column: bindparam(column) for column in _COLUMNS}
 _WINDOW = select(Repository.recovery_seconds).where(Repository.id == bindparam("repository"))
 
 
@@ -40,8 +41,9 @@ class Reviews:
         self._window_ms = window_ms
         self._earlier = func.min if database.dialect == "sqlite" else func.least
         insert = database.insert(GcReview)
-        self._upsert = self._keeping_the_earlier(insert)
-        self._after_window = self._keeping_the_earlier(insert.from_select(list(_COLUMNS), _due_after_window(window_ms)))
+        after_window = insert.from_select(list(_COLUMNS), _due_after_window(window_ms))
+        self._upsert = database.prepare_change(self._keeping_the_earlier(insert.values(_VALUES)))
+        self._after_window = database.prepare_change(self._keeping_the_earlier(after_window))
 
     @property
     def grace_ms(self) -> int:
@@ -59,9 +61,8 @@ class Reviews:
 
     def after_window(self, connection: Connection, repository_id: int, ids: Iterable[int], end_ms: int) -> None:
         """Look at manifests once what ended at ``end_ms`` is restorable no more; the repository says when that is."""
-        rows = [{"target": target, "repository": repository_id, "end": end_ms} for target in sorted(set(ids))]
-        if rows:
-            connection.execute(self._after_window, rows)
+        for target in sorted(set(ids)):
+            self._after_window(connection, {"target": target, "repository": repository_id, "end": end_ms})
 
     def blobs(self, connection: Connection, repository_id: int, ids: Iterable[int], due_ms: int) -> None:
         """Look at blobs' memberships in a repository from ``due_ms`` on."""
@@ -78,9 +79,6 @@ class Reviews:
         )
 
     def _queue(self, connection: Connection, kind: str, repository_id: int, ids: Iterable[int], due_ms: int) -> None:
-        rows = [
-            {"kind": kind, "repository_id": repository_id, "target": target, "due_ms": due_ms}
-            for target in sorted(set(ids))
-        ]
-        if rows:
-            connection.execute(self._upsert, rows)
+        for target in sorted(set(ids)):
+            values = {"kind": kind, "repository_id": repository_id, "target": target, "due_ms": due_ms}
+            self._upsert(connection, values)
