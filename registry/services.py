@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from registry.access.authorizer import Authorizer
+from registry.collection.collector import Collector
+from registry.collection.removal import Removal
 from registry.content.blobs import BlobService
 from registry.content.deletions import Deletions
 from registry.content.reviews import Reviews
@@ -57,6 +59,7 @@ class Services:
     deletion: ManifestDeletion
     referrers: ReferrersService
     deletions: Deletions
+    collector: Collector
 
     @property
     def external_url(self) -> str:
@@ -100,7 +103,7 @@ def build_services(
     """Wire the services over one database and one store."""
     authorizer = Authorizer()
     lease_ms = int(settings.lease_seconds * 1000)
-    deletions = Deletions(database, storage)
+    deletions = Deletions(database, storage, steps)
     reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=settings.recovery_window * 1000)
     periods = Periods(database, reviews, Protection())
     blobs = BlobService(database, storage, authorizer, deletions, reviews, lease_ms)
@@ -133,4 +136,11 @@ def build_services(
         deletion=ManifestDeletion(database, authorizer, periods, reviews),
         referrers=ReferrersService(database, authorizer),
         deletions=deletions,
+        collector=Collector(
+            database,
+            Removal(database, reviews, deletions),
+            window_ms=settings.recovery_window * 1000,
+            upload_expiry_ms=settings.upload_expiry * 1000,
+            steps=steps,
+        ),
     )
