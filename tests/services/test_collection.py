@@ -6,7 +6,7 @@ from registry.digest import Digest
 from registry.errors import BlobUnknown, ManifestUnknown
 from registry.hooks import StorageError
 from registry.names import RepositoryName
-from tests.support.direct import body
+from tests.support.direct import ANYTHING, body
 from tests.support.images import Blob, artifact, image, index, layer, simple_image
 
 DAY = 86_400
@@ -185,7 +185,7 @@ def test_a_mount_renews_the_lease_and_the_review_waits_for_it(direct):
     blob = Blob(b"mounted")
     direct.upload(blob)
     direct.clock.turn(seconds=GRACE - 1)
-    assert direct.services.blobs.mount(direct.actor, Digest.parse(blob.digest), direct.repository, None)
+    assert direct.services.mounts.mount(direct.actor, Digest.parse(blob.digest), direct.repository, None)
     direct.clock.turn(seconds=1)
     direct.collect()
     assert direct.blob_bytes(blob.digest)
@@ -349,3 +349,78 @@ def test_a_pull_keeps_what_lost_its_tag(direct):
     with pytest.raises(ManifestUnknown):
         direct.get(built("a").digest)
     assert empty(direct)
+
+
+def ask(direct, digest):
+    return direct.services.blobs.check(direct.actor, direct.repository, Digest.parse(digest))
+
+
+def test_asking_for_a_blob_that_is_due_keeps_it_for_a_lease(direct):
+    blob = Blob(b"asked for")
+    direct.upload(blob)
+    direct.clock.turn(seconds=GRACE)
+    assert ask(direct, blob.digest).size == 9
+    direct.collect()
+    assert direct.blob_bytes(blob.digest)
+    direct.clock.turn(seconds=DAY)
+    direct.collect()
+    with pytest.raises(BlobUnknown):
+        ask(direct, blob.digest)
+
+
+def test_asking_writes_only_where_a_review_waits_and_the_lease_is_short(direct):
+    def leases():
+        return direct.column("SELECT lease_until FROM repository_blob ORDER BY blob_id")
+
+    made = built("a")
+    direct.push(made, "v1")
+    before = leases()
+    direct.clock.turn(seconds=DAY / 2 - 1)
+    ask(direct, made.blobs[0].digest)
+    assert leases() == before
+    direct.clock.turn(seconds=1)
+    ask(direct, made.blobs[0].digest)
+    assert leases() != before
+    direct.clock.turn(seconds=GRACE)
+    direct.collect()
+    before = leases()
+    ask(direct, made.blobs[1].digest)
+    assert leases() == before
+
+
+def test_asking_for_a_manifest_that_is_due_keeps_it_for_a_lease(direct):
+    made = built("a")
+    direct.push(made, "v1")
+    direct.delete_tag("v1")
+    direct.clock.turn(seconds=WINDOW + 1)
+    direct.services.reader.check(direct.actor, direct.repository, Digest.parse(made.digest), ANYTHING)
+    direct.collect()
+    assert has(direct, made)
+    direct.clock.turn(seconds=DAY)
+    direct.collect()
+    assert empty(direct)
+
+
+def test_a_mount_meets_a_blob_that_is_being_given_up(direct):
+    blob = Blob(b"going")
+    direct.upload(blob)
+    direct.clock.turn(seconds=GRACE)
+    direct.services.collector.run()
+    assert not direct.services.mounts.mount(direct.actor, Digest.parse(blob.digest), OTHER, None)
+
+
+def test_an_empty_layer_that_went_meanwhile_is_made_again(direct, monkeypatch):
+    made = simple_image("empty layer")
+    ensure = type(direct.services.blobs).ensure_shared
+
+    def late(self, *args):
+        found = ensure(self, *args)
+        if not late.done:
+            late.done = True
+            direct.change("UPDATE blob SET state = 'DELETING' WHERE id = :id", id=found)
+        return found
+
+    late.done = False
+    monkeypatch.setattr(type(direct.services.blobs), "ensure_shared", late)
+    direct.push(made, "v1")
+    assert direct.column("SELECT DISTINCT state FROM blob") == ["LIVE"]
