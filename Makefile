@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNS := $(VENV)/.runs
 STAMP := $(VENV)/.installed
+# The quick tests write and remove many small files: in memory, where there is a gigabyte for it.
+IN_MEMORY = $(shell test -w /dev/shm && test "$$(df -Pk /dev/shm | awk 'END { print $$4 }')" -gt 1048576 \
+  && echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
 PYTHONS := python3.13 python3.12 python3.11 python3
 
 .PHONY: help setup serve test test-all soak bench lint format tools clean
@@ -59,7 +62,7 @@ serve: $(RUNS) ## start the server; ARGS='--listen 127.0.0.1:5000' gives it flag
 
 test: setup ## the quick tests: need nothing but the virtual environment
 	@echo 'test: one process a core, four at most (ARGS=-n0: one after another)'
-	$(BIN)/python -m pytest -m "not needs_tools" -n auto --maxprocesses 4 --dist worksteal $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -m "not needs_tools" -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 test-all: setup ## the tests with real services, clients and faults (see make tools); says what it skips
 	$(BIN)/python -m pytest -m needs_tools -rfEs $(ARGS)

@@ -17,7 +17,8 @@ from registry.blueprints.api import repositories as api_repositories
 from registry.blueprints.api._operations import RepositoryConverter
 from registry.db import sqlite
 from registry.db.base import Base
-from registry.db.engine import Clock, Database
+from registry.db.direct import Clock
+from registry.db.engine import Database
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginError, create_plugin_manager
 from registry.hooks.ports import StorageDriver

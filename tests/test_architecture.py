@@ -35,6 +35,7 @@ LAYERS = {
     "registry.db": "db",
     "registry.manifests": "services",
     "registry.content": "services",
+    "registry.collection": "services",
     "registry.repositories": "services",
     "registry.access": "services",
     "registry.events": "services",

@@ -7,8 +7,9 @@ is dead has one. A review is one row a thing: queued again, it keeps the earlier
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import BigInteger, BindParameter, Connection, Select, bindparam, func, literal, select, update
 
 from registry.db.base import table
 from registry.db.engine import Database
@@ -21,7 +22,19 @@ _HASTEN = (
     .where(_REVIEW.c.repository_id == bindparam("b_repository"), _REVIEW.c.due_ms > bindparam("b_due"))
     .values(due_ms=bindparam("b_due"))
 )
+_COLUMNS = ("kind", "repository_id", "target", "due_ms")
+_VALUES: dict[str, BindParameter[Any]] = {column: bindparam(column) for column in _COLUMNS}
 _WINDOW = select(Repository.recovery_seconds).where(Repository.id == bindparam("repository"))
+
+
+def _due_after_window(window_ms: int) -> Select[str, int, int, int]:
+    window = func.coalesce(Repository.recovery_seconds * 1000, literal(window_ms, BigInteger()))
+    return select(
+        literal(MANIFEST),
+        Repository.id,
+        bindparam("target", type_=BigInteger()),
+        bindparam("end", type_=BigInteger()) + window,
+    ).where(Repository.id == bindparam("repository", type_=BigInteger()))
 
 
 class Reviews:
@@ -31,12 +44,11 @@ class Reviews:
         """Use ``grace_ms``, and ``window_ms`` for repositories that set no window of their own."""
         self._grace_ms = grace_ms
         self._window_ms = window_ms
+        self._earlier = func.min if database.dialect == "sqlite" else func.least
         insert = database.insert(GcReview)
-        earlier = func.min if database.dialect == "sqlite" else func.least
-        self._upsert = insert.on_conflict_do_update(
-            index_elements=["kind", "repository_id", "target"],
-            set_={"due_ms": earlier(insert.excluded.due_ms, _REVIEW.c.due_ms)},
-        )
+        after_window = insert.from_select(list(_COLUMNS), _due_after_window(window_ms))
+        self._upsert = database.prepare_change(self._keeping_the_earlier(insert.values(_VALUES)))
+        self._after_window = database.prepare_change(self._keeping_the_earlier(after_window))
 
     @property
     def grace_ms(self) -> int:
@@ -52,6 +64,11 @@ class Reviews:
         """Look at manifests of a repository from ``due_ms`` on."""
         self._queue(connection, MANIFEST, repository_id, ids, due_ms)
 
+    def after_window(self, connection: Connection, repository_id: int, ids: Iterable[int], end_ms: int) -> None:
+        """Look at manifests once what ended at ``end_ms`` is restorable no more; the repository says when that is."""
+        for target in sorted(set(ids)):
+            self._after_window(connection, {"target": target, "repository": repository_id, "end": end_ms})
+
     def blobs(self, connection: Connection, repository_id: int, ids: Iterable[int], due_ms: int) -> None:
         """Look at blobs' memberships in a repository from ``due_ms`` on."""
         self._queue(connection, BLOB, repository_id, ids, due_ms)
@@ -64,10 +81,13 @@ class Reviews:
         """Look at all that is queued of a repository from ``due_ms`` on: what is dead may go earlier than it seemed."""
         connection.execute(_HASTEN, {"b_repository": repository_id, "b_due": due_ms})
 
+    def _keeping_the_earlier(self, insert: Any) -> Any:  # noqa: ANN401 - the two dialects share no typed base
+        return insert.on_conflict_do_update(
+            index_elements=["kind", "repository_id", "target"],
+            set_={"due_ms": self._earlier(insert.excluded.due_ms, _REVIEW.c.due_ms)},
+        )
+
     def _queue(self, connection: Connection, kind: str, repository_id: int, ids: Iterable[int], due_ms: int) -> None:
-        rows = [
-            {"kind": kind, "repository_id": repository_id, "target": target, "due_ms": due_ms}
-            for target in sorted(set(ids))
-        ]
-        if rows:
-            connection.execute(self._upsert, rows)
+        for target in sorted(set(ids)):
+            values = {"kind": kind, "repository_id": repository_id, "target": target, "due_ms": due_ms}
+            self._upsert(connection, values)

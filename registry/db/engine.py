@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Self, TypeVar, TypeVarTuple
 
@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Executable,
     Insert,
     Select,
     bindparam,
@@ -28,15 +29,13 @@ from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from registry.db import sqlite
+from registry.db import direct, sqlite
 from registry.db.base import Base
+from registry.db.direct import Change, Clock, Lookup
 from registry.errors import InsufficientStorage, Unavailable
 
 T = TypeVar("T")
 Columns = TypeVarTuple("Columns")
-Lookup = Callable[[Connection, Mapping[str, object]], Sequence[Any] | None]
-Clock = Callable[[], int]
-"""Returns milliseconds since 1970-01-01 UTC."""
 
 ATTEMPTS = 8
 _BACKOFF_SECONDS = 0.01
@@ -142,28 +141,19 @@ class Database:
         For the few statements that every pull runs: on SQLite it is compiled here, once, and then goes straight
         to the driver, which takes half the time. Its columns must need no conversion.
         """
+        return direct.lookup(self._for_driver(statement), statement, self._failures)
 
-        def look_up(connection: Connection, values: Mapping[str, object]) -> Sequence[Any] | None:
-            return connection.execute(statement, values).first()
+    def prepare_change(self, statement: Executable) -> Change:
+        """Return a function that runs ``statement`` in a transaction, and returns how many rows it changed.
 
+        As :meth:`prepare`, for what every push writes. An INSERT names all its columns.
+        """
+        return direct.change(self._for_driver(statement), statement, self._failures)
+
+    def _for_driver(self, statement: Executable) -> direct.Run | None:
         if self.dialect != "sqlite":
-            return look_up
-        compiled = statement.compile(dialect=self._engine.dialect)
-        names, sql, fixed = compiled.positiontup or (), str(compiled), compiled.params
-        clocked = "now" in names
-
-        def look_up_directly(connection: Connection, values: Mapping[str, object]) -> Sequence[Any] | None:
-            given = {**fixed, **values}
-            if clocked and self._clock is not None:
-                given["now"] = self._clock()
-            try:
-                driver: Any = connection.connection.driver_connection
-                row: tuple[Any, ...] | None = driver.execute(sql, [given[name] for name in names]).fetchone()
-            except self._failures:
-                return look_up(connection, values)  # which tells what failed in SQLAlchemy's words
-            return row
-
-        return look_up_directly
+            return None
+        return direct.compile_statement(self._engine.dialect, statement, self._clock)
 
     def insert_ignore(self, table: type[Base]) -> Any:  # noqa: ANN401 - the two dialects share no typed base
         """Return an INSERT that leaves rows alone which are there already."""

@@ -175,7 +175,8 @@ class ManifestCreator:
         self._rows.lease(connection, repository_id, prepared.found)
         blobs = list(prepared.found.blobs)
         if prepared.empty_layer is not None:
-            self._blobs.join(connection, repository_id, prepared.empty_layer)
+            if not self._blobs.join_shared(connection, repository_id, prepared.empty_layer):
+                raise ContentChanged
             blobs.append(str(EMPTY_LAYER_DIGEST))
         record, newly_created = self._rows.upsert(
             connection, actor, repository_id, prepared.manifest, prepared.digest, prepared.found

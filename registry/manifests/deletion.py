@@ -72,6 +72,5 @@ class ManifestDeletion:
         if deleted is None:
             return False
         self._periods.delete_of_manifest(connection, now, repository_id, deleted, reason)
-        due = now + self._reviews.window_ms(connection, repository_id)
-        self._reviews.manifests(connection, repository_id, [deleted], due)
+        self._reviews.after_window(connection, repository_id, [deleted], now)
         return True

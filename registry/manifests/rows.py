@@ -119,6 +119,9 @@ class ManifestRows:
     def __init__(self, database: Database, lease_ms: int) -> None:
         """Lease what is named for ``lease_ms`` milliseconds."""
         self._database = database
+        self._wake = database.prepare_change(_WAKE)
+        self._adopt_referrers = database.prepare_change(_ADOPT_REFERRERS)
+        self._settle = database.prepare_change(_SETTLE)
         self._lease_ms = lease_ms
 
     def place(self, connection: Connection, name: RepositoryName, digest: Digest) -> Place:
@@ -160,7 +163,7 @@ class ManifestRows:
         subject = manifest.subject.digest if manifest.subject is not None else None
         existing = connection.execute(_EXISTING, {"repository": repository_id, "digest": str(digest)}).scalar()
         if existing is not None:
-            connection.execute(_WAKE, {"b_id": existing, "b_lease": now + self._lease_ms})
+            self._wake(connection, {"b_id": existing, "b_lease": now + self._lease_ms})
             record = ManifestRecord(existing, digest, manifest.media_type, len(manifest.payload), subject)
             return record, False
         values = {
@@ -228,11 +231,11 @@ class ManifestRows:
     ) -> None:
         """Pin the manifest while no living tag, parent or subject keeps it; take over those that wait for it."""
         wanted: dict[str, object] = {"b_repository": repository_id, "b_digest": str(record.digest)}
-        connection.execute(_ADOPT_REFERRERS, wanted)
+        self._adopt_referrers(connection, wanted)
         if children:
             connection.execute(_ADOPT_CHILDREN, {"b_repository": repository_id, "b_children": list(children)})
-        connection.execute(
-            _SETTLE,
+        self._settle(
+            connection,
             {
                 **wanted,
                 "b_id": record.manifest_id,

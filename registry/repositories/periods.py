@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, false, insert, null, or_, select, update
 
 from registry.access.actors import Actor
 from registry.content.reviews import Reviews
 from registry.db.base import table
-from registry.db.engine import Conflict
+from registry.db.engine import Conflict, Database
 from registry.db.models import Tag
 from registry.errors import ManifestUnknown
 from registry.names import TagName
@@ -30,7 +30,22 @@ _OF_MANIFEST = CURRENT.where(Tag.manifest_id == bindparam("manifest")).order_by(
 _OF_FAMILY = CURRENT.where(Tag.repository_id == bindparam("repository"), Tag.family == bindparam("family")).order_by(
     Tag.lifetime_start_ms.desc(), Tag.id.desc()
 )
-_INSERT = insert(_TAG)
+_COLUMNS = (
+    "repository_id",
+    "name",
+    "manifest_id",
+    "digest",
+    "lifetime_start_ms",
+    "lifetime_end_ms",
+    "reversion",
+    "label_immutable",
+    "expiry_source",
+    "family",
+    "actor",
+)
+_INSERT = insert(_TAG).values(
+    current=1, immutable=false(), end_reason=null(), **{column: bindparam(column) for column in _COLUMNS}
+)
 _END = (
     update(_TAG)
     .where(_TAG.c.id == bindparam("b_id"), _TAG.c.current == 1)
@@ -71,8 +86,10 @@ def require_alive(connection: Connection, now: int, repository_id: int, name: Ta
 class Periods:
     """Starts and ends periods, and queues reviews of what they held."""
 
-    def __init__(self, reviews: Reviews, protection: Protection) -> None:
+    def __init__(self, database: Database, reviews: Reviews, protection: Protection) -> None:
         """Refuse what ``protection`` forbids."""
+        self._insert = database.prepare_change(_INSERT)
+        self._end = database.prepare_change(_END)
         self._reviews = reviews
         self._protection = protection
 
@@ -96,8 +113,8 @@ class Periods:
             start = max(now, row.lifetime_start_ms + 1)
             self.end(connection, repository_id, start, [row], EndReason.MOVED)
         end = None if effects.lives_ms is None else start + effects.lives_ms
-        connection.execute(
-            _INSERT,
+        self._insert(
+            connection,
             {
                 "repository_id": repository_id,
                 "name": name.value,
@@ -105,7 +122,6 @@ class Periods:
                 "digest": target.digest,
                 "lifetime_start_ms": start,
                 "lifetime_end_ms": end,
-                "current": 1,
                 "reversion": target.reversion,
                 "label_immutable": effects.immutable,
                 "expiry_source": None if end is None else ExpirySource.LABEL,
@@ -114,8 +130,7 @@ class Periods:
             },
         )
         if end is not None:
-            due = end + self._reviews.window_ms(connection, repository_id)
-            self._reviews.manifests(connection, repository_id, [target.manifest_id], due)
+            self._reviews.after_window(connection, repository_id, [target.manifest_id], end)
         if effects.family is not None:
             self._thin(connection, start, repository_id, effects.family)
 
@@ -129,20 +144,18 @@ class Periods:
         for row in rows:
             old = row.lifetime_end_ms
             lapsed = old is not None and old <= end
-            ended = connection.execute(
-                _END,
+            ended = self._end(
+                connection,
                 {
                     "b_id": row.id,
                     "b_end": old if lapsed else max(end, row.lifetime_start_ms + 1),
                     "b_reason": None if lapsed else reason,
                 },
             )
-            if ended.rowcount != 1:
+            if ended != 1:
                 raise Conflict
         held = [row.manifest_id for row in rows if row.manifest_id is not None]
-        if held:
-            due = end + self._reviews.window_ms(connection, repository_id)
-            self._reviews.manifests(connection, repository_id, held, due)
+        self._reviews.after_window(connection, repository_id, held, end)
 
     def delete(
         self, connection: Connection, now: int, repository_id: int, rows: Sequence[Period], reason: EndReason

@@ -1,8 +1,8 @@
-"""A fresh registry for each test, over SQLite and files, asked through Flask's client."""
+"""An empty registry for each test, over SQLite and files, asked through Flask's client."""
 
 import pytest
 
-from tests.support.api import Api, Clock, blank_data, quick_folder, running_app
+from tests.support.api import Api, Clock, blank_data, common_app
 
 
 @pytest.fixture(scope="session")
@@ -10,21 +10,32 @@ def blank(tmp_path_factory):
     return blank_data(tmp_path_factory.mktemp("blank") / "data")
 
 
-@pytest.fixture
-def clock():
+@pytest.fixture(scope="session")
+def common_clock():
     return Clock()
 
 
 @pytest.fixture
-def folder():
-    with quick_folder() as path:
-        yield path
+def clock(common_clock):
+    common_clock.reset()
+    return common_clock
+
+
+@pytest.fixture(scope="session")
+def common(blank, common_clock):
+    with common_app(blank, common_clock, page_size_max=100) as common:
+        yield common
 
 
 @pytest.fixture
-def app(folder, blank, clock):
-    with running_app(folder / "data", blank=blank, clock=clock, page_size_max=100) as running:
-        yield running
+def folder(common):
+    common.start_anew()
+    return common.folder
+
+
+@pytest.fixture
+def app(common, folder, clock):
+    return common.app
 
 
 @pytest.fixture

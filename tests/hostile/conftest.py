@@ -1,8 +1,8 @@
-"""A registry to be attacked, one for each test, with everything it may write below one folder."""
+"""A registry to be attacked, empty for each test, with everything it may write below one folder."""
 
 import pytest
 
-from tests.support.api import Api, blank_data, quick_folder, running_app
+from tests.support.api import Api, blank_data, common_app
 
 
 @pytest.fixture(scope="session")
@@ -10,18 +10,23 @@ def blank(tmp_path_factory):
     return blank_data(tmp_path_factory.mktemp("blank") / "data")
 
 
+@pytest.fixture(scope="session")
+def common(blank):
+    with common_app(blank) as common:
+        yield common
+
+
 @pytest.fixture
-def folder():
+def folder(common):
     """The folder around the data: what a path that climbs out of it would reach first."""
-    with quick_folder() as path:
-        (path / "canary").write_text("not yours")
-        yield path
+    common.start_anew()
+    (common.folder / "canary").write_text("not yours")
+    return common.folder
 
 
 @pytest.fixture
-def app(folder, blank):
-    with running_app(folder / "data", blank=blank) as running:
-        yield running
+def app(common, folder):
+    return common.app
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 from registry.app import create_app
 from registry.schema import upgrade
 from registry.settings import Settings
+from tests.support.api import quick_folder
 from tests.support.direct import Direct, ManualClock
 
 _numbers = itertools.count()
@@ -38,12 +39,24 @@ def postgres_template(postgres) -> str:
     return "template_of_services"
 
 
+@pytest.fixture(scope="session")
+def common(sqlite_template) -> Iterator[Direct]:
+    """Make one app that tests use after one another: its statements are compiled once."""
+    with quick_folder() as folder:
+        path = Path(shutil.copy(sqlite_template, folder / "moorage.db"))
+        settings = Settings(data=folder, storage_url="memory:", database_url=f"sqlite:///{path}")
+        clock = ManualClock()
+        yield Direct(create_app(settings, clock=clock), clock)
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs_tools)])
-def database_url(request, tmp_path) -> Iterator[str]:
+def database_url(request) -> Iterator[str]:
     """Give an empty database with the schema of today."""
     if request.param == "sqlite":
-        template = request.getfixturevalue("sqlite_template")
-        yield f"sqlite:///{shutil.copy(template, tmp_path / 'moorage.db')}"
+        common = request.getfixturevalue("common")
+        common.start_anew(request.getfixturevalue("sqlite_template"))
+        yield common.services.settings.database_url
+        common.services.database.close_idle()
         return
     template = request.getfixturevalue("postgres_template")
     server = request.getfixturevalue("postgres")
@@ -53,11 +66,14 @@ def database_url(request, tmp_path) -> Iterator[str]:
 
 
 @pytest.fixture
-def start(database_url, tmp_path) -> Iterator[Start]:
+def start(request, database_url, tmp_path) -> Iterator[Start]:
     """Give the function that makes an app on the test's database; call it twice for two processes."""
+    unused = [request.getfixturevalue("common")] if database_url.startswith("sqlite") else []
     with ExitStack() as stack:
 
         def make(*, plugins: Sequence[object] = (), clock: ManualClock | None = None, **settings: Any) -> Direct:
+            if unused and not (plugins or clock or settings):
+                return unused.pop()
             clock = clock or ManualClock()
             values = {"data": tmp_path, "storage_url": "memory:", "database_url": database_url, **settings}
             made = Direct(create_app(Settings(**values), plugins, clock=clock), clock)

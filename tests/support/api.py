@@ -26,11 +26,16 @@ _ERROR_KEYS = {"code", "message", "detail"}
 class Clock:
     """A registry's time, which stands still until a test moves it."""
 
-    def __init__(self, milliseconds: int = 1_700_000_000_000) -> None:
-        self.milliseconds = milliseconds
+    def __init__(self) -> None:
+        self.milliseconds = 0
+        self.reset()
 
     def __call__(self) -> int:
         return self.milliseconds
+
+    def reset(self) -> None:
+        """Go to where every test starts."""
+        self.milliseconds = 1_700_000_000_000
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
@@ -73,6 +78,36 @@ def running_app(
         yield app
     finally:
         app.extensions["moorage"].database.close_idle()
+
+
+@dataclass(frozen=True)
+class CommonApp:
+    """One app that tests use after one another, in `folder`/data: its routes and statements are compiled once."""
+
+    app: Flask
+    folder: Path
+    blank: Path
+
+    def start_anew(self) -> Flask:
+        """Remove all that a test left, so that the folder holds an empty registry and nothing else."""
+        services = self.app.extensions["moorage"]
+        services.database.close_idle()
+        data = self.folder / "data"
+        for path in self.folder.rglob("*"):
+            if path.is_file():
+                path.unlink()
+        for path in self.folder.iterdir():
+            if path != data:
+                shutil.rmtree(path)
+        shutil.copy(self.blank / "moorage.db", data)
+        return self.app
+
+
+@contextmanager
+def common_app(blank: Path, clock: Clock | None = None, **settings: Any) -> Iterator[CommonApp]:
+    """Give an app for many tests; each calls `start_anew` first."""
+    with quick_folder() as folder, running_app(folder / "data", blank=blank, clock=clock, **settings) as app:
+        yield CommonApp(app, folder, blank)
 
 
 def error_of(response: TestResponse, status: int | None = None, code: str | None = None) -> dict[str, Any]:

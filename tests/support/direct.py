@@ -1,19 +1,23 @@
 """An app whose services are called directly, without HTTP, on a clock that a test turns."""
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from flask import Flask
 from sqlalchemy import text
 
 from registry.access.actors import Actor
+from registry.collection.collector import Collected
 from registry.content.blobs import StoredBlob
 from registry.digest import Digest
 from registry.manifests.creator import CreatedManifest
 from registry.manifests.reader import Accepted, ServedManifest
 from registry.names import RepositoryName, TagName, parse_reference
 from registry.services import Services
+from registry.storage.memory import MemoryStorage
 from tests.support.images import Blob, Manifest
 
 ANYTHING = Accepted((), anything=True)
@@ -75,6 +79,18 @@ class Direct:
     def services(self) -> Services:
         """The app's services."""
         return cast("Services", self.app.extensions["moorage"])
+
+    def start_anew(self, template: Path) -> None:
+        """Forget all content and time: the database is a copy of `template` again, and the memory storage empty."""
+        services = self.services
+        services.database.close_idle()
+        path = Path(services.settings.database_url.removeprefix("sqlite:///"))
+        for left in path.parent.glob(f"{path.name}*"):
+            left.unlink()
+        shutil.copy(template, path)
+        storage = cast("MemoryStorage", services.storage)
+        storage.__init__()  # type: ignore[misc] # it is as it was made
+        self.clock.now = NOON
 
     def upload(self, blob: Blob, repository: RepositoryName | None = None) -> StoredBlob:
         """Push a blob in one request."""
@@ -162,3 +178,24 @@ class Direct:
             digest=manifest.digest,
         )
         return {row.key: row for row in rows}
+
+    def collect(self) -> Collected:
+        """Look at all that is due now, and remove the bytes that go."""
+        done = self.services.collector.run()
+        self.services.deletions.drain()
+        return done
+
+    def content(self) -> dict[str, int]:
+        """Count what is stored: rows by table, and keys in the memory storage."""
+        tables = (
+            "manifest",
+            "repository_blob",
+            "blob",
+            "upload",
+            "legacy_image",
+            "label",
+            "gc_review",
+            "storage_deletion",
+        )
+        counts = {name: self.column(f"SELECT count(*) FROM {name}")[0] for name in tables}
+        return {**counts, "keys": len(cast("MemoryStorage", self.services.storage)._blobs)}
