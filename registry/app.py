@@ -12,6 +12,8 @@ from sqlalchemy import NullPool, event, make_url
 
 import registry.db.models  # registers every table on the metadata
 from registry.blueprints import _errors, base, blobs, health, manifests, referrers, tags, uploads
+from registry.blueprints.api import blobs as api_blobs
+from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
 from registry.blueprints.api import repositories as api_repositories
 from registry.blueprints.api._operations import RepositoryConverter
@@ -30,7 +32,7 @@ from registry.steps import Steps, no_steps
 __all__ = ["create_app"]
 
 _BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, health)
-_API = (api_openapi, api_repositories)
+_API = (api_openapi, api_repositories, api_manifests, api_blobs)
 _TABLES = registry.db.models.__all__
 
 

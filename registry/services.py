@@ -11,6 +11,7 @@ from registry.access.authorizer import Authorizer
 from registry.collection.collector import Collector
 from registry.collection.removal import Removal
 from registry.content.blobs import BlobService
+from registry.content.catalogue import BlobCatalogue
 from registry.content.deletions import Deletions
 from registry.content.leases import Leases
 from registry.content.mounts import MountService
@@ -21,6 +22,7 @@ from registry.errors import RegistryError
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginStatus
 from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
+from registry.manifests.catalogue import ManifestCatalogue
 from registry.manifests.creator import ManifestCreator, PushTerms
 from registry.manifests.deletion import ManifestDeletion
 from registry.manifests.reader import ManifestReader
@@ -64,6 +66,8 @@ class Services:
     creator: ManifestCreator
     reader: ManifestReader
     deletion: ManifestDeletion
+    manifests: ManifestCatalogue
+    blob_catalogue: BlobCatalogue
     referrers: ReferrersService
     deletions: Deletions
     collector: Collector
@@ -125,6 +129,8 @@ def build_services(
         creator=made.creator(),
         reader=ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases),
         deletion=ManifestDeletion(database, made.authorizer, made.periods, made.reviews),
+        manifests=ManifestCatalogue(database, made.authorizer),
+        blob_catalogue=BlobCatalogue(database, made.authorizer),
         referrers=ReferrersService(database, made.authorizer),
         deletions=made.deletions,
         collector=made.collector(),
