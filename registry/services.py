@@ -29,6 +29,8 @@ from registry.manifests.deletion import ManifestDeletion
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
 from registry.manifests.signing import SigningKeys
+from registry.repositories.lifecycle import RepositoryLifecycle
+from registry.repositories.listing import RepositoryListing
 from registry.repositories.periods import Periods
 from registry.repositories.protection import Protection
 from registry.repositories.repositories import RepositoryService
@@ -56,6 +58,8 @@ class Services:
     database: Database
     storage: StorageDriver
     repositories: RepositoryService
+    listing: RepositoryListing
+    lifecycle: RepositoryLifecycle
     tags: TagService
     blobs: BlobService
     mounts: MountService
@@ -118,6 +122,8 @@ def build_services(
         database=database,
         storage=storage,
         repositories=RepositoryService(database, made.authorizer),
+        listing=RepositoryListing(database, made.authorizer),
+        lifecycle=RepositoryLifecycle(database, made.authorizer, made.reviews, made.protection),
         tags=TagService(database, made.authorizer, made.periods),
         blobs=made.blobs,
         mounts=MountService(database, made.authorizer, made.blobs),
@@ -150,7 +156,8 @@ class _Wiring:
         self.authorizer = Authorizer()
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
-        self.periods = Periods(database, self.reviews, Protection())
+        self.protection = Protection()
+        self.periods = Periods(database, self.reviews, self.protection)
         self.removal = Removal(database, self.reviews, self.deletions)
         self.leases = Leases(database, self.authorizer, self._lease_ms)
         self.blobs = BlobService(
