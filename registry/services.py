@@ -9,7 +9,10 @@ from sqlalchemy import text
 
 from registry.access.authorizer import Authorizer
 from registry.collection.collector import Collector
+from registry.collection.explain import Explainer
+from registry.collection.purge import PurgeService
 from registry.collection.removal import Removal
+from registry.collection.status import StatusService
 from registry.content.blobs import BlobService
 from registry.content.catalogue import BlobCatalogue
 from registry.content.deletions import Deletions
@@ -71,6 +74,9 @@ class Services:
     referrers: ReferrersService
     deletions: Deletions
     collector: Collector
+    explainer: Explainer
+    collection: StatusService
+    purges: PurgeService
 
     @property
     def external_url(self) -> str:
@@ -134,6 +140,9 @@ def build_services(
         referrers=ReferrersService(database, made.authorizer),
         deletions=made.deletions,
         collector=made.collector(),
+        explainer=Explainer(database, made.authorizer, window_ms=settings.recovery_window * 1000),
+        collection=StatusService(database, made.authorizer),
+        purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions),
     )
 
 
@@ -155,6 +164,7 @@ class _Wiring:
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
         self.protection = Protection()
         self.periods = Periods(database, self.reviews, self.protection)
+        self.removal = Removal(database, self.reviews, self.deletions)
         self.leases = Leases(database, self.authorizer, self._lease_ms)
         self.blobs = BlobService(
             database, storage, self.authorizer, self.deletions, self.reviews, self.leases, self._lease_ms
@@ -181,7 +191,7 @@ class _Wiring:
     def collector(self) -> Collector:
         return Collector(
             self._database,
-            Removal(self._database, self.reviews, self.deletions),
+            self.removal,
             window_ms=self._window_ms,
             upload_expiry_ms=self._settings.upload_expiry * 1000,
             steps=self._steps,
