@@ -72,11 +72,16 @@ def with_client(function: F) -> F:
     return option(settings_flags(run))  # type: ignore[return-value] # click's decorators return what they are given
 
 
+def somebody_is_there() -> bool:
+    """Tell whether a question would be read."""
+    return sys.stdin.isatty()
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Ask before something is destroyed; where nobody can answer, ``--yes`` must have."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not somebody_is_there():
         raise FlagRefused(f"{question} Nobody is here to answer: say --yes")
     click.confirm(question, abort=True)
 
