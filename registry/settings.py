@@ -60,6 +60,9 @@ class Settings:
     transfer_threads: int = _setting(
         values.number(1, 4096), 128, "most threads of a process for uploads, and as many for downloads"
     )
+    worker: bool = _setting(
+        values.boolean, default=True, about="run a worker beside `moorage serve`, for collection and other jobs"
+    )
     header_timeout: float = _setting(values.duration(0.1), 10.0, "time a client has to send a request's head")
     body_timeout: float = _setting(values.duration(0.1), 30.0, "longest silence while a body is transferred")
     keep_alive: float = _setting(values.duration(0), 75.0, "time an idle connection is kept")

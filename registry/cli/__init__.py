@@ -9,6 +9,7 @@ import click
 # What each command does stands here too, so that --help imports none of them.
 _COMMANDS = {
     "serve": "Run the registry until it is told to stop.",
+    "worker": "Run jobs: collection, retention and the like.",
     "repo": "Look at repositories, make, change, rename, delete and restore them.",
     "manifest": "Look at manifests, and delete them.",
     "blob": "Tell where a blob is, and what names it.",
