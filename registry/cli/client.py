@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -19,11 +20,14 @@ from registry.cli.opening import told
 from registry.db import sqlite
 from registry.setting_values import hide_password
 from registry.settings import Settings
+from registry.work.queue import JobQueue
+from registry.work.worker import Worker, new_holder
 
 _PREFIX = "/api/v1"
 _PATIENCE = httpx.Timeout(60, connect=10)
 _NO_CONTENT = 204
 _PAGE = 1000
+_WAIT_SECONDS = 0.1
 
 
 class Refused(click.ClickException):
@@ -38,10 +42,26 @@ class Refused(click.ClickException):
 class Client:
     """Speaks to one registry; every failure becomes one message that says which registry was asked."""
 
-    def __init__(self, http: httpx.Client, place: str) -> None:
-        """Ask through ``http``; ``place`` names the registry to people."""
+    def __init__(self, http: httpx.Client, place: str, queue: JobQueue | None = None) -> None:
+        """Ask through ``http``; ``place`` names the registry to people; ``queue`` is that of a local one."""
         self._http = http
         self._place = place
+        self._queue = queue
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Run jobs that were asked for in this process, where the registry is a local one."""
+        if self._queue is None:
+            yield
+            return
+        worker = Worker(self._queue, new_holder(), asked_only=True, poll_seconds=_WAIT_SECONDS)
+        thread = threading.Thread(target=worker.run, name="worker")
+        thread.start()
+        try:
+            yield
+        finally:
+            worker.stop()
+            thread.join()
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - JSON of any shape
         """Return what is at ``path``."""
@@ -109,7 +129,7 @@ def connect(server: str | None, flags: Mapping[str, object]) -> Iterator[Client]
     transport = httpx.WSGITransport(app, remote_addr="")
     try:
         with httpx.Client(base_url="http://moorage.invalid", headers=headers, transport=transport) as http:
-            yield Client(http, place)
+            yield Client(http, place, app.extensions["moorage"].queue)
     finally:
         app.extensions["moorage"].database.close_idle()
 
