@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from typing import Any
 
@@ -31,10 +31,16 @@ class Refused(click.ClickException):
 class Client:
     """Speaks to one registry; every failure becomes one message that says which registry was asked."""
 
-    def __init__(self, http: httpx.Client, place: str) -> None:
-        """Ask through ``http``; ``place`` names the registry to people."""
+    def __init__(
+        self, http: httpx.Client, place: str, working: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """Ask through ``http``; ``place`` names the registry to people.
+
+        ``working`` makes a context in which this process runs jobs that were asked for, where the registry is local.
+        """
         self._http = http
         self._place = place
+        self.working = working
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - JSON of any shape
         """Return what is at ``path``."""
@@ -89,10 +95,10 @@ def connect(server: str | None, flags: Mapping[str, object]) -> Iterator[Client]
         from registry.cli.local import opened  # noqa: PLC0415 - who asks a server waits for no registry's imports
 
         with (
-            opened(flags) as (transport, place),
-            httpx.Client(base_url=_LOCAL, headers=headers, transport=transport) as http,
+            opened(flags) as local,
+            httpx.Client(base_url=_LOCAL, headers=headers, transport=local.transport) as http,
         ):
-            yield Client(http, place)
+            yield Client(http, local.place, local.working)
         return
     if not server.startswith(("http://", "https://")):
         raise click.ClickException(f"--server: expected a URL such as http://127.0.0.1:5000, not {server!r}")

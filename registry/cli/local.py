@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -17,11 +19,36 @@ from registry.cli.opening import told
 from registry.db import sqlite
 from registry.setting_values import hide_password
 from registry.settings import Settings
+from registry.work.queue import JobQueue
+from registry.work.worker import Worker, new_holder
+
+_WAIT_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Local:
+    """A registry in this process: the way to it, what it is called to people, and its jobs."""
+
+    transport: httpx.WSGITransport
+    place: str
+    queue: JobQueue
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Run jobs that were asked for in this process."""
+        worker = Worker(self.queue, new_holder(), asked_only=True, poll_seconds=_WAIT_SECONDS)
+        thread = threading.Thread(target=worker.run, name="worker")
+        thread.start()
+        try:
+            yield
+        finally:
+            worker.stop()
+            thread.join()
 
 
 @contextmanager
-def opened(flags: Mapping[str, object]) -> Iterator[tuple[httpx.WSGITransport, str]]:
-    """Yield the way to a registry on the data that ``flags`` and settings name, and what it is called to people."""
+def opened(flags: Mapping[str, object]) -> Iterator[Local]:
+    """Yield a registry on the data that ``flags`` and settings name."""
     settings = read_settings(flags)
     place = f"the registry in {_place(settings)}"
     _require_database(settings)
@@ -31,7 +58,7 @@ def opened(flags: Mapping[str, object]) -> Iterator[tuple[httpx.WSGITransport, s
     if pending:
         raise click.ClickException(f"{place} lacks migrations ({', '.join(pending)}): run moorage db upgrade")
     try:
-        yield httpx.WSGITransport(app, remote_addr=""), place
+        yield Local(httpx.WSGITransport(app, remote_addr=""), place, app.extensions["moorage"].queue)
     finally:
         app.extensions["moorage"].database.close_idle()
 
