@@ -160,6 +160,12 @@ class RequestInvalid(Unsupported):
     http_status, summary = 400, "invalid request"
 
 
+class RuleInvalid(RegistryError):
+    """A rule's definition cannot be used; the detail names the field."""
+
+    code, http_status, summary = "RULE_INVALID", 400, "invalid rule"
+
+
 class Unavailable(RegistryError):
     """A part that this request needs does not answer; nothing was changed and a retry may succeed."""
 
