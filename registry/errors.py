@@ -166,6 +166,18 @@ class RuleInvalid(RegistryError):
     code, http_status, summary = "RULE_INVALID", 400, "invalid rule"
 
 
+class PlanUnknown(RegistryError):
+    """No such plan of retention for this repository; plans are kept for thirty days."""
+
+    code, http_status, summary = "PLAN_UNKNOWN", 404, "plan of retention unknown"
+
+
+class PlanOutdated(RegistryError):
+    """The plan cannot be carried out any more, or not yet."""
+
+    code, http_status, summary = "PLAN_OUTDATED", 409, "the plan is not what would be decided now"
+
+
 class Unavailable(RegistryError):
     """A part that this request needs does not answer; nothing was changed and a retry may succeed."""
 

@@ -26,6 +26,7 @@ from registry.repositories.periods import Periods
 from registry.repositories.protection import Protection
 from registry.repositories.repositories import RepositoryService
 from registry.repositories.tags import TagService
+from registry.retention.service import RetentionService
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
 
@@ -57,6 +58,7 @@ class Services:
     deletion: ManifestDeletion
     referrers: ReferrersService
     deletions: Deletions
+    retention: RetentionService
 
     @property
     def external_url(self) -> str:
@@ -102,7 +104,9 @@ def build_services(
     lease_ms = int(settings.lease_seconds * 1000)
     deletions = Deletions(database, storage)
     reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=settings.recovery_window * 1000)
-    periods = Periods(database, reviews, Protection())
+    protection = Protection()
+    periods = Periods(database, reviews, protection)
+    deletion = ManifestDeletion(database, authorizer, periods, reviews)
     blobs = BlobService(database, storage, authorizer, deletions, reviews, lease_ms)
     uploads = UploadService(
         database, storage, authorizer, blobs, deletions, int(settings.upload_deadline * 1000), steps
@@ -130,7 +134,8 @@ def build_services(
         uploads=uploads,
         creator=creator,
         reader=reader,
-        deletion=ManifestDeletion(database, authorizer, periods, reviews),
+        deletion=deletion,
         referrers=ReferrersService(database, authorizer),
         deletions=deletions,
+        retention=RetentionService(database, authorizer, protection, periods, deletion),
     )
