@@ -136,6 +136,12 @@ class Denied(RegistryError):
     code, http_status, summary = "DENIED", 403, "requested access to the resource is denied"
 
 
+class DigestPurged(Denied):
+    """The content was purged from this registry, and is refused."""
+
+    summary = "this content was purged, and may not come back"
+
+
 class DeletionRefused(Denied):
     """The content is in use and may not be deleted."""
 

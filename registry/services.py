@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from registry.access.authorizer import Authorizer
+from registry.collection.collector import Collector
+from registry.collection.explain import Explainer
+from registry.collection.purge import PurgeService
+from registry.collection.removal import Removal
+from registry.collection.status import StatusService
 from registry.content.blobs import BlobService
 from registry.content.deletions import Deletions
+from registry.content.leases import Leases
+from registry.content.mounts import MountService
 from registry.content.reviews import Reviews
 from registry.content.uploads import UploadService
 from registry.db.engine import Database
@@ -52,12 +59,17 @@ class Services:
     repositories: RepositoryService
     tags: TagService
     blobs: BlobService
+    mounts: MountService
     uploads: UploadService
     creator: ManifestCreator
     reader: ManifestReader
     deletion: ManifestDeletion
     referrers: ReferrersService
     deletions: Deletions
+    collector: Collector
+    explainer: Explainer
+    collection: StatusService
+    purges: PurgeService
     retention: RetentionService
 
     @property
@@ -100,42 +112,79 @@ def build_services(
     steps: Steps = no_steps,
 ) -> Services:
     """Wire the services over one database and one store."""
-    authorizer = Authorizer()
-    lease_ms = int(settings.lease_seconds * 1000)
-    deletions = Deletions(database, storage)
-    reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=settings.recovery_window * 1000)
-    protection = Protection()
-    periods = Periods(database, reviews, protection)
-    deletion = ManifestDeletion(database, authorizer, periods, reviews)
-    blobs = BlobService(database, storage, authorizer, deletions, reviews, lease_ms)
-    uploads = UploadService(
-        database, storage, authorizer, blobs, deletions, int(settings.upload_deadline * 1000), steps
-    )
-    creator = ManifestCreator(
-        database,
-        storage,
-        hooks,
-        authorizer,
-        blobs,
-        periods,
-        PushTerms(lease_ms, settings.allow_sparse),
-        steps,
-    )
-    reader = ManifestReader(database, storage, hooks, authorizer, SigningKeys(database))
+    made = _Wiring(settings, hooks, database, storage, steps)
     return Services(
         settings=settings,
         plugins=plugins,
         hooks=hooks,
         database=database,
         storage=storage,
-        repositories=RepositoryService(database, authorizer),
-        tags=TagService(database, authorizer, periods),
-        blobs=blobs,
-        uploads=uploads,
-        creator=creator,
-        reader=reader,
-        deletion=deletion,
-        referrers=ReferrersService(database, authorizer),
-        deletions=deletions,
-        retention=RetentionService(database, authorizer, protection, periods, deletion),
+        repositories=RepositoryService(database, made.authorizer),
+        tags=TagService(database, made.authorizer, made.periods),
+        blobs=made.blobs,
+        mounts=MountService(database, made.authorizer, made.blobs),
+        uploads=made.uploads(),
+        creator=made.creator(),
+        reader=ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases),
+        deletion=made.deletion,
+        referrers=ReferrersService(database, made.authorizer),
+        deletions=made.deletions,
+        collector=made.collector(),
+        explainer=Explainer(database, made.authorizer, window_ms=settings.recovery_window * 1000),
+        collection=StatusService(database, made.authorizer),
+        purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions),
+        retention=RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion),
     )
+
+
+class _Wiring:
+    """What several services share, and those that take many parts."""
+
+    def __init__(
+        self, settings: Settings, hooks: Hooks, database: Database, storage: StorageDriver, steps: Steps
+    ) -> None:
+        self._settings = settings
+        self._hooks = hooks
+        self._database = database
+        self._storage = storage
+        self._steps = steps
+        self._lease_ms = settings.lease_seconds * 1000
+        self._window_ms = settings.recovery_window * 1000
+        self.authorizer = Authorizer()
+        self.deletions = Deletions(database, storage, steps)
+        self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
+        self.protection = Protection()
+        self.periods = Periods(database, self.reviews, self.protection)
+        self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews)
+        self.removal = Removal(database, self.reviews, self.deletions)
+        self.leases = Leases(database, self.authorizer, self._lease_ms)
+        self.blobs = BlobService(
+            database, storage, self.authorizer, self.deletions, self.reviews, self.leases, self._lease_ms
+        )
+
+    def uploads(self) -> UploadService:
+        deadline_ms = int(self._settings.upload_deadline * 1000)
+        return UploadService(
+            self._database, self._storage, self.authorizer, self.blobs, self.deletions, deadline_ms, self._steps
+        )
+
+    def creator(self) -> ManifestCreator:
+        return ManifestCreator(
+            self._database,
+            self._storage,
+            self._hooks,
+            self.authorizer,
+            self.blobs,
+            self.periods,
+            PushTerms(self._lease_ms, self._settings.allow_sparse),
+            self._steps,
+        )
+
+    def collector(self) -> Collector:
+        return Collector(
+            self._database,
+            self.removal,
+            window_ms=self._window_ms,
+            upload_expiry_ms=self._settings.upload_expiry * 1000,
+            steps=self._steps,
+        )

@@ -34,6 +34,7 @@ LAYERS = {
     "registry.db": "db",
     "registry.manifests": "services",
     "registry.content": "services",
+    "registry.collection": "services",
     "registry.repositories": "services",
     "registry.retention": "services",
     "registry.access": "services",

@@ -168,6 +168,7 @@ def upgrade() -> None:
     )
 
     op.add_column("blob", sa.Column("checked_ms", sa.BigInteger(), nullable=True))
+    op.add_column("storage_deletion", sa.Column("blob_id", sa.BigInteger(), nullable=True))
     op.create_index("ix_blob_checked", "blob", ["checked_ms", "id"])
 
     op.add_column("repository", sa.Column("recovery_seconds", sa.BigInteger(), nullable=True))
@@ -234,5 +235,6 @@ def downgrade() -> None:
         op.drop_column("repository", column)
     op.drop_index("ix_blob_checked", "blob")
     op.drop_column("blob", "checked_ms")
+    op.drop_column("storage_deletion", "blob_id")
     for table in ("retention_page", "retention_plan", "rule", "purged_digest", "job_run", "job", "gc_review"):
         op.drop_table(table)

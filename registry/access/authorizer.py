@@ -18,6 +18,7 @@ class Action(StrEnum):
     PUSH = "push"
     DELETE = "delete"
     LIST = "list"
+    ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)

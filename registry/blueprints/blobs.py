@@ -23,7 +23,8 @@ _FIXED = {
 @blueprint.get("/<path:name>/blobs/<digest>")
 def get_blob(name: str, digest: str) -> Response:
     """Serve a blob or a range of it; HEAD answers the same without the body."""
-    blob = services().blobs.find(actor(), repository(name), Digest.parse(digest))
+    look_up = services().blobs.check if request.method == "HEAD" else services().blobs.find
+    blob = look_up(actor(), repository(name), Digest.parse(digest))
     headers = {**_FIXED, "Docker-Content-Digest": digest, "ETag": f'"{digest}"'}
     if not_modified(digest):
         return Answer(status=304, headers=headers)

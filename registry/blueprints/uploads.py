@@ -25,7 +25,7 @@ def start_upload(name: str) -> Response:
     if mount is not None:
         source = request.args.get("from")
         digest = Digest.parse(mount)
-        if services().blobs.mount(asker, digest, where, RepositoryName.parse(source) if source else None):
+        if services().mounts.mount(asker, digest, where, RepositoryName.parse(source) if source else None):
             return _created(where, digest)
     elif "digest" in request.args:
         digest = Digest.parse(request.args["digest"])

@@ -5,30 +5,30 @@ A blob is readable in a repository only through its membership there; nothing is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from sqlalchemy import Connection, Row, bindparam, insert, null, select, update
 
 from registry.access.actors import Actor
-from registry.access.authorizer import AccessRequest, Action, Authorizer
+from registry.access.authorizer import Action, Authorizer
 from registry.content.deletions import Deletions, Doomed
 from registry.content.keys import new_key, storage_unavailable
+from registry.content.leases import BLOB_REVIEW, Held, Leases
+from registry.content.purged import refuse_purged
 from registry.content.reviews import Reviews
 from registry.db.base import table
 from registry.db.engine import Database
-from registry.db.models import Blob, Manifest, ManifestBlob, Repository, RepositoryBlob
+from registry.db.models import Blob, GcReview, Manifest, ManifestBlob, Repository, RepositoryBlob
 from registry.db.models.content import LIVE
 from registry.digest import Digest
 from registry.errors import BlobUnknown, DeletionRefused, NameUnknown
 from registry.hooks.ports import OpensFiles, StorageDriver, StorageError, UploadState
 from registry.names import RepositoryName
-from registry.repositories.repositories import ensure_repository, find_repository, require_repository
+from registry.repositories.repositories import find_repository, require_repository
 
 _NAMED_AT_MOST = 20
-_ASKED_AT_MOST = 100
-"""Of how many repositories it is asked whether a blob may be mounted from there, where the client names none."""
 
 _FIND = (
     select(Blob.size, Blob.storage_key)
@@ -42,6 +42,9 @@ _FIND = (
         RepositoryBlob.hidden_at.is_(None),
     )
 )
+_ASKED = _FIND.add_columns(
+    RepositoryBlob.repository_id, RepositoryBlob.blob_id, RepositoryBlob.lease_until, GcReview.id.label("review")
+).outerjoin(GcReview, BLOB_REVIEW)
 _MEMBERS = (
     select(Blob.digest, Blob.id, Blob.size, Blob.storage_key)
     .join(RepositoryBlob, RepositoryBlob.blob_id == Blob.id)
@@ -52,22 +55,9 @@ _MEMBERS = (
         RepositoryBlob.hidden_at.is_(None),
     )
 )
-_SOURCES = (
-    select(Repository.name, Blob.id)
-    .join(RepositoryBlob, RepositoryBlob.repository_id == Repository.id)
-    .join(Blob, Blob.id == RepositoryBlob.blob_id)
-    .where(
-        Blob.digest == bindparam("digest"),
-        Blob.state == LIVE,
-        RepositoryBlob.hidden_at.is_(None),
-        Repository.current == 1,
-    )
-    .order_by(Repository.name)
-    .limit(_ASKED_AT_MOST)
-)
-_SOURCE = _SOURCES.where(Repository.name == bindparam("source"))
 _BLOB = table(Blob)
 _LOCK = select(_BLOB).where(_BLOB.c.digest == bindparam("digest")).with_for_update()
+_HOLD = select(Blob.id).where(Blob.id == bindparam("blob"), Blob.state == LIVE).with_for_update(read=True)
 _INSERT = insert(_BLOB).returning(_BLOB.c.id)
 _MEMBERSHIP = {
     **{column: bindparam(column) for column in ("repository_id", "blob_id", "lease_until")},
@@ -122,6 +112,7 @@ class BlobService:
         authorizer: Authorizer,
         deletions: Deletions,
         reviews: Reviews,
+        leases: Leases,
         lease_ms: int,
     ) -> None:
         """Serve from ``storage``; a push keeps what it names for ``lease_ms`` milliseconds at least."""
@@ -130,8 +121,10 @@ class BlobService:
         self._authorizer = authorizer
         self._deletions = deletions
         self._reviews = reviews
+        self._leases = leases
         self._lease_ms = lease_ms
         self._find = database.prepare(_FIND)
+        self._asked = database.prepare(_ASKED)
         join = database.insert(RepositoryBlob)
         self._join = database.prepare_change(
             join.values(_MEMBERSHIP).on_conflict_do_update(
@@ -152,6 +145,16 @@ class BlobService:
             raise BlobUnknown(detail={"digest": text})
         return StoredBlob(digest, row[0], row[1])
 
+    def check(self, actor: Actor, repository: RepositoryName, digest: Digest) -> StoredBlob:
+        """Return a blob as :meth:`find` does; it stays for a lease, for a push that may be about to name it."""
+        self._authorizer.require(actor, Action.PULL, repository, str(digest))
+        text = str(digest)
+        with self._database.read() as connection:
+            row = self._asked(connection, {"name": repository.value, "digest": text})
+        if row is None or not self._leases.renew_blob(actor, repository, text, Held(*row[2:])):
+            return self.find(actor, repository, digest)
+        return StoredBlob(digest, row[0], row[1])
+
     def read(self, blob: StoredBlob, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Return the pieces of a blob; raises :class:`Unavailable` before the first one where they are not there."""
         try:
@@ -167,29 +170,6 @@ class BlobService:
             return self._storage.open_file(blob.storage_key)
         except StorageError as error:
             raise storage_unavailable(error) from error
-
-    def mount(self, actor: Actor, digest: Digest, target: RepositoryName, source: RepositoryName | None) -> bool:
-        """Make a blob of ``source`` (None: of any repository that the actor may pull) a member of ``target``.
-
-        Returns False where that is not possible, whatever the reason: the client then uploads.
-        """
-        self._authorizer.require(actor, Action.PUSH, target, str(digest))
-        with self._database.read() as connection:
-            candidates = _sources(connection, digest, source)
-        requests = [AccessRequest(actor, Action.PULL, RepositoryName(row.name), str(digest)) for row in candidates]
-        allowed = any(decision.allowed for decision in self._authorizer.authorize(requests))
-        if not allowed:
-            return False
-
-        def work(connection: Connection) -> bool:
-            found = _sources(connection, digest, source)
-            if not found:
-                return False
-            repository_id = ensure_repository(self._database, connection, target)
-            self.join(connection, repository_id, found[0].id)
-            return True
-
-        return self._database.write(work)
 
     def delete(self, actor: Actor, repository: RepositoryName, digest: Digest) -> None:
         """Hide a blob from the repository at once; its bytes go once nothing needs them.
@@ -229,12 +209,25 @@ class BlobService:
         self._join(connection, {"repository_id": repository_id, "blob_id": blob_id, "lease_until": lease})
         self._reviews.blobs(connection, repository_id, [blob_id], now + self._reviews.grace_ms)
 
+    def join_shared(self, connection: Connection, repository_id: int, blob_id: int) -> bool:
+        """Join a blob that :meth:`ensure_shared` provided; returns False where it was collected meanwhile."""
+        if not self.hold(connection, blob_id):
+            return False
+        self.join(connection, repository_id, blob_id)
+        return True
+
+    @staticmethod
+    def hold(connection: Connection, blob_id: int) -> bool:
+        """Keep a blob from being given up until this transaction ends; returns False where it was."""
+        return connection.execute(_HOLD, {"blob": blob_id}).first() is not None
+
     def adopt(self, connection: Connection, digest: str, size: int, key: str) -> tuple[int, Doomed | None]:
         """Make ``key`` the bytes of ``digest``, unless another upload was first.
 
         Returns the blob's row id and what became superfluous: the caller's key, or that of a blob which this
         store cannot read (damaged, or left in another store). It is queued for deletion already.
         """
+        refuse_purged(connection, digest)
         storage_id = self._storage.storage_id
         now = self._database.now(connection)
         row = connection.execute(_LOCK, {"digest": digest}).first()
@@ -285,10 +278,3 @@ class BlobService:
             .where(Blob.id == row.id)
             .values(state=LIVE, size=size, storage_id=self._storage.storage_id, storage_key=key, checked_ms=now)
         )
-
-
-def _sources(connection: Connection, digest: Digest, source: RepositoryName | None) -> Sequence[Row[str, int]]:
-    """Return repositories that can give the blob, ``source`` alone if that is given."""
-    if source is None:
-        return connection.execute(_SOURCES, {"digest": str(digest)}).all()
-    return connection.execute(_SOURCE, {"digest": str(digest), "source": source.value}).all()

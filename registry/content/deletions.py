@@ -6,18 +6,31 @@ A key is never used twice, so a deletion that comes late or twice hits nothing t
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
+from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from registry.db.engine import Database
-from registry.db.models import StorageDeletion
+from registry.db.models import Blob, StorageDeletion
+from registry.db.models.content import DELETING
 from registry.errors import RegistryError
 from registry.hooks.ports import Part, StorageDriver, StorageError, UploadState
+from registry.steps import Steps
 
 _log = logging.getLogger(__name__)
 _BATCH = 100
+_FIRST_WAIT_MS, _LONGEST_WAIT_MS = 60_000, 6 * 3_600_000
+
+
+class Step(StrEnum):
+    """The named steps of a physical deletion; see :mod:`registry.steps`."""
+
+    BYTES = "deletion.bytes"
+    ROW = "deletion.row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +41,18 @@ class Doomed:
     storage_key: str
     handle: str = ""
     tail_etag: str = ""
+    blob_id: int | None = None
+    """The row that still stands for these bytes, and goes after them."""
 
 
 class Deletions:
     """The queue of physical deletions."""
 
-    def __init__(self, database: Database, storage: StorageDriver) -> None:
+    def __init__(self, database: Database, storage: StorageDriver, steps: Steps) -> None:
         """Delete from ``storage`` what is queued in ``database``."""
         self._database = database
         self._storage = storage
+        self._steps = steps
 
     def queue(self, connection: Connection, due_ms: int, doomed: Doomed) -> None:
         """Queue ``doomed`` in the caller's transaction; it may be removed from ``due_ms`` on."""
@@ -46,6 +62,7 @@ class Deletions:
                 storage_key=doomed.storage_key,
                 handle=doomed.handle,
                 tail_etag=doomed.tail_etag,
+                blob_id=doomed.blob_id,
                 due_ms=due_ms,
                 attempts=0,
             )
@@ -65,20 +82,24 @@ class Deletions:
         except (StorageError, RegistryError) as error:
             _log.warning("key %s stays queued for deletion: %s", doomed.storage_key, error)
 
-    def drain(self) -> int:
-        """Remove what is due, and return how many keys were removed."""
+    def drain(self, stopping: Callable[[], bool] = bool) -> int:
+        """Remove what is due, and return how many keys were removed; what fails is tried again later."""
         removed = 0
         last = 0
         while batch := self._due(last):
             for row_id, doomed in batch:
                 last = row_id
+                if stopping():
+                    return removed
                 try:
                     self._erase(doomed)
-                except StorageError as error:
+                except (StorageError, ValueError) as error:  # also of a key that is none
                     _log.warning("key %s stays queued for deletion: %s", doomed.storage_key, error)
-                    self._count_attempt(row_id)
+                    self._database.write(partial(self._put_off, row_id=row_id), durable=False)
                 else:
+                    self._steps(Step.BYTES)
                     self._database.write(partial(self._forget, doomed=doomed))
+                    self._steps(Step.ROW)
                     removed += 1
         return removed
 
@@ -94,21 +115,22 @@ class Deletions:
                 .order_by(StorageDeletion.id)
                 .limit(_BATCH)
             ).all()
-        return [(row.id, Doomed(row.storage_id, row.storage_key, row.handle, row.tail_etag)) for row in rows]
+        return [(row.id, _doomed(row)) for row in rows]
 
     def _erase(self, doomed: Doomed) -> None:
         tail = Part(0, 0, doomed.tail_etag) if doomed.tail_etag else None
         self._storage.abort_upload(UploadState(doomed.storage_key, handle=doomed.handle, tail=tail))
         self._storage.delete(doomed.storage_key)
 
-    def _count_attempt(self, row_id: int) -> None:
-        self._database.write(
-            lambda connection: connection.execute(
-                update(StorageDeletion)
-                .where(StorageDeletion.id == row_id)
-                .values(attempts=StorageDeletion.attempts + 1)
-            ),
-            durable=False,
+    def _put_off(self, connection: Connection, row_id: int) -> None:
+        row = connection.execute(select(StorageDeletion.attempts).where(StorageDeletion.id == row_id)).first()
+        if row is None:
+            return
+        wait = min(_FIRST_WAIT_MS << min(row.attempts, 32), _LONGEST_WAIT_MS)
+        connection.execute(
+            update(StorageDeletion)
+            .where(StorageDeletion.id == row_id)
+            .values(attempts=row.attempts + 1, due_ms=self._database.now(connection) + wait)
         )
 
     @staticmethod
@@ -119,3 +141,13 @@ class Deletions:
                 StorageDeletion.storage_key == doomed.storage_key,
             )
         )
+        if doomed.blob_id is not None:  # unless an upload of the same digest took the row over meanwhile
+            connection.execute(
+                delete(Blob).where(
+                    Blob.id == doomed.blob_id, Blob.state == DELETING, Blob.storage_key == doomed.storage_key
+                )
+            )
+
+
+def _doomed(row: Row[Any]) -> Doomed:
+    return Doomed(row.storage_id, row.storage_key, row.handle, row.tail_etag, row.blob_id)

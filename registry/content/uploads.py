@@ -21,7 +21,7 @@ from registry.content.keys import storage_unavailable
 from registry.content.sessions import Claim, UploadSessions, byte_range
 from registry.db.engine import Database
 from registry.digest import DEFAULT_ALGORITHM, Digest, new_hasher
-from registry.errors import BlobUploadUnknown, DigestInvalid, RegistryError
+from registry.errors import BlobUploadUnknown, DigestInvalid, DigestPurged, RegistryError
 from registry.hooks.ports import KeyMissing, PrefersChunks, StorageDriver, StorageError, UploadState
 from registry.names import RepositoryName
 from registry.steps import Steps
@@ -201,7 +201,7 @@ class UploadService:
             self._seal(claim, digest)
             self._steps("upload.sealed")
             loser = self._database.write(lambda connection: self._adopt(connection, claim, digest))
-        except DigestInvalid:
+        except (DigestInvalid, DigestPurged):
             self._sessions.drop(claim)
             raise
         except KeyMissing as error:

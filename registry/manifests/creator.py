@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.content.blobs import BlobService
+from registry.content.purged import refuse_purged
 from registry.db.engine import Database
 from registry.digest import Digest
 from registry.errors import DigestInvalid, ManifestTooLarge, Unavailable
@@ -171,11 +172,13 @@ class ManifestCreator:
         tags: Sequence[TagName],
     ) -> CreatedManifest:
         """Write all of it in the caller's transaction."""
+        refuse_purged(connection, str(prepared.digest))
         repository_id = self._rows.repository(connection, repository)
         self._rows.lease(connection, repository_id, prepared.found)
         blobs = list(prepared.found.blobs)
         if prepared.empty_layer is not None:
-            self._blobs.join(connection, repository_id, prepared.empty_layer)
+            if not self._blobs.join_shared(connection, repository_id, prepared.empty_layer):
+                raise ContentChanged
             blobs.append(str(EMPTY_LAYER_DIGEST))
         record, newly_created = self._rows.upsert(
             connection, actor, repository_id, prepared.manifest, prepared.digest, prepared.found

@@ -10,8 +10,9 @@ from sqlalchemy.orm import aliased
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.content.leases import MANIFEST_REVIEW, Held, Leases
 from registry.db.engine import Database
-from registry.db.models import Manifest, ManifestChild, Repository, Tag
+from registry.db.models import GcReview, Manifest, ManifestChild, Repository, Tag
 from registry.digest import Digest
 from registry.errors import ManifestUnknown, UnsupportedMediaType
 from registry.hooks.facade import Hooks
@@ -33,6 +34,9 @@ _BY_DIGEST = (
         Manifest.digest == bindparam("reference"),
         Manifest.deleted_at.is_(None),
     )
+)
+_ASKED = _BY_DIGEST.add_columns(Manifest.id, Manifest.lease_until, GcReview.id.label("review")).outerjoin(
+    GcReview, MANIFEST_REVIEW
 )
 _ANY = select(Manifest.id).where(
     Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
@@ -70,6 +74,7 @@ class ManifestReader:
         hooks: Hooks,
         authorizer: Authorizer,
         keys: SigningKeys,
+        leases: Leases,
     ) -> None:
         """Convert with ``hooks``, sign with ``keys``."""
         self._database = database
@@ -77,8 +82,10 @@ class ManifestReader:
         self._hooks = hooks
         self._authorizer = authorizer
         self._keys = keys
+        self._leases = leases
         self._by_tag = database.prepare(_by_tag(database))
         self._by_digest = database.prepare(_BY_DIGEST)
+        self._asked = database.prepare(_ASKED)
         self._alive = _alive_statement(database)
 
     def get(self, actor: Actor, repository: RepositoryName, reference: Reference, accepted: Accepted) -> ServedManifest:
@@ -98,6 +105,20 @@ class ManifestReader:
         if isinstance(reference, TagName) and not accepted.includes(stored.media_type):
             return self._converted(repository, reference, row[3], stored, accepted) or stored
         return stored
+
+    def check(
+        self, actor: Actor, repository: RepositoryName, reference: Reference, accepted: Accepted
+    ) -> ServedManifest:
+        """Return a manifest as :meth:`get` does; one asked for by digest stays for a lease, for a push to name it."""
+        if isinstance(reference, TagName):
+            return self.get(actor, repository, reference, accepted)
+        self._authorizer.require(actor, Action.PULL, repository, str(reference))
+        text = str(reference)
+        with self._database.read() as connection:
+            row = self._asked(connection, {"name": repository.value, "reference": text})
+        if row is None or not self._leases.renew_manifest(actor, repository, text, Held(*row[3:])):
+            return self.get(actor, repository, reference, accepted)
+        return ServedManifest(row[0], row[1], row[2])
 
     def lookup(
         self, actor: Actor, repository: RepositoryName, digest: Digest, *, allow_dead: bool = False

@@ -83,6 +83,11 @@ def require_alive(connection: Connection, now: int, repository_id: int, name: Ta
     return row
 
 
+def current_of_manifest(connection: Connection, manifest_id: int) -> list[Period]:
+    """Return the current periods that stand for a manifest, by name, alive or lapsed."""
+    return [Period._make(row) for row in connection.execute(_OF_MANIFEST, {"manifest": manifest_id})]
+
+
 class Periods:
     """Starts and ends periods, and queues reviews of what they held."""
 
@@ -170,7 +175,7 @@ class Periods:
         self, connection: Connection, now: int, repository_id: int, manifest_id: int, reason: EndReason
     ) -> None:
         """End all tags of a manifest; raises :class:`~registry.errors.TagImmutable`."""
-        rows = [Period._make(row) for row in connection.execute(_OF_MANIFEST, {"manifest": manifest_id})]
+        rows = current_of_manifest(connection, manifest_id)
         self.delete(connection, now, repository_id, rows, reason)
 
     def _thin(self, connection: Connection, now: int, repository_id: int, family: Family) -> None:

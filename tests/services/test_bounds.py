@@ -42,7 +42,7 @@ def test_a_mount_from_anywhere_asks_for_few_of_many_repositories(direct, monkeyp
     direct.upload(Blob(b"base", "x"))
     names = [RepositoryName(f"other/{number:03}") for number in range(105)]
     for name in names:
-        assert direct.services.blobs.mount(direct.actor, digest, name, direct.repository)
+        assert direct.services.mounts.mount(direct.actor, digest, name, direct.repository)
     authorize = direct.services.blobs._authorizer.authorize
 
     def count(requests):
@@ -50,6 +50,6 @@ def test_a_mount_from_anywhere_asks_for_few_of_many_repositories(direct, monkeyp
         return authorize(requests)
 
     monkeypatch.setattr(direct.services.blobs._authorizer, "authorize", count)
-    assert direct.services.blobs.mount(direct.actor, digest, RepositoryName("new/one"), None)
+    assert direct.services.mounts.mount(direct.actor, digest, RepositoryName("new/one"), None)
     assert max(asked) == 100
-    assert direct.services.blobs.mount(direct.actor, digest, RepositoryName("new/two"), names[-1])
+    assert direct.services.mounts.mount(direct.actor, digest, RepositoryName("new/two"), names[-1])

@@ -296,6 +296,7 @@ def test_a_key_that_cannot_be_removed_stays_queued_until_it_can(on_storage, monk
         assert on_storage.column("SELECT storage_key FROM storage_deletion") == [loser.storage_key]
         assert on_storage.services.deletions.drain() == 0
         assert on_storage.column("SELECT attempts FROM storage_deletion") == [1]
+    on_storage.clock.turn(seconds=60)
     assert on_storage.services.deletions.drain() == 1
     assert on_storage.rows("SELECT * FROM storage_deletion") == []
     assert on_storage.blob_bytes(digest_of(b"abc")) == b"abc"

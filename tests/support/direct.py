@@ -10,6 +10,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from registry.access.actors import Actor
+from registry.collection.collector import Collected
 from registry.content.blobs import StoredBlob
 from registry.digest import Digest
 from registry.manifests.creator import CreatedManifest
@@ -177,3 +178,24 @@ class Direct:
             digest=manifest.digest,
         )
         return {row.key: row for row in rows}
+
+    def collect(self) -> Collected:
+        """Look at all that is due now, and remove the bytes that go."""
+        done = self.services.collector.run()
+        self.services.deletions.drain()
+        return done
+
+    def content(self) -> dict[str, int]:
+        """Count what is stored: rows by table, and keys in the memory storage."""
+        tables = (
+            "manifest",
+            "repository_blob",
+            "blob",
+            "upload",
+            "legacy_image",
+            "label",
+            "gc_review",
+            "storage_deletion",
+        )
+        counts = {name: self.column(f"SELECT count(*) FROM {name}")[0] for name in tables}
+        return {**counts, "keys": len(cast("MemoryStorage", self.services.storage)._blobs)}

@@ -56,7 +56,8 @@ class RepositoryBlob(Base):
 class StorageDeletion(Base):
     """A key whose bytes are to be removed; every physical deletion goes through a row here.
 
-    ``handle`` and ``tail_etag`` are set for uploads that were never completed.
+    ``handle`` and ``tail_etag`` are set for uploads that were never completed, ``blob_id`` where a blob's row is
+    waiting to go with its bytes.
     """
 
     __tablename__ = "storage_deletion"
@@ -67,6 +68,7 @@ class StorageDeletion(Base):
     storage_key: Mapped[Name]
     handle: Mapped[LongText] = mapped_column(default="")
     tail_etag: Mapped[LongText] = mapped_column(default="")
+    blob_id: Mapped[int | None] = mapped_column(BigInteger)
     due_ms: Mapped[Milliseconds] = mapped_column(index=True)
     attempts: Mapped[int] = mapped_column(Integer, default=0)
 

@@ -1,0 +1,1 @@
+"""Online collection: what nothing keeps any more goes, beside everything else that runs."""

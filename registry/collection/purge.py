@@ -1,0 +1,135 @@
+"""Purging: a digest that must not be anywhere any more (a leaked secret) goes at once, and may not come back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, delete, select
+
+from registry.access.actors import Actor
+from registry.access.authorizer import Action, Authorizer
+from registry.collection.removal import Freed, Removal
+from registry.content.deletions import Deletions
+from registry.content.purged import find_purge
+from registry.db.base import table
+from registry.db.engine import Database
+from registry.db.models import Blob, Manifest, PurgedDigest, Repository, RepositoryBlob
+from registry.digest import Digest
+from registry.errors import BlobUnknown, RequestInvalid
+from registry.manifests.creator import EMPTY_LAYER_DIGEST
+from registry.pages import Page, cut
+from registry.repositories.periods import Periods, current_of_manifest
+from registry.repositories.tag_values import EndReason
+
+MAX_REASON = 1000
+_MANIFESTS = (
+    select(Manifest.id, Manifest.repository_id, Repository.name)
+    .join(Repository, Repository.id == Manifest.repository_id)
+    .where(Manifest.digest == bindparam("digest"))
+    .order_by(Manifest.id)
+    .with_for_update(of=Manifest)
+)
+_MEMBERS = (
+    select(RepositoryBlob.blob_id, RepositoryBlob.repository_id, Repository.name)
+    .join(Blob, Blob.id == RepositoryBlob.blob_id)
+    .join(Repository, Repository.id == RepositoryBlob.repository_id)
+    .where(Blob.digest == bindparam("digest"))
+    .order_by(RepositoryBlob.repository_id)
+    .with_for_update(of=RepositoryBlob)
+)
+_PURGED = table(PurgedDigest)
+_LIST = (
+    select(PurgedDigest.digest, PurgedDigest.reason, PurgedDigest.actor, PurgedDigest.purged_ms)
+    .where(PurgedDigest.digest > bindparam("last"))
+    .order_by(PurgedDigest.digest)
+    .limit(bindparam("limit"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """A digest that was purged: why, by whom, and when (milliseconds)."""
+
+    digest: str
+    reason: str
+    actor: str
+    purged_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeDone:
+    """What a purge took away: rows and bytes, and from which repositories."""
+
+    purge: Purge
+    freed: Freed
+    repositories: Sequence[str]
+
+
+class PurgeService:
+    """Purges digests."""
+
+    def __init__(
+        self, database: Database, authorizer: Authorizer, removal: Removal, periods: Periods, deletions: Deletions
+    ) -> None:
+        """Take rows away with ``removal``, and bytes with ``deletions``."""
+        self._database = database
+        self._authorizer = authorizer
+        self._removal = removal
+        self._periods = periods
+        self._deletions = deletions
+
+    def purge(self, actor: Actor, digest: Digest, reason: str) -> PurgeDone:
+        """Hide a blob or manifest in every repository, remove its bytes, and refuse its return.
+
+        No window, lease, pin or protection holds it. What names it stays, and lacks it. A digest that is not here
+        is refused from now on as well. Raises :class:`RequestInvalid` without a reason.
+        """
+        self._authorizer.require(actor, Action.ADMIN, None, str(digest))
+        if not reason.strip() or len(reason) > MAX_REASON or "\0" in reason:
+            raise RequestInvalid(
+                f"a purge needs a reason of 1 to {MAX_REASON} characters", detail={"reason": reason[:64]}
+            )
+        if digest == EMPTY_LAYER_DIGEST:
+            raise RequestInvalid(
+                "this is Docker's empty layer, which the registry itself provides", detail={"digest": str(digest)}
+            )
+        done = self._database.write(lambda connection: self._purge(connection, actor, str(digest), reason.strip()))
+        self._deletions.drain()
+        return done
+
+    def list(self, actor: Actor, limit: int, last: str) -> Page[Purge]:
+        """Return at most ``limit`` purges in the order of their digests, after ``last``."""
+        self._authorizer.require(actor, Action.LIST, None)
+        with self._database.read() as connection:
+            rows = connection.execute(_LIST, {"last": last, "limit": limit + 1}).all()
+        return cut([Purge(*row) for row in rows], limit)
+
+    def allow(self, actor: Actor, digest: Digest) -> None:
+        """Let a purged digest come back; raises :class:`BlobUnknown` where it was not purged."""
+        self._authorizer.require(actor, Action.ADMIN, None, str(digest))
+        gone = self._database.write(
+            lambda connection: connection.execute(delete(_PURGED).where(_PURGED.c.digest == str(digest))).rowcount
+        )
+        if not gone:
+            raise BlobUnknown("this digest was not purged", detail={"digest": str(digest)})
+
+    def _purge(self, connection: Connection, actor: Actor, digest: str, reason: str) -> PurgeDone:
+        now = self._database.now(connection)
+        connection.execute(
+            self._database.insert_ignore(PurgedDigest).values(
+                digest=digest, reason=reason, actor=actor.principal, purged_ms=now
+            )
+        )
+        freed, names = Freed(), set()
+        for row in connection.execute(_MANIFESTS, {"digest": digest}).all():
+            names.add(row.name)
+            tags = current_of_manifest(connection, row.id)
+            self._periods.end(connection, row.repository_id, now, tags, EndReason.PURGED)
+            freed.add(self._removal.manifests(connection, now, row.repository_id, [row.id]))
+        for member in connection.execute(_MEMBERS, {"digest": digest}).all():
+            names.add(member.name)
+            freed.add(self._removal.membership(connection, now, member.repository_id, member.blob_id))
+        purge = find_purge(connection, digest)
+        assert purge is not None  # noqa: S101 - it was just written
+        return PurgeDone(Purge(digest, *purge), freed, sorted(names))

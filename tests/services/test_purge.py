@@ -1,0 +1,100 @@
+"""Purging a leaked secret: gone at once everywhere, and refused from then on."""
+
+import pytest
+
+from registry.digest import Digest
+from registry.errors import BlobUnknown, DigestPurged, ManifestBlobUnknown, ManifestUnknown, RequestInvalid
+from registry.manifests.creator import EMPTY_LAYER_DIGEST
+from registry.names import RepositoryName
+from tests.support.images import image, index, layer
+
+OTHER = RepositoryName.parse("team/other")
+SECRET = layer({"key": b"secret"})
+LEAKY = image(SECRET)
+
+
+def purge(direct, blob, reason="a key leaked"):
+    return direct.services.purges.purge(direct.actor, Digest.parse(blob.digest), reason)
+
+
+def test_a_blob_goes_from_every_repository_at_once(direct):
+    direct.push(LEAKY, "v1")
+    direct.push(LEAKY, "v1", repository=OTHER)
+    done = purge(direct, SECRET)
+    assert list(done.repositories) == ["team/app", "team/other"]
+    assert (done.freed.memberships, done.freed.bytes) == (2, len(SECRET.data))
+    with pytest.raises(BlobUnknown):
+        direct.blob_bytes(SECRET.digest)
+    assert direct.get("v1").digest == LEAKY.digest
+    assert direct.content()["keys"] == direct.content()["blob"] == 1
+
+
+def test_a_purged_blob_does_not_come_back(direct):
+    direct.push(LEAKY, "v1")
+    purge(direct, SECRET)
+    with pytest.raises(DigestPurged) as refused:
+        direct.upload(SECRET)
+    assert refused.value.detail == {"digest": SECRET.digest, "reason": "a key leaked"}
+    assert direct.content()["upload"] == 0
+    direct.services.deletions.drain()
+    assert direct.content()["keys"] == 1
+    assert not direct.services.mounts.mount(direct.actor, Digest.parse(SECRET.digest), OTHER, None)
+    with pytest.raises(ManifestBlobUnknown):
+        direct.put(image(SECRET, labels={"another": "image"}), "v2")
+
+
+def test_a_manifest_goes_with_its_tags_protected_or_not(direct):
+    direct.push(index(LEAKY), "all")
+    direct.put(LEAKY, "v1")
+    direct.change("UPDATE tag SET immutable = true")
+    done = purge(direct, LEAKY)
+    assert done.freed.manifests == 1
+    with pytest.raises(ManifestUnknown, match="purged"):
+        direct.get("v1")
+    with pytest.raises(ManifestUnknown):
+        direct.get(LEAKY.digest)
+    assert direct.get("all").digest == index(LEAKY).digest
+    with pytest.raises(DigestPurged):
+        direct.put(LEAKY, "v2")
+    direct.clock.turn(seconds=2 * 86_400)
+    direct.collect()
+    assert direct.content()["keys"] == 0
+
+
+def test_what_is_not_here_is_refused_as_well_until_it_is_allowed(direct):
+    purge(direct, SECRET)
+    with pytest.raises(DigestPurged):
+        direct.upload(SECRET)
+    direct.services.purges.allow(direct.actor, Digest.parse(SECRET.digest))
+    direct.upload(SECRET)
+    with pytest.raises(BlobUnknown):
+        direct.services.purges.allow(direct.actor, Digest.parse(SECRET.digest))
+
+
+def test_purges_are_on_record_and_the_first_reason_stands(direct):
+    purge(direct, SECRET)
+    again = purge(direct, SECRET, "again")
+    page = direct.services.purges.list(direct.actor, 10, "")
+    assert [(one.digest, one.reason, one.actor) for one in page.items] == [(SECRET.digest, "a key leaked", "anonymous")]
+    assert again.purge == page.items[0]
+    assert direct.services.explainer.explain(direct.actor, Digest.parse(SECRET.digest)).purged == "a key leaked"
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 1001, "a\0b"])
+def test_a_purge_needs_a_reason(direct, reason):
+    with pytest.raises(RequestInvalid):
+        purge(direct, SECRET, reason)
+
+
+def test_the_layer_that_the_registry_provides_is_not_purged(direct):
+    with pytest.raises(RequestInvalid):
+        direct.services.purges.purge(direct.actor, EMPTY_LAYER_DIGEST, "why not")
+
+
+def test_a_purge_reaches_a_push_that_is_under_way(direct):
+    direct.upload(LEAKY.blobs[0])
+    direct.upload(SECRET)
+    purge(direct, LEAKY)
+    with pytest.raises(DigestPurged):
+        direct.put(LEAKY, "v1")
+    assert direct.blob_bytes(SECRET.digest) == SECRET.data
