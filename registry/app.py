@@ -12,6 +12,9 @@ from sqlalchemy import NullPool, event, make_url
 
 import registry.db.models  # registers every table on the metadata
 from registry.blueprints import _errors, base, blobs, health, manifests, referrers, tags, uploads
+from registry.blueprints.api import openapi as api_openapi
+from registry.blueprints.api import repositories as api_repositories
+from registry.blueprints.api._operations import RepositoryConverter
 from registry.db import sqlite
 from registry.db.base import Base
 from registry.db.direct import Clock
@@ -27,6 +30,7 @@ from registry.steps import Steps, no_steps
 __all__ = ["create_app"]
 
 _BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, health)
+_API = (api_openapi, api_repositories)
 _TABLES = registry.db.models.__all__
 
 
@@ -53,7 +57,8 @@ def create_app(
     app.extensions["moorage"] = build_services(
         settings, tuple(found.statuses), hooks, database, open_storage(settings, hooks), steps
     )
-    for module in _BLUEPRINTS:
+    app.url_map.converters["repository"] = RepositoryConverter
+    for module in (*_BLUEPRINTS, *_API):
         app.register_blueprint(module.blueprint)
     _errors.register(app)
     return app

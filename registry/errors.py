@@ -184,6 +184,42 @@ class PlanOutdated(RegistryError):
     code, http_status, summary = "PLAN_OUTDATED", 409, "the plan is not what would be decided now"
 
 
+class EndpointUnknown(RegistryError):
+    """No operation of ``/api/v1`` has this path."""
+
+    code, http_status, summary = "ENDPOINT_UNKNOWN", 404, "no such endpoint"
+
+
+class InputInvalid(RegistryError):
+    """What was sent to ``/api/v1`` is not what the operation takes; the detail names the field."""
+
+    code, http_status, summary = "INPUT_INVALID", 400, "invalid input"
+
+
+class InputTooLarge(InputInvalid):
+    """The body is longer than any operation of ``/api/v1`` needs (RFC 9110, 413)."""
+
+    http_status, summary = 413, "the body is too large"
+
+
+class InputTypeUnsupported(InputInvalid):
+    """The body is not JSON, or does not say so (RFC 9110, 415)."""
+
+    http_status, summary = 415, "the body must be application/json"
+
+
+class PreconditionFailed(RegistryError):
+    """What is to be changed is not as the client saw it last (RFC 9110, 412)."""
+
+    code, http_status, summary = "PRECONDITION_FAILED", 412, "it was changed meanwhile: read it again"
+
+
+class NameTaken(RegistryError):
+    """A repository has this name already."""
+
+    code, http_status, summary = "NAME_TAKEN", 409, "the repository name is taken"
+
+
 class Unavailable(RegistryError):
     """A part that this request needs does not answer; nothing was changed and a retry may succeed."""
 

@@ -29,6 +29,8 @@ from registry.manifests.deletion import ManifestDeletion
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
 from registry.manifests.signing import SigningKeys
+from registry.repositories.lifecycle import RepositoryLifecycle
+from registry.repositories.listing import RepositoryListing
 from registry.repositories.periods import Periods
 from registry.repositories.protection import Protection
 from registry.repositories.repositories import RepositoryService
@@ -57,6 +59,8 @@ class Services:
     database: Database
     storage: StorageDriver
     repositories: RepositoryService
+    listing: RepositoryListing
+    lifecycle: RepositoryLifecycle
     tags: TagService
     blobs: BlobService
     mounts: MountService
@@ -120,6 +124,8 @@ def build_services(
         database=database,
         storage=storage,
         repositories=RepositoryService(database, made.authorizer),
+        listing=RepositoryListing(database, made.authorizer),
+        lifecycle=RepositoryLifecycle(database, made.authorizer, made.reviews, made.protection),
         tags=TagService(database, made.authorizer, made.periods),
         blobs=made.blobs,
         mounts=MountService(database, made.authorizer, made.blobs),

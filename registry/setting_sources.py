@@ -12,8 +12,10 @@ from registry import setting_values as values
 
 PREFIX = "MOORAGE_"
 CONFIG_VARIABLE = "MOORAGE_CONFIG"
+SERVER_VARIABLE = "MOORAGE_SERVER"
+"""The server that the command line speaks to, which the registry itself does not read."""
 PLUGIN_PREFIX = "MOORAGE_PLUGIN_"
-_NOT_SETTINGS = (CONFIG_VARIABLE, "MOORAGE_TOOLS", "MOORAGE_TEST_SCALE")
+_NOT_SETTINGS = (CONFIG_VARIABLE, SERVER_VARIABLE, "MOORAGE_TOOLS", "MOORAGE_TEST_SCALE")
 
 
 class SourceProblem(Exception):

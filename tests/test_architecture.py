@@ -26,6 +26,7 @@ LAYERS = {
     "registry.media_types": "leaves",
     "registry.errors": "leaves",
     "registry.pages": "leaves",
+    "registry.revisions": "leaves",
     "registry.steps": "leaves",
     "registry.hooks": "hooks",
     "registry.signing": "hooks",  # signs what the hook contract calls SignatureParts
@@ -65,7 +66,7 @@ ALLOWED: Mapping[str, tuple[set[str], set[str]]] = {
     "db": ({"leaves"}, {"sqlalchemy"}),
     "services": ({"db", "hooks", "leaves"}, {"sqlalchemy", "re2"}),
     "wiring": ({"services", "db", "hooks", "settings", "leaves"}, {"sqlalchemy"}),
-    "blueprints": ({"services", "wiring", "leaves"}, {"flask", "werkzeug"}),
+    "blueprints": ({"services", "wiring", "leaves"}, {"flask", "werkzeug", "msgspec"}),
     "serving": ({"settings", "leaves"}, {"gunicorn", "structlog", "rich"}),
     "plugins": ({"hooks", "leaves"}, {"flask", "click"}),
 }

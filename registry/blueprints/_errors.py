@@ -1,4 +1,4 @@
-"""The one place that renders errors, in the form of OCI distribution-spec 1.1, "Error Codes"."""
+"""The one place that renders errors: as OCI distribution-spec 1.1 says ("Error Codes"), below /api/v1 as problems."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from registry.blueprints._http import Answer, drain_body
-from registry.errors import NameUnknown, RegistryError, RequestInvalid, Unsupported
+from registry.blueprints._problems import PROBLEM, is_ours, problem_of
+from registry.errors import EndpointUnknown, InputInvalid, NameUnknown, RegistryError, RequestInvalid, Unsupported
 
 _log = logging.getLogger(__name__)
 _NOT_FOUND, _METHOD_NOT_ALLOWED, _SERVER_ERROR = 404, 405, 500
@@ -22,20 +23,24 @@ class InternalError(RegistryError):
 
 
 def register(app: Flask) -> None:
-    """Answer every error of ``app`` in the specification's form, and what Flask answers by itself without a type."""
+    """Answer every error of ``app`` in its API's form, and what Flask answers by itself without a type."""
     app.response_class = Answer
     app.register_error_handler(RegistryError, render)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
 
-def render(error: RegistryError) -> Response:
-    """Return the error's answer: ``{"errors": [{"code", "message", "detail"}]}``."""
-    if error.http_status == _SERVER_ERROR:
+def render(error: RegistryError, status: int | None = None) -> Response:
+    """Return the error's answer: ``{"errors": [{"code", "message", "detail"}]}`` or a problem."""
+    status = status or error.http_status
+    if status == _SERVER_ERROR:
         _log.error("%s %s: %s", request.method, request.path, error, exc_info=error)
     drain_body()
-    body = {"errors": [{"code": error.code, "message": error.message, "detail": error.detail}]}
-    response = Answer(json.dumps(body), status=error.http_status, content_type="application/json")
+    if is_ours(request.path):
+        response = Answer(problem_of(error, status), status=status, content_type=PROBLEM)
+    else:
+        body = {"errors": [{"code": error.code, "message": error.message, "detail": error.detail}]}
+        response = Answer(json.dumps(body), status=status, content_type="application/json")
     for name, value in error.headers.items():
         response.headers[name] = value
     return response
@@ -44,24 +49,23 @@ def render(error: RegistryError) -> Response:
 def _http(error: HTTPException) -> Response:
     shown = {"path": request.path[:256]}
     if error.code == _NOT_FOUND:
-        return render(NameUnknown("no such endpoint", detail=shown) if not _is_v2() else _malformed(shown))
+        return render(_no_endpoint(shown))
     shown["method"] = request.method
     if error.code == _METHOD_NOT_ALLOWED:
         refusal = Unsupported(detail=shown)
         refusal.headers.update({"Allow": ", ".join(getattr(error, "valid_methods", None) or ())})
         return render(refusal)
-    answer = render(RequestInvalid(error.description, detail=shown))
-    if error.code is not None and error.code < _SERVER_ERROR:
-        answer.status_code = error.code
-    return answer
+    refused = InputInvalid if is_ours(request.path) else RequestInvalid
+    status = error.code if error.code is not None and error.code < _SERVER_ERROR else None
+    return render(refused(error.description, detail=shown), status)
 
 
-def _is_v2() -> bool:
-    return request.path.startswith("/v2/")
-
-
-def _malformed(shown: dict[str, str]) -> RegistryError:
-    return NameUnknown("no such endpoint: neither the path's name nor its resource is known", detail=shown)
+def _no_endpoint(shown: dict[str, str]) -> RegistryError:
+    if is_ours(request.path):
+        return EndpointUnknown(detail=shown)
+    if request.path.startswith("/v2/"):
+        return NameUnknown("no such endpoint: neither the path's name nor its resource is known", detail=shown)
+    return NameUnknown("no such endpoint", detail=shown)
 
 
 def _unexpected(error: Exception) -> Response:

@@ -9,6 +9,7 @@ import click
 # What each command does stands here too, so that --help imports none of them.
 _COMMANDS = {
     "serve": "Run the registry until it is told to stop.",
+    "repo": "Look at repositories.",
     "config": "Show and check the settings.",
     "db": "Look after the database's schema.",
     "plugins": "List every plugin that was found, and what became of it.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BigInteger, BindParameter, Connection, Select, bindparam, func, literal, select
+from sqlalchemy import BigInteger, BindParameter, Connection, Select, bindparam, func, literal, select, update
 
 from registry.db.base import table
 from registry.db.engine import Database
@@ -17,6 +17,11 @@ from registry.db.models import GcReview, Repository
 from registry.db.models.work import BLOB, MANIFEST, REPOSITORY
 
 _REVIEW = table(GcReview)
+_HASTEN = (
+    update(_REVIEW)
+    .where(_REVIEW.c.repository_id == bindparam("b_repository"), _REVIEW.c.due_ms > bindparam("b_due"))
+    .values(due_ms=bindparam("b_due"))
+)
 _COLUMNS = ("kind", "repository_id", "target", "due_ms")
 _VALUES: dict[str, BindParameter[Any]] = {column: bindparam(column) for column in _COLUMNS}
 _WINDOW = select(Repository.recovery_seconds).where(Repository.id == bindparam("repository"))
@@ -71,6 +76,10 @@ class Reviews:
     def repository(self, connection: Connection, repository_id: int, due_ms: int) -> None:
         """Look at a deleted repository from ``due_ms`` on."""
         self._queue(connection, REPOSITORY, repository_id, [repository_id], due_ms)
+
+    def hasten(self, connection: Connection, repository_id: int, due_ms: int) -> None:
+        """Look at all that is queued of a repository from ``due_ms`` on: what is dead may go earlier than it seemed."""
+        connection.execute(_HASTEN, {"b_repository": repository_id, "b_due": due_ms})
 
     def _keeping_the_earlier(self, insert: Any) -> Any:  # noqa: ANN401 - the two dialects share no typed base
         return insert.on_conflict_do_update(

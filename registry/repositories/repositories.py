@@ -6,7 +6,7 @@ from sqlalchemy import Connection, bindparam, exists, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
-from registry.db.engine import Database
+from registry.db.engine import Conflict, Database
 from registry.db.models import Manifest, Namespace, Repository
 from registry.errors import NameUnknown
 from registry.names import RepositoryName
@@ -36,18 +36,27 @@ def require_repository(connection: Connection, name: RepositoryName) -> int:
 
 
 def ensure_repository(database: Database, connection: Connection, name: RepositoryName) -> int:
-    """Return the id of the repository, made on its first push."""
+    """Return the id of the repository, made on its first push; raises :class:`Conflict` where it was just deleted."""
     found = find_repository(connection, name)
     if found is not None:
         return found
+    made = {
+        "namespace_id": ensure_namespace(database, connection, name),
+        "name": name.value,
+        "current": 1,
+        "created_ms": database.now(connection),
+    }
+    connection.execute(database.insert_ignore(Repository).values(made))
+    found = find_repository(connection, name)
+    if found is None:
+        raise Conflict
+    return found
+
+
+def ensure_namespace(database: Database, connection: Connection, name: RepositoryName) -> int:
+    """Return the id of the namespace that a repository's name puts it in, made where there is none."""
     connection.execute(database.insert_ignore(Namespace).values(name=name.namespace))
-    namespace_id = connection.execute(select(Namespace.id).where(Namespace.name == name.namespace)).scalar_one()
-    connection.execute(
-        database.insert_ignore(Repository).values(
-            namespace_id=namespace_id, name=name.value, current=1, created_ms=database.now(connection)
-        )
-    )
-    return require_repository(connection, name)
+    return connection.execute(select(Namespace.id).where(Namespace.name == name.namespace)).scalar_one()
 
 
 class RepositoryService:

@@ -1,0 +1,142 @@
+"""The command line's client of ``/api/v1``: over HTTP, or in this process on a local data folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+from sqlalchemy import make_url
+
+from registry import schema
+from registry.app import create_app
+from registry.cli.common import read_settings
+from registry.cli.opening import told
+from registry.db import sqlite
+from registry.setting_values import hide_password
+from registry.settings import Settings
+
+_PREFIX = "/api/v1"
+_PATIENCE = httpx.Timeout(60, connect=10)
+_NO_CONTENT = 204
+_PAGE = 1000
+
+
+class Refused(click.ClickException):
+    """What the registry refused; ``code`` is the problem's."""
+
+    def __init__(self, message: str, code: str) -> None:
+        """Tell ``message``."""
+        super().__init__(message)
+        self.code = code
+
+
+class Client:
+    """Speaks to one registry; every failure becomes one message that says which registry was asked."""
+
+    def __init__(self, http: httpx.Client, place: str) -> None:
+        """Ask through ``http``; ``place`` names the registry to people."""
+        self._http = http
+        self._place = place
+
+    def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - JSON of any shape
+        """Return what is at ``path``."""
+        return self.send("GET", path, query=query)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        query: Mapping[str, object] | None = None,
+    ) -> Any:  # noqa: ANN401 - JSON of any shape
+        """Run one operation and return its answer, None where it has none; raises :class:`Refused`."""
+        try:
+            answer = self._http.request(
+                method,
+                f"{_PREFIX}{path}",
+                params={name: _text(value) for name, value in (query or {}).items() if value is not None},
+                json=dict(body or {}) if body is not None or method == "POST" else None,
+            )
+        except httpx.HTTPError as error:
+            raise click.ClickException(f"cannot ask {self._place}: {str(error) or type(error).__name__}") from None
+        if answer.is_success:
+            return None if answer.status_code == _NO_CONTENT else self._json(answer)
+        problem = self._json(answer)
+        raise Refused(f"{problem['detail']}{_context(problem.get('context'))} (says {self._place})", problem["code"])
+
+    def items(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[dict[str, Any]]:
+        """Return all items of a list, page by page."""
+        cursor = None
+        while True:
+            page = self.get(path, {**(query or {}), "limit": _PAGE, "cursor": cursor})
+            yield from page["items"]
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def _json(self, answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON of any shape
+        kind = answer.headers.get("Content-Type", "")
+        if kind not in ("application/json", "application/problem+json"):
+            told = f"{answer.status_code} {kind or 'without a type'}"
+            raise click.ClickException(f"{self._place} does not answer as Moorage does: {told}")
+        return answer.json()
+
+
+@contextmanager
+def connect(server: str | None, flags: Mapping[str, object]) -> Iterator[Client]:
+    """Yield a client of ``server``, or of the data that ``flags`` and settings name."""
+    headers = {"User-Agent": f"moorage/{version('moorage')}"}
+    if server:
+        if not server.startswith(("http://", "https://")):
+            raise click.ClickException(f"--server: expected a URL such as http://127.0.0.1:5000, not {server!r}")
+        with httpx.Client(base_url=server.rstrip("/"), headers=headers, timeout=_PATIENCE) as http:
+            yield Client(http, hide_password(server))
+        return
+    settings = read_settings(flags)
+    _require_database(settings)
+    with told():
+        app = create_app(settings)
+        pending = schema.status(app).pending
+    place = f"the registry in {_place(settings)}"
+    if pending:
+        raise click.ClickException(f"{place} lacks migrations ({', '.join(pending)}): run moorage db upgrade")
+    transport = httpx.WSGITransport(app, remote_addr="")
+    try:
+        with httpx.Client(base_url="http://moorage.invalid", headers=headers, transport=transport) as http:
+            yield Client(http, place)
+    finally:
+        app.extensions["moorage"].database.close_idle()
+
+
+def _require_database(settings: Settings) -> None:
+    """Refuse to make an empty registry where none is."""
+    url = make_url(settings.database_url)
+    path = sqlite.database_path(url.database) if url.get_backend_name() == "sqlite" else None
+    if path is not None and not Path(path).is_file():
+        advice = "name its folder with --data, or a running server with --server URL"
+        raise click.ClickException(f"there is no registry in {_place(settings)}: {advice}")
+
+
+def _place(settings: Settings) -> str:
+    usual = Settings(data=settings.data)
+    return str(settings.data) if settings.database_url == usual.database_url else hide_password(settings.database_url)
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _context(context: object) -> str:
+    if not isinstance(context, dict) or not context:
+        return ""
+    return ": " + ", ".join(f"{name} {_words(value)}" for name, value in context.items())
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
