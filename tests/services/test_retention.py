@@ -531,3 +531,20 @@ def test_untagged_referrers_are_left_to_the_collector_so_that_a_restored_tag_has
     rule(direct, "rest", REST)
     run(direct, plan_of(direct))
     assert referrer.digest in manifests(direct)
+
+
+def test_the_signature_of_a_protected_signature_stays_with_it(direct):
+    gone, *_ = push_days(direct, "a", "b", "c")
+    signature = artifact("text/x")
+    direct.push(signature, signature_tag(gone))
+    direct.change("UPDATE tag SET immutable = true WHERE name LIKE 'sha256-%'")
+    direct.push(artifact("text/y"), signature_tag(signature))
+    rule(direct, "few", FEW)
+    assert named(direct, plan_of(direct)) == ["a"]
+
+
+def test_what_came_after_the_time_of_the_plan_is_not_in_it(direct):
+    direct.push(made("a"), "a")
+    direct.push(made("b"))
+    direct.clock.turn(ms=-1)
+    assert entries(direct, plan_of(direct)) == []
