@@ -95,8 +95,8 @@ def _measured(folder: Path) -> Mapping[str, object]:
         "megabytes": max(own),
         "mapped": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "named": sum(count for name, count in plan.counts.items() if name.endswith("remove")),
-        "removed": int(str(result["removed_tags"])) + int(str(result["removed_manifests"])),
-        "skipped": result["skipped"],
+        "removed": result.tags + result.manifests,
+        "skipped": result.skips,
     }
 
 

@@ -234,3 +234,15 @@ class InsufficientStorage(RegistryError):
     """The store is full; nothing was kept of this request (RFC 4918, 507)."""
 
     code, http_status, summary = "INSUFFICIENT_STORAGE", 507, "the registry's storage is full"
+
+
+class JobUnknown(RegistryError):
+    """No such job, or no such run of one."""
+
+    code, http_status, summary = "JOB_UNKNOWN", 404, "job unknown"
+
+
+class JobRefused(RegistryError):
+    """The run cannot be started or stopped as things stand."""
+
+    code, http_status, summary = "JOB_REFUSED", 409, "the job's state does not allow this"

@@ -26,6 +26,7 @@ from registry.hooks.manager import PluginStatus
 from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
 from registry.manifests.creator import ManifestCreator, PushTerms
 from registry.manifests.deletion import ManifestDeletion
+from registry.manifests.pulls import PullTimes
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
 from registry.manifests.signing import SigningKeys
@@ -36,8 +37,12 @@ from registry.repositories.protection import Protection
 from registry.repositories.repositories import RepositoryService
 from registry.repositories.tags import TagService
 from registry.retention.service import RetentionService
+from registry.retention.sweep import Sweep
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
+from registry.work.builtin import collection_job, retention_job
+from registry.work.queue import JobQueue
+from registry.work.runs import RunService
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,9 @@ class Services:
     collection: StatusService
     purges: PurgeService
     retention: RetentionService
+    pulls: PullTimes
+    runs: RunService
+    queue: JobQueue
 
     @property
     def external_url(self) -> str:
@@ -86,8 +94,13 @@ class Services:
         return [self._database_check(), self._storage_check()]
 
     def after_fork(self) -> None:
-        """Leave the parent process its connections."""
+        """Leave the parent process its connections, and start what runs in each process that serves."""
         self.database.after_fork()
+        self.pulls.start()
+
+    def before_exit(self) -> None:
+        """Keep what is only in this process's memory."""
+        self.pulls.flush()
 
     def _database_check(self) -> Check:
         try:
@@ -117,6 +130,12 @@ def build_services(
 ) -> Services:
     """Wire the services over one database and one store."""
     made = _Wiring(settings, hooks, database, storage, steps)
+    collector = made.collector()
+    retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
+    jobs = [
+        collection_job(collector, made.deletions),
+        retention_job(Sweep(database, retention), settings.retention_every),
+    ]
     return Services(
         settings=settings,
         plugins=plugins,
@@ -135,11 +154,14 @@ def build_services(
         deletion=made.deletion,
         referrers=ReferrersService(database, made.authorizer),
         deletions=made.deletions,
-        collector=made.collector(),
+        collector=collector,
         explainer=Explainer(database, made.authorizer, window_ms=settings.recovery_window * 1000),
         collection=StatusService(database, made.authorizer),
+        pulls=PullTimes(database),
+        runs=RunService(database, made.authorizer, jobs),
+        queue=JobQueue(database, made.authorizer, jobs),
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions),
-        retention=RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion),
+        retention=retention,
     )
 
 

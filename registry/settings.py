@@ -60,6 +60,9 @@ class Settings:
     transfer_threads: int = _setting(
         values.number(1, 4096), 128, "most threads of a process for uploads, and as many for downloads"
     )
+    worker: bool = _setting(
+        values.boolean, default=True, about="run a worker beside `moorage serve`, for collection and other jobs"
+    )
     header_timeout: float = _setting(values.duration(0.1), 10.0, "time a client has to send a request's head")
     body_timeout: float = _setting(values.duration(0.1), 30.0, "longest silence while a body is transferred")
     keep_alive: float = _setting(values.duration(0), 75.0, "time an idle connection is kept")
@@ -84,6 +87,7 @@ class Settings:
         values.whole_duration(60), 36_500 * _DAY, "longest life that a tag can be given, other than for ever"
     )
     history_kept: int = _setting(values.whole_duration(_DAY), 365 * _DAY, "time that a tag's ended periods are listed")
+    retention_every: int = _setting(values.whole_duration(60), _DAY, "time between two runs of the rules of retention")
     allow_sparse: bool = _setting(
         values.boolean, default=False, about="accept manifests whose blobs or children are missing"
     )

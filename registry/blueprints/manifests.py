@@ -25,8 +25,11 @@ blueprint = Blueprint("manifests", __name__, url_prefix="/v2")
 @blueprint.get("/<path:name>/manifests/<reference>")
 def get_manifest(name: str, reference: str) -> Response:
     """Serve a manifest; HEAD answers the same without the body."""
-    look_up = services().reader.check if request.method == "HEAD" else services().reader.get
+    asking = request.method == "HEAD"
+    look_up = services().reader.check if asking else services().reader.get
     served = look_up(actor(), repository(name), parse_reference(reference), accepted(request.headers.get("Accept")))
+    if not asking:
+        services().pulls.note(served.manifest_id)
     headers = {
         "Docker-Content-Digest": served.digest,
         "ETag": f'"{served.digest}"',

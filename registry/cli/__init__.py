@@ -10,6 +10,7 @@ import click
 _COMMANDS = {
     "serve": "Run the registry until it is told to stop.",
     "repo": "Look at repositories.",
+    "worker": "Run jobs: collection, retention and the like.",
     "config": "Show and check the settings.",
     "db": "Look after the database's schema.",
     "plugins": "List every plugin that was found, and what became of it.",

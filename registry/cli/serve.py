@@ -6,6 +6,7 @@ import errno
 import hashlib
 import logging
 import socket
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from registry.cli.common import read_settings, settings_flags
 from registry.cli.opening import open_app, told
 from registry.errors import RegistryError
 from registry.logs import configure, is_human
+from registry.serving.companion import Companion
 from registry.serving.options import gunicorn_options
 from registry.serving.tls import refuse_unusable_tls
 from registry.settings import Settings, SettingsError, refuse_open_listen
@@ -44,6 +46,9 @@ All other settings are variables or lines of moorage.toml; `moorage config show`
 @click.option("--tls-cert", metavar="FILE", help="TLS certificate and its chain (PEM).")
 @click.option("--tls-key", metavar="FILE", help="Key of the TLS certificate (PEM).")
 @click.option(
+    "--worker/--no-worker", default=None, help="Run a worker beside it, for collection and other jobs (default)."
+)
+@click.option(
     "--insecure-anonymous",
     is_flag=True,
     default=None,
@@ -65,12 +70,33 @@ def command(**flags: object) -> None:
         configure(settings)
         app = open_app(settings)
         schema.upgrade(app)
-    run(settings, app)
+    run(settings, app, companion_of(settings, flags))
 
 
-def run(settings: Settings, app: Flask) -> None:
+def companion_of(settings: Settings, flags: Mapping[str, object]) -> Companion | None:
+    """Return the worker to run beside the server, told where the data is as the server was; None where none can be."""
+    if not settings.worker:
+        return None
+    if settings.storage_url.startswith("memory:"):
+        logging.getLogger(__name__).warning("nothing is collected: no other process can reach a storage in memory")
+        return None
+    given = {name: flags[name] for name in ("config", "data", "database_url", "storage_url") if flags.get(name)}
+    told = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    return Companion(told, settings.graceful_timeout)
+
+
+def run(settings: Settings, app: Flask, companion: Companion | None) -> None:
     """Serve ``app``; returns never, but ends with SystemExit."""
     options = options_of(settings)
+    if companion is not None:
+        ready = options["when_ready"]
+
+        def when_ready(arbiter: Any) -> None:  # noqa: ANN401 - gunicorn's arbiter, which has no types
+            ready(arbiter)
+            companion.start()
+
+        options["when_ready"] = when_ready
+        options["on_exit"] = lambda _arbiter: companion.end()
 
     class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
         def load_config(self) -> None:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, union_all, update
 
 from registry.collection.removal import MEMBERSHIP, Freed, Removal, lock_membership
 from registry.collection.roots import FOR_EVER, Place, Walk, place
 from registry.db.base import table
 from registry.db.engine import Database
-from registry.db.models import Blob, GcReview, Manifest, Repository, work
+from registry.db.models import Blob, GcReview, Manifest, Repository, Upload, work
 from registry.steps import Steps
 
 BATCH = 50
@@ -31,6 +31,10 @@ _DUE = (
     .order_by(GcReview.due_ms, GcReview.id)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
+)
+_ANY_DUE = union_all(
+    select(GcReview.id).where(GcReview.due_ms <= bindparam("now")).limit(1).subquery().select(),
+    select(Upload.id).where(Upload.deadline_ms < bindparam("silent")).limit(1).subquery().select(),
 )
 _DROP = delete(_REVIEW).where(_REVIEW.c.id == bindparam("b_id"))
 _MOVE = update(_REVIEW).where(_REVIEW.c.id == bindparam("b_id")).values(due_ms=bindparam("b_due"))
@@ -97,6 +101,13 @@ class Collector:
         self._window_ms = window_ms
         self._upload_expiry_ms = upload_expiry_ms
         self._steps = steps
+
+    def wanted(self) -> bool:
+        """Tell, by reading alone, whether a run would find anything to look at."""
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+            due = connection.execute(_ANY_DUE, {"now": now, "silent": now - self._upload_expiry_ms}).first()
+        return due is not None
 
     def run(self, progress: Callable[[int], object] = int, stopping: Callable[[], bool] = bool) -> Collected:
         """Look at all that is due, and at what falls due by that; ``progress`` hears how much was looked at.

@@ -82,6 +82,10 @@ class Deletions:
         except (StorageError, RegistryError) as error:
             _log.warning("key %s stays queued for deletion: %s", doomed.storage_key, error)
 
+    def wanted(self) -> bool:
+        """Tell whether a deletion is due."""
+        return bool(self._due(0))
+
     def drain(self, stopping: Callable[[], bool] = bool) -> int:
         """Remove what is due, and return how many keys were removed; what fails is tried again later."""
         removed = 0

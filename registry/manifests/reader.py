@@ -26,7 +26,7 @@ from registry.repositories.repositories import require_repository
 
 _CONVERSION_STEPS = 8
 _BY_DIGEST = (
-    select(Manifest.payload, Manifest.media_type, Manifest.digest, Manifest.repository_id)
+    select(Manifest.payload, Manifest.media_type, Manifest.digest, Manifest.repository_id, Manifest.id)
     .join(Repository, Repository.id == Manifest.repository_id)
     .where(
         Repository.name == bindparam("name"),
@@ -35,9 +35,7 @@ _BY_DIGEST = (
         Manifest.deleted_at.is_(None),
     )
 )
-_ASKED = _BY_DIGEST.add_columns(Manifest.id, Manifest.lease_until, GcReview.id.label("review")).outerjoin(
-    GcReview, MANIFEST_REVIEW
-)
+_ASKED = _BY_DIGEST.add_columns(Manifest.lease_until, GcReview.id.label("review")).outerjoin(GcReview, MANIFEST_REVIEW)
 _ANY = select(Manifest.id).where(
     Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
 )
@@ -50,6 +48,8 @@ class ServedManifest:
     payload: bytes
     media_type: str
     digest: str
+    manifest_id: int
+    """The row that was pulled; of a converted manifest, that of the one it was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class ManifestReader:
             row = look_up(connection, {"name": repository.value, "reference": str(reference)})
             if row is None:
                 raise self._missing(connection, repository, reference)
-        stored = ServedManifest(row[0], row[1], row[2])
+        stored = ServedManifest(row[0], row[1], row[2], row[4])
         if isinstance(reference, TagName) and not accepted.includes(stored.media_type):
             return self._converted(repository, reference, row[3], stored, accepted) or stored
         return stored
@@ -118,7 +118,7 @@ class ManifestReader:
             row = self._asked(connection, {"name": repository.value, "reference": text})
         if row is None or not self._leases.renew_manifest(actor, repository, text, Held(*row[3:])):
             return self.get(actor, repository, reference, accepted)
-        return ServedManifest(row[0], row[1], row[2])
+        return ServedManifest(row[0], row[1], row[2], row[4])
 
     def lookup(
         self, actor: Actor, repository: RepositoryName, digest: Digest, *, allow_dead: bool = False
@@ -161,13 +161,15 @@ class ManifestReader:
                 if step is None or step.media_type == wanted:
                     break
             if step is not None and step.media_type == wanted:
-                return ServedManifest(step.payload, step.media_type, str(Digest.of(step.digest_bytes)))
+                return ServedManifest(
+                    step.payload, step.media_type, str(Digest.of(step.digest_bytes)), stored.manifest_id
+                )
         return None
 
 
-def _by_tag(database: Database) -> Select[bytes, str, str, int]:
+def _by_tag(database: Database) -> Select[bytes, str, str, int, int]:
     return (
-        select(Manifest.payload, Manifest.media_type, Manifest.digest, Manifest.repository_id)
+        select(Manifest.payload, Manifest.media_type, Manifest.digest, Manifest.repository_id, Manifest.id)
         .join(Tag, Tag.manifest_id == Manifest.id)
         .join(Repository, Repository.id == Tag.repository_id)
         .where(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby, islice
 from typing import TypeVar
@@ -110,7 +110,7 @@ class RetentionService:
         plan_id: int,
         progress: Progress = no_progress,
         stopping: Stopping = never,
-    ) -> Mapping[str, object]:
+    ) -> Outcome:
         """Remove what a plan names, but for what was moved, pulled, pushed or protected since; returns what was done.
 
         A run that was stopped or interrupted may be run again. Raises :class:`~registry.errors.PlanUnknown`, and
@@ -126,13 +126,12 @@ class RetentionService:
         outcome, done = Outcome(), 0
         for batch in self._batches(plan):
             if stopping():
-                return outcome.as_json()
+                return outcome
             outcome.add(batch, self._remover.remove(plan, batch, made_for))
             done += len(batch)
             progress(done, total)
-        result = outcome.as_json()
-        self._database.write(partial(plans.over, plan_id=plan_id, result=result))
-        return result
+        self._database.write(partial(plans.over, plan_id=plan_id, result=outcome.as_json()))
+        return outcome
 
     def _batches(self, plan: Plan) -> Iterator[Sequence[Entry]]:
         """Yield a plan's removals in parts of one kind each; what goes with others comes in parts of its own."""

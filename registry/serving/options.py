@@ -46,6 +46,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "keyfile": str(settings.tls_key) if settings.tls_key else None,
         "on_starting": lambda arbiter: _starting(settings, arbiter),
         "post_fork": after_fork,
+        "worker_exit": _before_exit,
         "child_exit": lambda _arbiter, worker: balance.leave(worker.age),
         **_BOUNDS,
     }
@@ -96,6 +97,13 @@ def _allow_many_files() -> None:
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _before_exit(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn's worker, which has no stubs
+    """Keep what is only in the process's memory."""
+    services = getattr(worker.wsgi, "extensions", {}).get("moorage")
+    if services is not None:
+        services.before_exit()
 
 
 def after_fork(arbiter: Any, _worker: object) -> None:  # noqa: ANN401 - gunicorn's arbiter, which has no stubs

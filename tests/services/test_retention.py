@@ -55,7 +55,7 @@ def named(direct, plan):
 
 
 def run(direct, plan, **more):
-    return direct.services.retention.run(direct.actor, direct.repository, plan.id, **more)
+    return direct.services.retention.run(direct.actor, direct.repository, plan.id, **more).as_json()
 
 
 def manifests(direct):

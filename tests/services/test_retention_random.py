@@ -211,7 +211,7 @@ def test_what_happens_is_what_the_plan_named_and_what_the_rules_say(direct, roun
         assert set(direct.tags()) == tags - named
         assert digests(direct) == manifests - bare
         removed += len(named) + len(bare)
-        skipped += result["skipped"]
+        skipped += result.skips
     assert removed
     assert not skipped
     figure(f"{rounds} random sets of rules: {removed} removed, each as planned and as read; 0 differences")

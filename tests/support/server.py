@@ -21,7 +21,7 @@ _KEPT = {"MOORAGE_TEST_SCALE", "MOORAGE_TOOLS"}
 class MoorageServer:
     """`moorage serve` on a loopback port, ready while the context lasts.
 
-    `env` are settings (MOORAGE_DATABASE_URL, ...), `args` further flags of the command. The port is
+    With `worker` it starts its worker beside it. `env` are settings (MOORAGE_DATABASE_URL, ...), `args` further flags of the command. The port is
     kept over restarts, and so is the data. `python` and `cwd` serve from another installation.
     """
 
@@ -30,6 +30,7 @@ class MoorageServer:
     threads: int = 4
     env: Mapping[str, str] = field(default_factory=dict)
     args: Sequence[str] = ()
+    worker: bool = False
     port: int = field(default_factory=free_port)
     start_deadline: float = PATIENCE
     ready_path: str = "/health/ready"
@@ -122,7 +123,8 @@ class MoorageServer:
     def _command(self) -> list[str]:
         flags = ["--listen", self.host, "--data", str(self.data)]
         counts = ["--workers", str(self.workers), "--threads", str(self.threads)]
-        return [str(self.python), "-m", "registry", "serve", *flags, *counts, *self.args]
+        beside = [] if self.worker else ["--no-worker"]
+        return [str(self.python), "-m", "registry", "serve", *flags, *counts, *beside, *self.args]
 
     def _environment(self) -> dict[str, str]:
         inherited = {

@@ -1,0 +1,47 @@
+"""``moorage worker``."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import click
+
+from registry.cli.common import read_settings, settings_flags
+from registry.cli.opening import open_app, told
+from registry.logs import configure
+from registry.schema import status
+from registry.work.worker import Worker, new_holder
+
+_EPILOG = """\b
+Examples:
+  moorage worker --data /var/lib/moorage
+  moorage worker --once
+"""
+
+
+@click.command("worker", epilog=_EPILOG)
+@settings_flags
+@click.option("--once", is_flag=True, help="Run what is due now, and end: with code 1 if something failed.")
+@click.option("--beside", type=int, hidden=True, help="The process of the server that this worker ends with.")
+def command(*, once: bool, beside: int | None, **flags: object) -> None:
+    """Run jobs: collection, retention and whatever else needs no request (Ctrl-C or SIGTERM ends it).
+
+    `moorage serve` starts one worker by itself. Start more of them, or one beside gunicorn, with this command: any
+    number of workers share the work, on any machine that reaches the database and the storage.
+    """
+    settings = read_settings(flags)
+    with told():
+        configure(settings)
+        app = open_app(settings)
+        if pending := status(app).pending:
+            raise click.ClickException(f"the database lacks migrations ({', '.join(pending)}): run moorage db upgrade")
+    worker = Worker(app.extensions["moorage"].queue, new_holder())
+    signal.signal(signal.SIGTERM, lambda *_: worker.stop())
+    # Ctrl-C reaches the whole group of a server: it ends its worker itself, once requests are done.
+    signal.signal(signal.SIGINT, signal.SIG_IGN if beside else lambda *_: worker.stop())
+    if once:
+        with told():
+            sound = worker.run_due()
+        raise SystemExit(0 if sound else 1)
+    worker.run((lambda: os.getppid() == beside) if beside else (lambda: True))

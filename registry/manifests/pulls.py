@@ -1,0 +1,74 @@
+"""When manifests were last pulled: kept in memory, and written together every few seconds.
+
+A crash may lose the last of them; nothing else depends on a single one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from functools import partial
+
+from sqlalchemy import BindParameter, Connection, bindparam, update
+
+from registry.db.base import table
+from registry.db.engine import Database
+from registry.db.models import Manifest
+from registry.errors import RegistryError
+
+_log = logging.getLogger(__name__)
+_EVERY_SECONDS = 5.0
+_AT_ONCE = 500
+_MOST = 10_000
+_MANIFEST = table(Manifest)
+_IDS: BindParameter[list[int]] = bindparam("b_ids", expanding=True)
+_PULLED = (
+    update(_MANIFEST)
+    .where(_MANIFEST.c.id.in_(_IDS), _MANIFEST.c.deleted_at.is_(None))
+    .values(last_pulled_at=bindparam("b_now"))
+)
+
+
+class PullTimes:
+    """Notes pulls of one process."""
+
+    def __init__(self, database: Database) -> None:
+        """Write to ``database``."""
+        self._database = database
+        self._noted: set[int] = set()
+
+    def note(self, manifest_id: int) -> None:
+        """Note that a manifest was pulled just now; costs no query."""
+        self._noted.add(manifest_id)
+        if len(self._noted) >= _MOST:
+            self.flush()
+
+    def start(self) -> None:
+        """Write every few seconds from now on, in a thread of this process; what a parent noted is the parent's."""
+        self._noted = set()
+        threading.Thread(target=_keep_flushing, args=(weakref.ref(self),), name="pull-times", daemon=True).start()
+
+    def flush(self) -> None:
+        """Write what was noted; where that fails it is forgotten: a read-only registry serves pulls as well."""
+        noted, self._noted = sorted(self._noted), set()
+        try:
+            for start in range(0, len(noted), _AT_ONCE):
+                ids = noted[start : start + _AT_ONCE]
+                self._database.write(partial(self._write, ids=ids), durable=False)
+        except RegistryError as error:
+            _log.debug("%d pull times were not kept: %s", len(noted), error.message)
+
+    def _write(self, connection: Connection, ids: list[int]) -> None:
+        connection.execute(_PULLED, {"b_ids": ids, "b_now": self._database.now(connection)})
+
+
+def _keep_flushing(owner: weakref.ref[PullTimes]) -> None:
+    while True:
+        time.sleep(_EVERY_SECONDS)
+        times = owner()
+        if times is None:
+            return
+        times.flush()
+        del times
