@@ -12,9 +12,11 @@ from sqlalchemy import NullPool, event, make_url
 
 import registry.db.models  # registers every table on the metadata
 from registry.blueprints import _errors, base, blobs, health, manifests, referrers, tags, uploads
+from registry.blueprints.api import blobs as api_blobs
+from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
 from registry.blueprints.api import repositories as api_repositories
-from registry.blueprints.api._operations import RepositoryConverter
+from registry.blueprints.api._operations import install
 from registry.db import sqlite
 from registry.db.base import Base
 from registry.db.direct import Clock
@@ -27,10 +29,11 @@ from registry.services import build_services
 from registry.settings import Settings, load_settings
 from registry.steps import Steps, no_steps
 
-__all__ = ["create_app"]
+__all__ = ["API", "create_app"]
 
 _BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, health)
-_API = (api_openapi, api_repositories)
+API = tuple(module.blueprint for module in (api_openapi, api_repositories, api_manifests, api_blobs))
+"""The resources of ``/api/v1``."""
 _TABLES = registry.db.models.__all__
 
 
@@ -57,9 +60,9 @@ def create_app(
     app.extensions["moorage"] = build_services(
         settings, tuple(found.statuses), hooks, database, open_storage(settings, hooks), steps
     )
-    app.url_map.converters["repository"] = RepositoryConverter
-    for module in (*_BLUEPRINTS, *_API):
+    for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)
+    install(app, API)
     _errors.register(app)
     return app
 

@@ -14,6 +14,7 @@ from registry.collection.purge import PurgeService
 from registry.collection.removal import Removal
 from registry.collection.status import StatusService
 from registry.content.blobs import BlobService
+from registry.content.catalogue import BlobCatalogue
 from registry.content.deletions import Deletions
 from registry.content.leases import Leases
 from registry.content.mounts import MountService
@@ -24,6 +25,7 @@ from registry.errors import RegistryError
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginStatus
 from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
+from registry.manifests.catalogue import ManifestCatalogue
 from registry.manifests.creator import ManifestCreator, PushTerms
 from registry.manifests.deletion import ManifestDeletion
 from registry.manifests.pulls import PullTimes
@@ -73,6 +75,8 @@ class Services:
     creator: ManifestCreator
     reader: ManifestReader
     deletion: ManifestDeletion
+    manifests: ManifestCatalogue
+    blob_catalogue: BlobCatalogue
     referrers: ReferrersService
     deletions: Deletions
     collector: Collector
@@ -152,6 +156,8 @@ def build_services(
         creator=made.creator(),
         reader=ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases),
         deletion=made.deletion,
+        manifests=ManifestCatalogue(database, made.authorizer),
+        blob_catalogue=BlobCatalogue(database, made.authorizer),
         referrers=ReferrersService(database, made.authorizer),
         deletions=made.deletions,
         collector=collector,

@@ -1,4 +1,4 @@
-"""Write the pages of docs/ that repeat code: the hook catalogue and the settings.
+"""Write the pages of docs/ that repeat code: the hook catalogue, the settings, the commands and the API.
 
 ``python scripts/generate_docs.py`` writes them; ``--check`` only tells whether they are up to date.
 """
@@ -7,13 +7,64 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
+import click
+from flask import Flask
+
+from registry.app import API
+from registry.blueprints._problems import PREFIX
+from registry.blueprints.api._operations import Operation, install, operations_of
+from registry.cli import main as moorage
 from registry.hooks import specs
 from registry.settings import Settings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+_WIDTH = 100
+_API = """\
+# The API
+
+Generated from `registry/blueprints/api/`. A server describes itself in full, for programs, at
+`/api/v1/openapi.json` (OpenAPI 3.1). The command line speaks this API and nothing else: whatever `moorage` does
+([cli.md](cli.md)), a program can do, and the other way round.
+
+```console
+$ curl localhost:5000/api/v1/repositories?limit=100
+$ curl localhost:5000/api/v1/repositories/team/app
+$ curl -X POST localhost:5000/api/v1/repositories -H 'Content-Type: application/json' \\
+    -d '{"name": "team/app", "description": "The app"}'
+$ curl -X PATCH localhost:5000/api/v1/repositories/team/app -H 'Content-Type: application/json' \\
+    -H 'If-Match: "ed8916a12cee031353018b76cd70a256"' -d '{"recovery_seconds": 172800}'
+$ curl -X DELETE localhost:5000/api/v1/repositories/team/app
+$ curl -X POST localhost:5000/api/v1/repositories/team/app/-/undelete -H 'Content-Type: application/json' -d '{}'
+```
+
+- **Names.** A repository's name holds its slashes as they are; what is in it comes behind `/-/`.
+- **Bodies** are JSON and say so (`Content-Type: application/json`); every POST has one, `{}` at least, so that no web
+  page can send it from somebody's browser. Unknown fields and parameters are refused. 1 MiB at most.
+- **Times** are RFC 3339 in UTC; durations are whole seconds.
+- **Lists** come in pages: `{"items": [...], "next": "..."}`. Ask again with `cursor=` that text, until it is null.
+  `limit` is capped by the setting `page_size_max`.
+- **Changes without surprises.** An answer has an `ETag`. Where an operation takes `If-Match`, send that back: if
+  somebody else was quicker, the answer is 412 and nothing was changed. `If-None-Match` gives 304.
+- **Errors** are problem details (RFC 9457, `application/problem+json`): `title`, `status` and `detail` for people,
+  `code` and `context` for programs.
+
+```json
+{"type": "urn:moorage:problem:name-taken", "title": "the repository name is taken", "status": 409,
+ "detail": "the repository name is taken", "code": "NAME_TAKEN", "context": {"name": "team/app"}}
+```
+"""
+_CLI = """\
+# Commands
+
+Generated from `registry/cli/`. All commands answer `--help`. Those with `--server` ask a running server (also by
+`MOORAGE_SERVER`); without it they open the data in their own process, with the same settings as `moorage serve`, and
+may do so while it runs. `--json` is for programs; exit code 1 is a refusal, 2 a mistake of usage. What destroys asks
+first; `--yes` answers it.
+"""
 
 
 def hook_catalogue() -> str:
@@ -47,6 +98,46 @@ def settings_page() -> str:
     )
 
 
+def api_page() -> str:
+    """Return ``docs/api.md``: how to use the API, and its operations."""
+    app = Flask("documented")
+    install(app, API)
+    found = sorted(operations_of(app), key=lambda one: (one.path, one.method))
+    return "\n".join([_API, "## Operations", "", f"All are below `{PREFIX}`.", "", *_operations(found), ""])
+
+
+def _operations(operations: list[Operation]) -> Iterator[str]:
+    yield from ("| operation | what it does | parameters and fields | errors |", "|---|---|---|---|")
+    for one in operations:
+        fields = [kind[1].__struct_fields__ for kind in (one.query, one.body) if kind]
+        taken = ", ".join(f"`{name}`" for names in fields for name in names)
+        codes = ", ".join(dict.fromkeys(f"`{error.code}`" for error in one.errors))
+        matched = " (`If-Match`)" if one.condition else ""
+        yield f"| `{one.method} {one.path}`{matched} | {one.summary} | {taken} | {codes} |"
+
+
+def cli_page() -> str:
+    """Return ``docs/cli.md``: what every command says of itself."""
+    return "\n".join(
+        [_CLI, *_commands(moorage, click.Context(moorage, info_name="moorage", **moorage.context_settings))]
+    )
+
+
+def _commands(command: click.Command, context: click.Context) -> Iterator[str]:
+    yield f"## {context.command_path}\n\n```text\n{_help(command, context)}\n```\n"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            part = command.get_command(context, name)
+            if part is not None:
+                yield from _commands(part, click.Context(part, info_name=name, parent=context))
+
+
+def _help(command: click.Command, context: click.Context) -> str:
+    formatter = click.HelpFormatter(width=_WIDTH)
+    command.format_help(context, formatter)
+    return formatter.getvalue().rstrip()
+
+
 def _hook(name: str, function: object) -> str:
     text = inspect.getdoc(function) or ""
     prose, _, example = text.partition("::\n")
@@ -72,7 +163,7 @@ def _cell(value: object) -> str:
     return "" if value in ("", None, []) else f"`{value}`"
 
 
-PAGES = {"hooks.md": hook_catalogue, "settings.md": settings_page}
+PAGES = {"hooks.md": hook_catalogue, "settings.md": settings_page, "cli.md": cli_page, "api.md": api_page}
 
 
 def main() -> int:

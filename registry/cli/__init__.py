@@ -9,8 +9,10 @@ import click
 # What each command does stands here too, so that --help imports none of them.
 _COMMANDS = {
     "serve": "Run the registry until it is told to stop.",
-    "repo": "Look at repositories.",
     "worker": "Run jobs: collection, retention and the like.",
+    "repo": "Look at repositories, make, change, rename, delete and restore them.",
+    "manifest": "Look at manifests, and delete them.",
+    "blob": "Tell where a blob is, and what names it.",
     "config": "Show and check the settings.",
     "db": "Look after the database's schema.",
     "plugins": "List every plugin that was found, and what became of it.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -35,8 +35,8 @@ class Parsed(click.ParamType[T], Generic[T]):
         """Read the argument; raises :class:`click.BadParameter`."""
         try:
             return self._parse(str(value))
-        except RegistryError as error:
-            self.fail(f"{error.message}: {value!r}", param, ctx)
+        except (RegistryError, ValueError) as error:
+            self.fail(f"{error}: {value!r}", param, ctx)
 
 
 REPOSITORY: Parsed[RepositoryName] = Parsed("repository", RepositoryName.parse)
@@ -72,11 +72,16 @@ def with_client(function: F) -> F:
     return option(settings_flags(run))  # type: ignore[return-value] # click's decorators return what they are given
 
 
+def somebody_is_there() -> bool:
+    """Tell whether a question would be read."""
+    return sys.stdin.isatty()
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Ask before something is destroyed; where nobody can answer, ``--yes`` must have."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not somebody_is_there():
         raise FlagRefused(f"{question} Nobody is here to answer: say --yes")
     click.confirm(question, abort=True)
 
@@ -104,7 +109,16 @@ def print_fields(item: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(item)
         return
-    show(("field", "value"), [(name.replace("_", " "), _cell(value)) for name, value in item.items()])
+    show(("field", "value"), [(name.replace("_", " "), _cell(value)) for name, value in _flat(item)])
+
+
+def _flat(item: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield the fields of ``item``; those inside another one come behind its name."""
+    for name, value in item.items():
+        if isinstance(value, dict):
+            yield from ((f"{name} {inner}", part) for inner, part in _flat(value))
+        else:
+            yield name, value
 
 
 def _cell(value: object) -> object:

@@ -2,21 +2,73 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from registry import setting_values
 from registry.cli.common import json_flag
-from registry.cli.connecting import REPOSITORY, at, print_fields, print_items, with_client
+from registry.cli.connecting import (
+    REPOSITORY,
+    Parsed,
+    at,
+    confirm,
+    print_fields,
+    print_items,
+    with_client,
+    yes_flag,
+)
 
 if TYPE_CHECKING:
     from registry.cli.client import Client
     from registry.names import RepositoryName
 
+F = TypeVar("F", bound=Callable[..., Any])
+_DEFAULT = "default"
+
+
+def _or_default(read: setting_values.Reader) -> Callable[[str], object]:
+    """Make a reader of values that also takes a word for "as the registry's settings say", which is None."""
+    return lambda text: None if text.strip().lower() == _DEFAULT else read(text)
+
+
+_SPARSE: Parsed[object] = Parsed("true, false or default", _or_default(setting_values.boolean))
+_WINDOW: Parsed[object] = Parsed("duration or default", _or_default(setting_values.whole_duration(0)))
+_settings = (
+    click.option("--description", metavar="TEXT", help="What it is for."),
+    click.option(
+        "--recovery-window",
+        "recovery_seconds",
+        metavar="DURATION",
+        type=_WINDOW,
+        help='How long what was deleted stays restorable: 14d, 12h, or "default".',
+    ),
+    click.option(
+        "--allow-sparse",
+        metavar="BOOLEAN",
+        type=_SPARSE,
+        help='Accept manifests whose blobs or children are missing: true, false or "default".',
+    ),
+)
+
+
+def _settings_flags(function: F) -> F:
+    for option in reversed(_settings):
+        function = option(function)
+    return function
+
+
+def _given(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return the settings that flags were given for; of these, "default" is None."""
+    source = click.get_current_context().get_parameter_source
+    return {name: value for name, value in settings.items() if source(name) != ParameterSource.DEFAULT}
+
 
 @click.group("repo")
 def command() -> None:
-    """Look at repositories."""
+    """Look at repositories, make, change, rename, delete and restore them."""
 
 
 @command.command(
@@ -36,7 +88,8 @@ def list_repositories(
     query = {"namespace": namespace, "prefix": prefix, "deleted": deleted or None}
     columns = {"repository": "name", "created": "created", "description": "description"}
     found = list(client.items("/repositories", query))
-    print_items(found, {**columns, "deleted": "deleted"} if deleted else columns, as_json=as_json)
+    of_deleted = {"id": "id", "deleted": "deleted", "restorable until": "restorable_until"}
+    print_items(found, {**columns, **of_deleted} if deleted else columns, as_json=as_json)
 
 
 @command.command("show", short_help="Show a repository.", epilog="\b\nExample:\n  moorage repo show team/app --json")
@@ -46,3 +99,87 @@ def list_repositories(
 def show_repository(client: Client, repository: RepositoryName, *, as_json: bool) -> None:
     """Show a repository, its settings and how much it holds."""
     print_fields({**client.get(at(repository)), **client.get(at(repository, "usage"))}, as_json=as_json)
+
+
+@command.command(
+    "create",
+    short_help="Make an empty repository.",
+    epilog='\b\nExample:\n  moorage repo create team/app --description "The app" --recovery-window 30d',
+)
+@with_client
+@click.argument("repository", type=REPOSITORY)
+@_settings_flags
+@json_flag
+def create_repository(client: Client, repository: RepositoryName, *, as_json: bool, **settings: object) -> None:
+    """Make an empty repository. A first push makes one as well."""
+    made = client.send("POST", "/repositories", {"name": repository.value, **_given(settings)})
+    print_fields(made, as_json=as_json)
+
+
+@command.command(
+    "set",
+    short_help="Change a repository's settings.",
+    epilog="\b\nExamples:\n  moorage repo set team/app --recovery-window 2d\n"
+    "  moorage repo set team/app --recovery-window default --allow-sparse true",
+)
+@with_client
+@click.argument("repository", type=REPOSITORY)
+@_settings_flags
+@json_flag
+def set_settings(client: Client, repository: RepositoryName, *, as_json: bool, **settings: object) -> None:
+    """Change a repository's settings; those not given stay. "default" is what the registry's settings say.
+
+    A shorter recovery window also holds for what is deleted already.
+    """
+    given = _given(settings)
+    if not given:
+        raise click.UsageError("nothing to set: give a setting, such as --description TEXT")
+    print_fields(client.send("PATCH", at(repository), given), as_json=as_json)
+
+
+@command.command(
+    "rename",
+    short_help="Rename a repository.",
+    epilog="\b\nExample:\n  moorage repo rename team/app team/service",
+)
+@with_client
+@click.argument("repository", type=REPOSITORY)
+@click.argument("name", type=REPOSITORY)
+@json_flag
+def rename_repository(client: Client, repository: RepositoryName, name: RepositoryName, *, as_json: bool) -> None:
+    """Give a repository another NAME. The old one leads nowhere afterwards."""
+    print_fields(client.send("POST", at(repository, "rename"), {"name": name.value}), as_json=as_json)
+
+
+@command.command(
+    "delete",
+    short_help="Delete a repository.",
+    epilog="\b\nExamples:\n  moorage repo delete team/app\n  moorage repo delete team/app --yes --force",
+)
+@with_client
+@click.argument("repository", type=REPOSITORY)
+@click.option("--force", is_flag=True, help="Delete it even if tags in it are immutable.")
+@yes_flag
+@json_flag
+def delete_repository(client: Client, repository: RepositoryName, *, force: bool, yes: bool, as_json: bool) -> None:
+    """Delete a repository: gone at once for clients, and restorable for its recovery window."""
+    held = client.get(at(repository, "usage"))
+    confirm(f"Delete {repository} with {held['tags']} tags and {held['manifests']} manifests?", yes=yes)
+    gone = client.send("DELETE", at(repository), query={"force": force})
+    print_fields(gone, as_json=as_json)
+    if not as_json:
+        click.echo(f"until then it can be restored: moorage repo undelete {repository}")
+
+
+@command.command(
+    "undelete",
+    short_help="Restore a deleted repository.",
+    epilog="\b\nExamples:\n  moorage repo list --deleted\n  moorage repo undelete team/app",
+)
+@with_client
+@click.argument("repository", type=REPOSITORY)
+@click.option("--id", "row_id", type=int, metavar="ID", help="Which, where several of this name were deleted.")
+@json_flag
+def undelete_repository(client: Client, repository: RepositoryName, *, row_id: int | None, as_json: bool) -> None:
+    """Restore a deleted repository with all that it held; without --id the one that was deleted last."""
+    print_fields(client.send("POST", at(repository, "undelete"), {"id": row_id}), as_json=as_json)

@@ -121,6 +121,5 @@ def test_what_fails_in_one_repository_leaves_the_others(direct, three, monkeypat
 
 
 def test_an_unknown_repository_is_told(direct, three):
-    assert run(direct, repository="team/none").result["failed"] == {
-        "team/none": "repository name not known to registry"
-    }
+    found = run(direct, repository="team/none")
+    assert (found.state, found.error) == (FAILED, "repository name not known to registry")

@@ -24,7 +24,19 @@ from registry.settings import Settings
 from tests.support.ports import free_port, wait_port
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ["serve", "config", "config show", "config check", "db", "db upgrade", "db status", "plugins", "version"]
+
+
+def commands(group, *above):
+    """Return the words of every command there is."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        yield " ".join([*above, name])
+        if isinstance(command, click.Group):
+            yield from commands(command, *above, name)
+
+
+COMMANDS = list(commands(main))
 
 
 @pytest.fixture(autouse=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, Flask, Response, request
 from werkzeug.routing import BaseConverter
 
 from registry.access.actors import Actor
@@ -105,6 +105,18 @@ class Operation:
         if self.method == "GET" and not_modified(etag):
             return Answer(status=_NOT_MODIFIED, headers=headers)
         return Answer(data, status=self.status, headers=headers, content_type="application/json")
+
+
+def install(app: Flask, blueprints: Iterable[Blueprint]) -> None:
+    """Give ``app`` the operations of ``blueprints``."""
+    app.url_map.converters["repository"] = RepositoryConverter
+    for blueprint in blueprints:
+        app.register_blueprint(blueprint)
+
+
+def operations_of(app: Flask) -> list[Operation]:
+    """Return all operations of ``app``."""
+    return [view for view in app.view_functions.values() if isinstance(view, Operation)]
 
 
 def operation(

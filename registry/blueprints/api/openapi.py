@@ -9,7 +9,7 @@ from flask import Blueprint, Response, current_app
 from registry.blueprints._http import Answer
 from registry.blueprints._problems import PREFIX
 from registry.blueprints.api._openapi import document
-from registry.blueprints.api._operations import Operation
+from registry.blueprints.api._operations import operations_of
 
 blueprint = Blueprint("api_openapi", __name__, url_prefix=PREFIX)
 
@@ -17,5 +17,4 @@ blueprint = Blueprint("api_openapi", __name__, url_prefix=PREFIX)
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """Describe every operation of this server."""
-    operations = [view for view in current_app.view_functions.values() if isinstance(view, Operation)]
-    return Answer(json.dumps(document(operations)), content_type="application/json")
+    return Answer(json.dumps(document(operations_of(current_app))), content_type="application/json")

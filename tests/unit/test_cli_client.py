@@ -1,0 +1,229 @@
+"""Commands that speak the API: in this process on a data folder, and to a server, alike."""
+
+import http.server
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import flask_migrate
+import pytest
+from click.testing import CliRunner
+
+from registry.app import create_app
+from registry.cli import main
+from registry.cli.client import connect
+from registry.settings import Settings
+from tests.support.api import Api, blank_data, quick_folder, running_app
+from tests.support.images import artifact, simple_image
+from tests.support.ports import free_port
+from tests.support.server import MoorageServer
+
+IMAGE = simple_image("x")
+SIGNATURE = artifact("application/vnd.example.signature", subject=IMAGE)
+
+
+@pytest.fixture(scope="module")
+def blank(tmp_path_factory):
+    return blank_data(tmp_path_factory.mktemp("blank") / "data")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("MOORAGE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def data(blank):
+    with quick_folder() as folder, running_app(folder / "data", blank=blank) as app:
+        api = Api(app.test_client())
+        api.push("team/app", IMAGE, "v1", "v2")
+        api.push("team/app", SIGNATURE)
+        yield folder / "data"
+
+
+@pytest.fixture(params=["in this process", pytest.param("server", marks=pytest.mark.needs_tools)])
+def place(request, data):
+    """Give the flags that name the registry, and how it is called in messages."""
+    if request.param == "server":
+        with MoorageServer(data) as server:
+            yield ["--server", server.url], server.url
+    else:
+        yield ["--data", str(data)], str(data)
+
+
+def call(place, *args, code=0, stdin=None):
+    result = CliRunner().invoke(main, [*args, *place[0]], prog_name="moorage", input=stdin)
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def ask(place, *args):
+    return json.loads(call(place, *args, "--json"))
+
+
+def test_repositories_live_and_die(place):
+    made = ask(place, "repo", "create", "team/new", "--description", "New", "--recovery-window", "2d")
+    assert (made["name"], made["description"], made["recovery_seconds"]) == ("team/new", "New", 172_800)
+    assert [item["name"] for item in ask(place, "repo", "list")] == ["team/app", "team/new"]
+    assert [item["name"] for item in ask(place, "repo", "list", "--prefix", "team/n")] == ["team/new"]
+    changed = ask(place, "repo", "set", "team/new", "--recovery-window", "default", "--allow-sparse", "true")
+    assert (changed["recovery_seconds"], changed["allow_sparse"], changed["description"]) == (None, True, "New")
+    assert ask(place, "repo", "rename", "team/new", "old")["name"] == "old"
+    assert "moorage repo undelete old" in call(place, "repo", "delete", "old", "--yes")
+    assert [item["name"] for item in ask(place, "repo", "list", "--deleted")] == ["old"]
+    assert ask(place, "repo", "undelete", "old")["deleted"] is None
+    shown = ask(place, "repo", "show", "team/app")
+    assert (shown["tags"], shown["manifests"]) == (2, 2)
+
+
+def test_manifests_are_shown_and_deleted(place):
+    found = ask(place, "manifest", "list", "team/app")
+    assert [item["digest"] for item in found] == [SIGNATURE.digest, IMAGE.digest]
+    kinds = ask(place, "manifest", "list", "team/app", "--artifact-type", "application/vnd.example.signature")
+    assert [item["digest"] for item in kinds] == [SIGNATURE.digest]
+    shown = ask(place, "manifest", "show", "team/app", IMAGE.digest)
+    assert (shown["tags"], shown["referrer_count"]) == (["v1", "v2"], 1)
+    assert {IMAGE.config.digest, *(part.digest for part in IMAGE.layers)} <= {part["digest"] for part in shown["blobs"]}
+    (referrer,) = ask(place, "manifest", "referrers", "team/app", IMAGE.digest)
+    assert referrer["digest"] == SIGNATURE.digest
+    assert ask(place, "blob", "show", IMAGE.config.digest)["repositories"] == ["team/app"]
+    of_one = ask(place, "blob", "show", IMAGE.config.digest, "--repository", "team/app")
+    assert of_one["manifests"] == [IMAGE.digest]
+    assert "and 2 tags" in call(place, "manifest", "delete", "team/app", IMAGE.digest, "--yes")
+    assert [item["digest"] for item in ask(place, "manifest", "list", "team/app", "--deleted")] == [IMAGE.digest]
+
+
+def test_tables_are_for_people(place):
+    assert "team/app" in call(place, "repo", "list")
+    assert "in force recovery seconds" in call(place, "repo", "show", "team/app")
+    text = call(place, "manifest", "show", "team/app", IMAGE.digest)
+    assert "v2" in text
+    assert IMAGE.config.digest in text
+    call(place, "manifest", "referrers", "team/app", IMAGE.digest)
+
+
+def test_a_refusal_is_one_message_that_says_who_refused(place):
+    told = call(place, "repo", "show", "nobody", code=1)
+    assert "repository name not known to registry: name nobody" in told
+    assert place[1] in told
+    assert len(told.strip().splitlines()) == 1
+    assert "is taken: name team/app" in call(place, "repo", "create", "team/app", code=1)
+
+
+def test_lists_are_read_page_by_page(data, monkeypatch):
+    monkeypatch.setenv("MOORAGE_PAGE_SIZE_MAX", "2")
+    place = ["--data", str(data)], ""
+    for number in range(5):
+        call(place, "repo", "create", f"r{number}")
+    assert [item["name"] for item in ask(place, "repo", "list")] == [*(f"r{number}" for number in range(5)), "team/app"]
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["repo", "show", "A"], "invalid repository name: 'A'"),
+        (["manifest", "show", "a", "sha256:1"], "malformed digest"),
+        (["repo", "set", "a", "--recovery-window", "soon"], "expected a duration such as"),
+        (["repo", "set", "a"], "nothing to set"),
+        (["repo", "list", "--server", "http://127.0.0.1:1", "--data", "x"], "give one of them"),
+        (["repo", "list", "--data", ""], "--data: expected a path"),
+    ],
+)
+def test_mistakes_of_usage_are_told_before_anything_is_asked(data, args, told):
+    place = [] if "--data" in args else ["--data", str(data)]
+    assert told in call((place, ""), *args, code=2)
+
+
+def test_what_destroys_asks_first(data):
+    place = ["--data", str(data)], ""
+    assert "say --yes" in call(place, "repo", "delete", "team/app", code=2)
+    assert "say --yes" in call(place, "manifest", "delete", "team/app", IMAGE.digest, code=2)
+    assert ask(place, "repo", "show", "team/app")["tags"] == 2
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 1), ("y\n", 0)])
+def test_people_answer(data, answer, code, monkeypatch):
+    monkeypatch.setattr("registry.cli.connecting.somebody_is_there", lambda: True)
+    told = call((["--data", str(data)], ""), "repo", "delete", "team/app", code=code, stdin=answer)
+    assert "Delete team/app with 2 tags and 2 manifests?" in told
+    left = [item["name"] for item in ask((["--data", str(data)], ""), "repo", "list")]
+    assert left == ([] if code == 0 else ["team/app"])
+
+
+def test_immutable_tags_are_told_and_forced(data):
+    place = ["--data", str(data)], ""
+    with sqlite3.connect(data / "moorage.db") as database:
+        database.execute("UPDATE tag SET immutable = 1 WHERE name = 'v2'")
+    database.close()
+    assert "its tag v2 is immutable" in call(place, "repo", "delete", "team/app", "--yes", code=1)
+    call(place, "repo", "delete", "team/app", "--yes", "--force")
+
+
+def test_a_server_that_is_not_there_is_told(monkeypatch):
+    url = f"http://127.0.0.1:{free_port()}"
+    assert f"cannot ask {url}: " in call((["--server", url], ""), "repo", "list", code=1)
+    monkeypatch.setenv("MOORAGE_SERVER", url)
+    assert f"cannot ask {url}: " in call(([], ""), "repo", "list", code=1)
+    assert "expected a URL such as" in call((["--server", "127.0.0.1:5000"], ""), "repo", "list", code=1)
+
+
+def test_a_data_folder_that_is_named_wins_over_the_environment(data, monkeypatch):
+    monkeypatch.setenv("MOORAGE_SERVER", "http://127.0.0.1:1")
+    assert [item["name"] for item in ask((["--data", str(data)], ""), "repo", "list")] == ["team/app"]
+
+
+def test_a_server_of_another_kind_is_told():
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"hi")
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.handle_request).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert "does not answer as Moorage does: 200 text/html" in call((["--server", url], ""), "repo", "list", code=1)
+
+
+def test_no_registry_is_made_where_there_is_none(tmp_path):
+    told = call((["--data", "nowhere"], ""), "repo", "list", code=1)
+    assert f"there is no registry in {tmp_path}/nowhere" in told
+    assert "--server" in told
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_of_before_is_told_of(tmp_path):
+    app = create_app(Settings(data=tmp_path))
+    with app.app_context():
+        flask_migrate.upgrade(revision="0001")
+    app.extensions["moorage"].database.close_idle()
+    told = call((["--data", str(tmp_path)], ""), "repo", "list", code=1)
+    assert "lacks migrations (0002): run moorage db upgrade" in told
+
+
+def test_an_open_client_keeps_nobody_from_writing(data):
+    with connect(None, {"data": str(data)}) as client:
+        assert [item["name"] for item in client.items("/repositories")] == ["team/app"]
+        other = sqlite3.connect(data / "moorage.db", timeout=0)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+        other.close()
+
+
+@pytest.mark.parametrize("command", ["repo", "manifest", "blob"])
+def test_help_of_a_command_loads_neither_client_nor_registry(command):
+    script = f"import sys; from registry.cli import main; sys.argv = ['moorage', {command!r}, '--help']\n"
+    script += "try: main()\nexcept SystemExit: pass\nprint(*sorted({m.partition('.')[0] for m in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.splitlines()[-1].split()) & {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}
