@@ -221,12 +221,20 @@ def test_an_open_client_keeps_nobody_from_writing(data):
         other.close()
 
 
-@pytest.mark.parametrize("command", ["repo", "manifest", "blob"])
-def test_help_of_a_command_loads_neither_client_nor_registry(command):
-    script = f"import sys; from registry.cli import main; sys.argv = ['moorage', {command!r}, '--help']\n"
+@pytest.mark.parametrize(
+    ("args", "unwanted"),
+    [
+        (["repo", "--help"], {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}),
+        (["manifest", "--help"], {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}),
+        (["blob", "--help"], {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}),
+        (["repo", "list", "--server", "http://127.0.0.1:1"], {"flask", "sqlalchemy", "alembic"}),
+    ],
+)
+def test_a_command_loads_no_more_than_it_needs(args, unwanted):
+    script = f"import sys; from registry.cli import main; sys.argv = {['moorage', *args]!r}\n"
     script += "try: main()\nexcept SystemExit: pass\nprint(*sorted({m.partition('.')[0] for m in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not set(done.stdout.splitlines()[-1].split()) & {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}
+    assert not set(done.stdout.splitlines()[-1].split()) & unwanted
 
 
 def test_collection_is_seen_rehearsed_and_run(place):
