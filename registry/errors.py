@@ -166,6 +166,24 @@ class RequestInvalid(Unsupported):
     http_status, summary = 400, "invalid request"
 
 
+class RuleInvalid(RegistryError):
+    """A rule's definition cannot be used; the detail names the field."""
+
+    code, http_status, summary = "RULE_INVALID", 400, "invalid rule"
+
+
+class PlanUnknown(RegistryError):
+    """No such plan of retention for this repository; plans are kept for thirty days."""
+
+    code, http_status, summary = "PLAN_UNKNOWN", 404, "plan of retention unknown"
+
+
+class PlanOutdated(RegistryError):
+    """The plan cannot be carried out any more, or not yet."""
+
+    code, http_status, summary = "PLAN_OUTDATED", 409, "the plan is not what would be decided now"
+
+
 class EndpointUnknown(RegistryError):
     """No operation of ``/api/v1`` has this path."""
 

@@ -38,9 +38,11 @@ from registry.repositories.periods import Periods
 from registry.repositories.protection import Protection
 from registry.repositories.repositories import RepositoryService
 from registry.repositories.tags import TagService
+from registry.retention.service import RetentionService
+from registry.retention.sweep import Sweep
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
-from registry.work.builtin import collection_job
+from registry.work.builtin import collection_job, retention_job
 from registry.work.queue import JobQueue
 from registry.work.runs import RunService
 
@@ -81,6 +83,7 @@ class Services:
     explainer: Explainer
     collection: StatusService
     purges: PurgeService
+    retention: RetentionService
     pulls: PullTimes
     runs: RunService
     queue: JobQueue
@@ -132,7 +135,11 @@ def build_services(
     """Wire the services over one database and one store."""
     made = _Wiring(settings, hooks, database, storage, steps)
     collector = made.collector()
-    jobs = [collection_job(collector, made.deletions)]
+    retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
+    jobs = [
+        collection_job(collector, made.deletions),
+        retention_job(Sweep(database, retention), settings.retention_every),
+    ]
     return Services(
         settings=settings,
         plugins=plugins,
@@ -148,7 +155,7 @@ def build_services(
         uploads=made.uploads(),
         creator=made.creator(),
         reader=ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases),
-        deletion=ManifestDeletion(database, made.authorizer, made.periods, made.reviews),
+        deletion=made.deletion,
         manifests=ManifestCatalogue(database, made.authorizer),
         blob_catalogue=BlobCatalogue(database, made.authorizer),
         referrers=ReferrersService(database, made.authorizer),
@@ -160,6 +167,7 @@ def build_services(
         runs=RunService(database, made.authorizer, jobs),
         queue=JobQueue(database, made.authorizer, jobs),
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions),
+        retention=retention,
     )
 
 
@@ -181,6 +189,7 @@ class _Wiring:
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
         self.protection = Protection()
         self.periods = Periods(database, self.reviews, self.protection)
+        self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews)
         self.removal = Removal(database, self.reviews, self.deletions)
         self.leases = Leases(database, self.authorizer, self._lease_ms)
         self.blobs = BlobService(

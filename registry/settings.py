@@ -87,6 +87,7 @@ class Settings:
         values.whole_duration(60), 36_500 * _DAY, "longest life that a tag can be given, other than for ever"
     )
     history_kept: int = _setting(values.whole_duration(_DAY), 365 * _DAY, "time that a tag's ended periods are listed")
+    retention_every: int = _setting(values.whole_duration(60), _DAY, "time between two runs of the rules of retention")
     allow_sparse: bool = _setting(
         values.boolean, default=False, about="accept manifests whose blobs or children are missing"
     )

@@ -38,6 +38,7 @@ LAYERS = {
     "registry.collection": "services",
     "registry.work": "services",
     "registry.repositories": "services",
+    "registry.retention": "services",
     "registry.access": "services",
     "registry.events": "services",
     "registry.settings": "settings",
@@ -64,7 +65,7 @@ ALLOWED: Mapping[str, tuple[set[str], set[str]]] = {
     "formats": ({"hooks", "leaves"}, {"cryptography"}),
     "storage": ({"hooks", "leaves"}, {"boto3", "botocore", "urllib3", "mypy_boto3_s3"}),
     "db": ({"leaves"}, {"sqlalchemy"}),
-    "services": ({"db", "hooks", "leaves"}, {"sqlalchemy"}),
+    "services": ({"db", "hooks", "leaves"}, {"sqlalchemy", "re2"}),
     "wiring": ({"services", "db", "hooks", "settings", "leaves"}, {"sqlalchemy"}),
     "blueprints": ({"services", "wiring", "leaves"}, {"flask", "werkzeug", "msgspec"}),
     "serving": ({"settings", "leaves"}, {"gunicorn", "structlog", "rich"}),
@@ -88,7 +89,11 @@ DEFERRED = {
     ("registry.cli", ""): "a command loads what it runs, so that --help answers at once",
 }
 
-ONLY_IN = {"boto3": "registry.storage.s3", "botocore": "registry.storage.s3"}
+ONLY_IN = {
+    "boto3": "registry.storage.s3",
+    "botocore": "registry.storage.s3",
+    "re2": "registry.repositories.patterns",
+}
 
 
 @dataclass(frozen=True)

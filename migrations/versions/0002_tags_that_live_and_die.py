@@ -129,6 +129,44 @@ def upgrade() -> None:
     op.create_index(op.f("ix_rule_repository_id"), "rule", ["repository_id"])
     op.create_index("ix_rule_scope", "rule", ["kind", "repository_id", "namespace_id"])
 
+    op.create_table(
+        "retention_plan",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("repository_id", sa.BigInteger(), nullable=False),
+        sa.Column("as_of_ms", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "rules",
+            sa.String(length=255).with_variant(sa.String(length=255, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("actor", sa.String(length=255), nullable=False),
+        sa.Column(
+            "state",
+            sa.String(length=255).with_variant(sa.String(length=255, collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("counts", sa.Text(), nullable=False),
+        sa.Column("result", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["repository_id"], ["repository.id"], name=op.f("fk_retention_plan_repository_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_retention_plan")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_retention_plan_repository_id"), "retention_plan", ["repository_id"])
+    op.create_index(op.f("ix_retention_plan_as_of_ms"), "retention_plan", ["as_of_ms"])
+    op.create_table(
+        "retention_page",
+        sa.Column("plan_id", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("removals", sa.Integer(), nullable=False),
+        sa.Column("entries", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["plan_id"], ["retention_plan.id"], name=op.f("fk_retention_page_plan_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("plan_id", "number", name=op.f("pk_retention_page")),
+    )
+
     op.add_column("blob", sa.Column("checked_ms", sa.BigInteger(), nullable=True))
     op.add_column("storage_deletion", sa.Column("blob_id", sa.BigInteger(), nullable=True))
     op.create_index("ix_blob_checked", "blob", ["checked_ms", "id"])
@@ -198,5 +236,5 @@ def downgrade() -> None:
     op.drop_index("ix_blob_checked", "blob")
     op.drop_column("blob", "checked_ms")
     op.drop_column("storage_deletion", "blob_id")
-    for table in ("rule", "purged_digest", "job_run", "job", "gc_review"):
+    for table in ("retention_page", "retention_plan", "rule", "purged_digest", "job_run", "job", "gc_review"):
         op.drop_table(table)

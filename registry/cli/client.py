@@ -36,7 +36,7 @@ class Client:
     ) -> None:
         """Ask through ``http``; ``place`` names the registry to people.
 
-        ``working`` makes a context in which this process runs jobs that were asked for, where the registry is local.
+        While a context of ``working`` lasts, a local registry runs the jobs that it is asked for.
         """
         self._http = http
         self._place = place
@@ -95,10 +95,10 @@ def connect(server: str | None, flags: Mapping[str, object]) -> Iterator[Client]
         from registry.cli.local import opened  # noqa: PLC0415 - who asks a server waits for no registry's imports
 
         with (
-            opened(flags) as local,
-            httpx.Client(base_url=_LOCAL, headers=headers, transport=local.transport) as http,
+            opened(flags) as (transport, place, working),
+            httpx.Client(base_url=_LOCAL, headers=headers, transport=transport) as http,
         ):
-            yield Client(http, local.place, local.working)
+            yield Client(http, place, working)
         return
     if not server.startswith(("http://", "https://")):
         raise click.ClickException(f"--server: expected a URL such as http://127.0.0.1:5000, not {server!r}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -25,30 +25,14 @@ from registry.work.worker import Worker, new_holder
 _WAIT_SECONDS = 0.1
 
 
-@dataclass(frozen=True)
-class Local:
-    """A registry in this process: the way to it, what it is called to people, and its jobs."""
-
-    transport: httpx.WSGITransport
-    place: str
-    queue: JobQueue
-
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """Run jobs that were asked for in this process."""
-        worker = Worker(self.queue, new_holder(), asked_only=True, poll_seconds=_WAIT_SECONDS)
-        thread = threading.Thread(target=worker.run, name="worker")
-        thread.start()
-        try:
-            yield
-        finally:
-            worker.stop()
-            thread.join()
-
-
 @contextmanager
-def opened(flags: Mapping[str, object]) -> Iterator[Local]:
-    """Yield a registry on the data that ``flags`` and settings name."""
+def opened(
+    flags: Mapping[str, object],
+) -> Iterator[tuple[httpx.WSGITransport, str, Callable[[], AbstractContextManager[None]]]]:
+    """Yield the way to a registry on the data that ``flags`` and settings name.
+
+    With it come what the registry is called to people, and what runs its jobs for as long as a context lasts.
+    """
     settings = read_settings(flags)
     place = f"the registry in {_place(settings)}"
     _require_database(settings)
@@ -58,9 +42,22 @@ def opened(flags: Mapping[str, object]) -> Iterator[Local]:
     if pending:
         raise click.ClickException(f"{place} lacks migrations ({', '.join(pending)}): run moorage db upgrade")
     try:
-        yield Local(httpx.WSGITransport(app, remote_addr=""), place, app.extensions["moorage"].queue)
+        yield httpx.WSGITransport(app, remote_addr=""), place, partial(_working, app.extensions["moorage"].queue)
     finally:
         app.extensions["moorage"].database.close_idle()
+
+
+@contextmanager
+def _working(queue: JobQueue) -> Iterator[None]:
+    """Run what is asked for by hand; schedules are a worker's."""
+    worker = Worker(queue, new_holder(), asked_only=True, poll_seconds=_WAIT_SECONDS)
+    thread = threading.Thread(target=worker.run, name="worker")
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join()
 
 
 def _require_database(settings: Settings) -> None:

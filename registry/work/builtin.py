@@ -6,6 +6,9 @@ from dataclasses import asdict
 
 from registry.collection.collector import Collector
 from registry.content.deletions import Deletions
+from registry.errors import InputInvalid
+from registry.names import RepositoryName
+from registry.retention.sweep import Sweep
 from registry.work.jobs import Job, JobContext, Result
 
 _OFTEN = 5.0
@@ -25,4 +28,29 @@ def collection_job(collector: Collector, deletions: Deletions) -> Job:
         run=run,
         wanted=lambda: collector.wanted() or deletions.wanted(),
         exclusive=False,
+    )
+
+
+def retention_job(sweep: Sweep, every_seconds: float) -> Job:
+    """Return the job that removes what rules of retention do not keep.
+
+    Its arguments are ``repository`` (all that rules decide about) and ``dry_run`` (false).
+    """
+
+    def run(context: JobContext) -> Result:
+        given = dict(context.arguments)
+        name, dry_run = given.pop("repository", None), given.pop("dry_run", False)
+        if given or not isinstance(name, str | None) or not isinstance(dry_run, bool):
+            raise InputInvalid(
+                "retention takes a repository and dry_run, true or false", detail={"arguments": str(context.arguments)}
+            )
+        repository = None if name is None else RepositoryName.parse(name)
+        return sweep.run(context.actor, repository, context.progress, context.stopping, dry_run=dry_run).as_json()
+
+    return Job(
+        name="retention",
+        about="remove the tags and untagged manifests that no rule of retention keeps",
+        every_seconds=every_seconds,
+        run=run,
+        wanted=sweep.wanted,
     )

@@ -9,6 +9,7 @@ from registry.db.models.content import Blob, PurgedDigest, RepositoryBlob, Stora
 from registry.db.models.legacy import LegacyImageRow, ManifestLegacyImage
 from registry.db.models.manifests import Label, Manifest, ManifestBlob, ManifestChild
 from registry.db.models.repositories import Namespace, Repository, Rule, SigningKey, Tag
+from registry.db.models.retention import RetentionPage, RetentionPlan
 from registry.db.models.work import GcReview, Job, JobRun
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "PurgedDigest",
     "Repository",
     "RepositoryBlob",
+    "RetentionPage",
+    "RetentionPlan",
     "Rule",
     "SigningKey",
     "StorageDeletion",
