@@ -15,6 +15,7 @@ from registry.blueprints import _errors, base, blobs, health, manifests, referre
 from registry.blueprints.api import blobs as api_blobs
 from registry.blueprints.api import collection as api_collection
 from registry.blueprints.api import jobs as api_jobs
+from registry.blueprints.api import labels as api_labels
 from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
 from registry.blueprints.api import repositories as api_repositories
@@ -35,7 +36,8 @@ __all__ = ["API", "create_app"]
 
 _BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, health)
 API = tuple(
-    module.blueprint for module in (api_openapi, api_repositories, api_manifests, api_blobs, api_collection, api_jobs)
+    module.blueprint
+    for module in (api_openapi, api_repositories, api_manifests, api_blobs, api_collection, api_jobs, api_labels)
 )
 """The resources of ``/api/v1``."""
 _TABLES = registry.db.models.__all__
