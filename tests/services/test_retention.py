@@ -8,6 +8,7 @@ from registry.access.actors import Actor
 from registry.errors import ManifestUnknown, NameUnknown, PlanOutdated, PlanUnknown
 from registry.names import RepositoryName
 from registry.retention.decision import Fate
+from registry.retention.definition import parse_rule
 from tests.support.images import artifact, image, index, layer
 
 DAY = 86_400
@@ -217,7 +218,7 @@ def test_a_plan_of_other_rules_is_refused(direct):
     rule(direct, "few", FEW)
     plan = plan_of(direct)
     rule(direct, "all", {"keep": {"always": True}})
-    with pytest.raises(PlanOutdated, match="rules have changed"):
+    with pytest.raises(PlanOutdated, match="rules are not those"):
         run(direct, plan)
     assert direct.tags() == ["a", "b", "c"]
 
@@ -246,8 +247,49 @@ def test_a_run_that_was_stopped_goes_on(direct):
     told = []
     first = run(direct, plan, progress=lambda done, total: told.append((done, total)), stopping=lambda: bool(told))
     assert (first["removed_tags"], told) == (100, [(100, 250)])
-    second = run(direct, plan)
-    assert (second["removed_tags"], second["skipped"], direct.tags()) == (150, 100, [])
+    assert run(direct, plan, most=1)["removed_tags"] == 200
+    direct.delete_tag("t249")
+    last = run(direct, plan)
+    assert (last["removed_tags"], last["skipped"], direct.tags()) == (249, 1, [])
+    assert last["removed_first"] == [f"t{number:03}" for number in range(100)]
+
+
+def test_two_runs_of_one_plan_do_not_both_go_on(direct):
+    rule(direct, "none", {"keep": {"matching": ["nothing"]}})
+    direct.push(made("a"), *(f"t{number:03}" for number in range(250)))
+    plan = plan_of(direct)
+
+    def meanwhile(done, total):
+        if done == 100:
+            run(direct, plan, most=1)
+
+    with pytest.raises(PlanOutdated, match="another run"):
+        run(direct, plan, progress=meanwhile)
+    assert len(direct.tags()) == 50
+
+
+def test_a_draft_is_tried_and_never_carried_out(direct):
+    push_days(direct, "a", "b", "c")
+    rule(direct, "keep-b", {"select": ["b"], "keep": {"always": True}})
+    draft = parse_rule("draft", {"keep": {"last": 1}})
+    plan = direct.services.retention.plan(direct.actor, direct.repository, drafts=[draft])
+    assert [(entry.name, entry.rule) for entry in entries(direct, plan)] == [
+        ("a", "draft"),
+        ("b", "keep-b"),
+        ("c", "draft"),
+    ]
+    with pytest.raises(PlanOutdated, match="rules are not those"):
+        run(direct, plan)
+    assert direct.tags() == ["a", "b", "c"]
+
+
+def test_plans_are_listed_from_the_newest(direct):
+    push_days(direct, "a")
+    made_plans = [plan_of(direct).id for _ in range(3)]
+    page = direct.services.retention.list(direct.actor, direct.repository, 1 << 62, 2)
+    assert ([plan.id for plan in page.items], page.more) == (made_plans[:0:-1], True)
+    page = direct.services.retention.list(direct.actor, direct.repository, page.items[-1].id, 2)
+    assert ([plan.id for plan in page.items], page.more) == (made_plans[:1], False)
 
 
 def test_unknown_plans_and_repositories_are_told_apart(direct):

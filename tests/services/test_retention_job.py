@@ -109,10 +109,10 @@ def test_what_fails_in_one_repository_leaves_the_others(direct, three, monkeypat
     rule(direct)
     real = RetentionService.run
 
-    def failing(self, actor, repository, *more):
+    def failing(self, actor, repository, plan_id, **more):
         if repository.value == "team/app":
             raise PlanOutdated("the rules have changed")
-        return real(self, actor, repository, *more)
+        return real(self, actor, repository, plan_id, **more)
 
     monkeypatch.setattr(RetentionService, "run", failing)
     found = run(direct).result
