@@ -13,6 +13,8 @@ from sqlalchemy import NullPool, event, make_url
 import registry.db.models  # registers every table on the metadata
 from registry.blueprints import _errors, base, blobs, health, manifests, referrers, tags, uploads
 from registry.blueprints.api import blobs as api_blobs
+from registry.blueprints.api import collection as api_collection
+from registry.blueprints.api import jobs as api_jobs
 from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
 from registry.blueprints.api import repositories as api_repositories
@@ -32,7 +34,9 @@ from registry.steps import Steps, no_steps
 __all__ = ["API", "create_app"]
 
 _BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, health)
-API = tuple(module.blueprint for module in (api_openapi, api_repositories, api_manifests, api_blobs))
+API = tuple(
+    module.blueprint for module in (api_openapi, api_repositories, api_manifests, api_blobs, api_collection, api_jobs)
+)
 """The resources of ``/api/v1``."""
 _TABLES = registry.db.models.__all__
 

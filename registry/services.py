@@ -162,7 +162,7 @@ def build_services(
         deletions=made.deletions,
         collector=collector,
         explainer=Explainer(database, made.authorizer, window_ms=settings.recovery_window * 1000),
-        collection=StatusService(database, made.authorizer),
+        collection=StatusService(database, made.authorizer, collector),
         pulls=PullTimes(database),
         runs=RunService(database, made.authorizer, jobs),
         queue=JobQueue(database, made.authorizer, jobs),

@@ -9,6 +9,9 @@ import click
 # What each command does stands here too, so that --help imports none of them.
 _COMMANDS = {
     "serve": "Run the registry until it is told to stop.",
+    "gc": "Free what nothing keeps, and tell why the rest is kept.",
+    "purge": "Remove a digest from every repository at once, for good.",
+    "job": "Look at jobs, run them now, and stop them.",
     "worker": "Run jobs: collection, retention and the like.",
     "repo": "Look at repositories, make, change, rename, delete and restore them.",
     "manifest": "Look at manifests, and delete them.",

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import click
 import httpx
-from sqlalchemy import make_url
 
-from registry import schema
-from registry.app import create_app
-from registry.cli.common import read_settings
-from registry.cli.opening import told
-from registry.db import sqlite
 from registry.setting_values import hide_password
-from registry.settings import Settings
 
 _PREFIX = "/api/v1"
+_LOCAL = "http://moorage.invalid"
 _PATIENCE = httpx.Timeout(60, connect=10)
 _NO_CONTENT = 204
 _PAGE = 1000
@@ -38,10 +31,16 @@ class Refused(click.ClickException):
 class Client:
     """Speaks to one registry; every failure becomes one message that says which registry was asked."""
 
-    def __init__(self, http: httpx.Client, place: str) -> None:
-        """Ask through ``http``; ``place`` names the registry to people."""
+    def __init__(
+        self, http: httpx.Client, place: str, working: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """Ask through ``http``; ``place`` names the registry to people.
+
+        While a context of ``working`` lasts, a local registry runs the jobs that it is asked for.
+        """
         self._http = http
         self._place = place
+        self.working = working
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - JSON of any shape
         """Return what is at ``path``."""
@@ -92,40 +91,19 @@ class Client:
 def connect(server: str | None, flags: Mapping[str, object]) -> Iterator[Client]:
     """Yield a client of ``server``, or of the data that ``flags`` and settings name."""
     headers = {"User-Agent": f"moorage/{version('moorage')}"}
-    if server:
-        if not server.startswith(("http://", "https://")):
-            raise click.ClickException(f"--server: expected a URL such as http://127.0.0.1:5000, not {server!r}")
-        with httpx.Client(base_url=server.rstrip("/"), headers=headers, timeout=_PATIENCE) as http:
-            yield Client(http, hide_password(server))
+    if not server:
+        from registry.cli.local import opened  # noqa: PLC0415 - who asks a server waits for no registry's imports
+
+        with (
+            opened(flags) as (transport, place, working),
+            httpx.Client(base_url=_LOCAL, headers=headers, transport=transport) as http,
+        ):
+            yield Client(http, place, working)
         return
-    settings = read_settings(flags)
-    _require_database(settings)
-    with told():
-        app = create_app(settings)
-        pending = schema.status(app).pending
-    place = f"the registry in {_place(settings)}"
-    if pending:
-        raise click.ClickException(f"{place} lacks migrations ({', '.join(pending)}): run moorage db upgrade")
-    transport = httpx.WSGITransport(app, remote_addr="")
-    try:
-        with httpx.Client(base_url="http://moorage.invalid", headers=headers, transport=transport) as http:
-            yield Client(http, place)
-    finally:
-        app.extensions["moorage"].database.close_idle()
-
-
-def _require_database(settings: Settings) -> None:
-    """Refuse to make an empty registry where none is."""
-    url = make_url(settings.database_url)
-    path = sqlite.database_path(url.database) if url.get_backend_name() == "sqlite" else None
-    if path is not None and not Path(path).is_file():
-        advice = "name its folder with --data, or a running server with --server URL"
-        raise click.ClickException(f"there is no registry in {_place(settings)}: {advice}")
-
-
-def _place(settings: Settings) -> str:
-    usual = Settings(data=settings.data)
-    return str(settings.data) if settings.database_url == usual.database_url else hide_password(settings.database_url)
+    if not server.startswith(("http://", "https://")):
+        raise click.ClickException(f"--server: expected a URL such as http://127.0.0.1:5000, not {server!r}")
+    with httpx.Client(base_url=server.rstrip("/"), headers=headers, timeout=_PATIENCE) as http:
+        yield Client(http, hide_password(server))
 
 
 def _text(value: object) -> str:

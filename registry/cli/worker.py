@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 
@@ -44,4 +45,5 @@ def command(*, once: bool, beside: int | None, **flags: object) -> None:
         with told():
             sound = worker.run_due()
         raise SystemExit(0 if sound else 1)
+    logging.getLogger(__name__).info("the worker runs %s", ", ".join(sorted(app.extensions["moorage"].queue.names)))
     worker.run((lambda: os.getppid() == beside) if beside else (lambda: True))

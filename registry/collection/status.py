@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, case, func, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.collection.collector import Collected, Collector
 from registry.db.engine import Database
 from registry.db.models import Blob, GcReview, StorageDeletion
 
@@ -49,10 +50,16 @@ class CollectionStatus:
 class StatusService:
     """Tells how collection stands."""
 
-    def __init__(self, database: Database, authorizer: Authorizer) -> None:
-        """Read from ``database``, as far as ``authorizer`` allows."""
+    def __init__(self, database: Database, authorizer: Authorizer, collector: Collector) -> None:
+        """Read from ``database``, as far as ``authorizer`` allows; ``collector`` rehearses."""
         self._database = database
         self._authorizer = authorizer
+        self._collector = collector
+
+    def preview(self, actor: Actor, limit: int) -> Collected:
+        """Return what a collection would free now, from at most ``limit`` reviews."""
+        self._authorizer.require(actor, Action.ADMIN, None)
+        return self._collector.preview(limit)
 
     def status(self, actor: Actor) -> CollectionStatus:
         """Return the queue and the deletions that are to come."""

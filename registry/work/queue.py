@@ -14,13 +14,11 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, select, update
 
-from registry.access.actors import Actor
-from registry.access.authorizer import Action, Authorizer
+from registry.access.authorizer import Authorizer
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Job as JobRow
 from registry.db.models import JobRun
-from registry.errors import JobRefused
 from registry.work.jobs import Job, Result
 from registry.work.runs import (
     BY_HAND,
@@ -34,7 +32,6 @@ from registry.work.runs import (
     SCHEDULE,
     STOPPING,
     insert_run,
-    require_job,
 )
 
 _KEPT = 100
@@ -101,10 +98,11 @@ class JobQueue:
         """The names of all jobs."""
         return self._jobs.keys()
 
-    def claim(self, holder: str, names: Collection[str]) -> Claimed | None:
+    def claim(self, holder: str, names: Collection[str], *, asked_only: bool = False) -> Claimed | None:
         """Take the next run among jobs ``names`` for a worker, or None where nothing is to be done.
 
-        Runs asked for by hand come first. Raises :class:`~registry.errors.Unavailable` without a database.
+        Runs asked for by hand come first; with ``asked_only`` no others are taken. Raises
+        :class:`~registry.errors.Unavailable` without a database.
         """
         with self._database.read() as connection:
             now = self._database.now(connection)
@@ -117,30 +115,12 @@ class JobQueue:
             claimed = self._database.write(partial(self._claim_waiting, holder=holder, names=names))
             if claimed is not None:
                 return claimed
-        for name in due:
+        for name in () if asked_only else due:
             if self._jobs[name].wanted():
                 claimed = self._database.write(partial(self._claim_due, holder=holder, name=name))
                 if claimed is not None:
                     return claimed
         return None
-
-    def run_here(self, actor: Actor, name: str, arguments: Mapping[str, object], holder: str) -> Claimed:
-        """Make a run that the caller itself carries out.
-
-        Raises :class:`~registry.errors.JobUnknown`, or :class:`JobRefused` while a worker holds the job.
-        """
-        self._authorizer.require(actor, Action.ADMIN, None, name)
-        job = require_job(self._jobs, name)
-
-        def work(connection: Connection) -> Claimed:
-            self._register(connection, [name])
-            now = self._database.now(connection)
-            if job.exclusive and not self._hold(connection, now, job, holder):
-                raise JobRefused("a worker is running this job: wait, or cancel its run", detail={"job": name})
-            run_id = insert_run(self._database, connection, name, BY_HAND, actor.principal, arguments, RUNNING, holder)
-            return Claimed(run_id, job, BY_HAND, actor.principal, arguments, holder)
-
-        return self._database.write(work)
 
     def beat(self, claimed: Claimed, done: int, total: int) -> bool:
         """Tell that a run goes on; returns False where it should stop or was given up."""

@@ -86,10 +86,14 @@ def _told(figures: Mapping[str, object]) -> dict[str, object]:
 class Worker:
     """Runs jobs until it is told to stop."""
 
-    def __init__(self, queue: JobQueue, holder: str) -> None:
-        """Take runs from ``queue`` as ``holder``."""
+    def __init__(
+        self, queue: JobQueue, holder: str, *, asked_only: bool = False, poll_seconds: float = _POLL_SECONDS
+    ) -> None:
+        """Take runs from ``queue`` as ``holder``; with ``asked_only`` none that a schedule starts."""
         self._queue = queue
         self._holder = holder
+        self._asked_only = asked_only
+        self._poll_seconds = poll_seconds
         self._stop = threading.Event()
         self._running: dict[Future[object], tuple[Claimed, RunContext]] = {}
 
@@ -99,7 +103,6 @@ class Worker:
 
     def run(self, alive: Callable[[], bool] = lambda: True) -> None:
         """Work until :meth:`stop`, or until ``alive`` says that whoever started this worker is gone."""
-        _log.info("the worker runs %s", ", ".join(sorted(self._queue.names)))
         failures, next_beat = 0, 0.0
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="job") as pool:
             while not self._stop.is_set():
@@ -119,7 +122,7 @@ class Worker:
                 except Exception:  # noqa: BLE001 - nor must one of its own
                     failures += 1
                     _log.exception("the worker cannot look for work")
-                self._rest(min(_POLL_SECONDS * 2**failures, _LONGEST_WAIT))
+                self._rest(min(self._poll_seconds * 2**failures, _LONGEST_WAIT))
         self._reap()
 
     def run_due(self) -> bool:
@@ -135,7 +138,8 @@ class Worker:
         self._queue.recover()
         while len(self._running) < _THREADS and not self._stop.is_set():
             busy = {claimed.job.name for claimed, _ in self._running.values()}
-            claimed = self._queue.claim(self._holder, [name for name in self._queue.names if name not in busy])
+            idle = [name for name in self._queue.names if name not in busy]
+            claimed = self._queue.claim(self._holder, idle, asked_only=self._asked_only)
             if claimed is None:
                 return
             context = RunContext(claimed, self._stop.is_set)
@@ -155,5 +159,5 @@ class Worker:
     def _rest(self, seconds: float) -> None:
         """Wait for the time to pass, or for a run to end: another may be waiting for its place."""
         if self._running:
-            wait(self._running, timeout=min(seconds, _POLL_SECONDS), return_when=FIRST_COMPLETED)
-        self._stop.wait(seconds if not self._running else _POLL_SECONDS / 4)
+            wait(self._running, timeout=min(seconds, self._poll_seconds), return_when=FIRST_COMPLETED)
+        self._stop.wait(seconds if not self._running else self._poll_seconds / 4)

@@ -143,6 +143,14 @@ def test_a_name_ends_where_a_lone_dash_stands(client, api, name):
     assert client.get(f"/api/v1/repositories/{name.replace('/', '%2F')}/-/usage").json["tags"] == 1
 
 
+def test_a_body_is_bounded(client):
+    answer = client.post(
+        "/api/v1/repositories", data=b'{"name": "a"}' + b" " * (1 << 20), content_type="application/json"
+    )
+    assert_problem(answer, "a large body")
+    assert answer.status_code == 413
+
+
 # Pages
 
 
@@ -184,7 +192,18 @@ def test_a_cursor_of_another_list_or_of_nobody_is_refused(client, api, filled):
         return urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
     endpoint = "api_repositories.list_repositories"
-    tampered = [first, "x", "", "!", made(), made(endpoint), made(endpoint, "a"), made(endpoint, 1, "a")]
+    other = "api_manifests.list_manifest_referrers"
+    tampered = [
+        first,
+        made(other, "a", 1),
+        "x",
+        "",
+        "!",
+        made(),
+        made(endpoint),
+        made(endpoint, "a"),
+        made(endpoint, 1, "a"),
+    ]
     tampered += [
         made(endpoint, "a\0", 1),
         made(endpoint, "a", 2**63),

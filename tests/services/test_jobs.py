@@ -193,14 +193,11 @@ def test_unknown_jobs_and_runs_are_refused_by_name(house):
         house.runs.show(house.direct.actor, 4711)
 
 
-def test_a_run_in_the_caller_itself_respects_the_worker_that_holds_the_job(house):
-    claimed = house.queue.run_here(house.direct.actor, "daily", {"dry_run": True}, "me")
-    go(house, claimed)
-    assert (house.ran, house.show(claimed).state) == ([{"dry_run": True}], DONE)
-    house.ask()
-    house.claim("worker")
-    with pytest.raises(JobRefused):
-        house.queue.run_here(house.direct.actor, "daily", {}, "me")
+def test_a_worker_for_what_was_asked_leaves_schedules_alone(house):
+    house.direct.clock.turn(seconds=5)
+    assert house.queue.claim("me", house.queue.names, asked_only=True) is None
+    run = house.ask("daily")
+    assert house.queue.claim("me", house.queue.names, asked_only=True).run_id == run.id
 
 
 def test_the_list_is_paged_and_bounded(house):
@@ -260,8 +257,7 @@ def test_the_worker_goes_on_when_the_database_does_not_answer(house, monkeypatch
         return recover()
 
     monkeypatch.setattr(house.queue, "recover", failing)
-    monkeypatch.setattr("registry.work.worker._POLL_SECONDS", 0.01)
-    worker = Worker(house.queue, "one")
+    worker = Worker(house.queue, "one", poll_seconds=0.01)
     worker.run()
     assert failed.is_set()
 

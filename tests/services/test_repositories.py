@@ -242,6 +242,15 @@ def test_a_deletion_under_another_revision_is_refused(direct):
     assert describe(direct).description == "new"
 
 
+def test_a_push_while_its_repository_is_deleted_makes_a_new_one(direct, monkeypatch):
+    from registry.repositories import repositories
+
+    find, stale = repositories.find_repository, [None, None]
+    monkeypatch.setattr(repositories, "find_repository", lambda *where: stale.pop() if stale else find(*where))
+    assert direct.push(simple_image("a"), "v1").newly_created
+    assert stale == []
+
+
 def test_two_names_for_one_repository_are_never_both_taken(start):
     one, two = start(), start()
     create(one, "a"), create(one, "b")

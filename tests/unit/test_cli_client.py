@@ -221,9 +221,55 @@ def test_an_open_client_keeps_nobody_from_writing(data):
         other.close()
 
 
-@pytest.mark.parametrize("command", ["repo", "manifest", "blob"])
-def test_help_of_a_command_loads_neither_client_nor_registry(command):
-    script = f"import sys; from registry.cli import main; sys.argv = ['moorage', {command!r}, '--help']\n"
+@pytest.mark.parametrize(
+    ("args", "unwanted"),
+    [
+        (["repo", "--help"], {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}),
+        (["manifest", "--help"], {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}),
+        (["blob", "--help"], {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}),
+        (["repo", "list", "--server", "http://127.0.0.1:1"], {"flask", "sqlalchemy", "alembic"}),
+    ],
+)
+def test_a_command_loads_no_more_than_it_needs(args, unwanted):
+    script = f"import sys; from registry.cli import main; sys.argv = {['moorage', *args]!r}\n"
     script += "try: main()\nexcept SystemExit: pass\nprint(*sorted({m.partition('.')[0] for m in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not set(done.stdout.splitlines()[-1].split()) & {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}
+    assert not set(done.stdout.splitlines()[-1].split()) & unwanted
+
+
+def test_collection_is_seen_rehearsed_and_run(place):
+    assert "is kept" in call(place, "gc", "explain", IMAGE.digest)
+    chain = call(place, "gc", "explain", IMAGE.config.digest, "--repository", "team/app")
+    assert f"by {IMAGE.digest}" in chain
+    assert ask(place, "gc", "explain", "v1", "--repository", "team/app")["digest"] == IMAGE.digest
+    assert "needs its repository" in call(place, "gc", "explain", "v1", code=1)
+    assert ask(place, "gc", "status")["queue"]
+    assert "To be freed: 0 bytes" in call(place, "gc", "status")
+    assert ask(place, "gc", "run", "--dry-run")["removed"] == []
+    assert "would free 0 bytes" in call(place, "gc", "run", "--dry-run")
+
+
+def test_a_run_by_hand_is_waited_for(data):
+    place = ["--data", str(data)], str(data)
+    assert ask(place, "gc", "run")["state"] == "DONE"
+    assert "freed 0 bytes" in call(place, "gc", "run")
+    assert [run["job"] for run in ask(place, "job", "runs")] == ["collection", "collection"]
+    run = ask(place, "job", "run", "collection", "--argument", "a=b")
+    assert run["arguments"] == {"a": "b"}
+    assert ask(place, "job", "show", str(run["id"]))["state"] == "DONE"
+    assert "collection" in call(place, "job", "list")
+    assert "this run is over" in call(place, "job", "cancel", str(run["id"]), code=1)
+    assert "no such job" in call(place, "job", "run", "weekly", code=1)
+    assert "NAME=VALUE" in call(place, "job", "run", "collection", "--argument", "x", code=2)
+
+
+def test_a_leaked_secret_is_purged_and_may_be_allowed_again(place):
+    digest = IMAGE.layers[0].digest
+    assert "say why" in call(place, "purge", digest, "--yes", code=2)
+    assert "Nobody is here to answer" in call(place, "purge", digest, "--reason", "leaked", code=2)
+    assert "from team/app" in call(place, "purge", digest, "--reason", "leaked", "--yes")
+    assert [(one["digest"], one["reason"]) for one in ask(place, "purge", "--list")] == [(digest, "leaked")]
+    assert "may not come back: leaked" in call(place, "gc", "explain", digest)
+    call(place, "purge", digest, "--undo")
+    assert ask(place, "purge", "--list") == []
+    assert "say which digest" in call(place, "purge", code=2)

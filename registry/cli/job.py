@@ -1,0 +1,93 @@
+"""``moorage job``: what runs beside the requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from registry.cli.common import FlagRefused, json_flag
+from registry.cli.connecting import print_fields, print_items, with_client
+
+if TYPE_CHECKING:
+    from registry.cli.client import Client
+
+_RUN_COLUMNS = {
+    "run": "id",
+    "job": "job",
+    "state": "state",
+    "by": "actor",
+    "started": "started",
+    "finished": "finished",
+    "error": "error",
+}
+
+
+@click.group("job")
+def command() -> None:
+    """Look at jobs, run them now, and stop them."""
+
+
+@command.command("list", short_help="List the jobs.", epilog="\b\nExample:\n  moorage job list")
+@with_client
+@json_flag
+def list_jobs(client: Client, *, as_json: bool) -> None:
+    """List all jobs, and when each runs next."""
+    columns = {
+        "job": "name",
+        "what it does": "about",
+        "every (s)": "every_seconds",
+        "next": "next",
+        "runs in": "holder",
+    }
+    print_items(client.get("/jobs")["items"], columns, as_json=as_json)
+
+
+@command.command(
+    "runs", short_help="List runs.", epilog="\b\nExamples:\n  moorage job runs\n  moorage job runs --job collection"
+)
+@with_client
+@click.option("--job", metavar="NAME", help="Only those of this job.")
+@json_flag
+def list_runs(client: Client, *, job: str | None, as_json: bool) -> None:
+    """List runs, newest first; scheduled ones that found nothing to do are not kept."""
+    print_items(list(client.items("/runs", {"job": job})), _RUN_COLUMNS, as_json=as_json)
+
+
+@command.command("show", short_help="Show a run.", epilog="\b\nExample:\n  moorage job show 17")
+@with_client
+@click.argument("run", type=click.IntRange(1))
+@json_flag
+def show_run(client: Client, run: int, *, as_json: bool) -> None:
+    """Show a run: how far it is, and what came of it."""
+    print_fields(client.get(f"/runs/{run}"), as_json=as_json)
+
+
+@command.command(
+    "run", short_help="Run a job now.", epilog="\b\nExamples:\n  moorage job run collection\n  moorage job run scrub"
+)
+@with_client
+@click.argument("job")
+@click.option("--argument", "given", metavar="NAME=VALUE", multiple=True, help="Something that the job is told.")
+@json_flag
+def run_now(client: Client, job: str, *, given: tuple[str, ...], as_json: bool) -> None:
+    """Run a job now, and wait for its end."""
+    from registry.cli.following import run_job  # noqa: PLC0415 - only who runs a command waits for its imports
+
+    arguments = dict(_argument(text) for text in given)
+    print_fields(run_job(client, job, arguments), as_json=as_json)
+
+
+@command.command("cancel", short_help="Stop a run.", epilog="\b\nExample:\n  moorage job cancel 17")
+@with_client
+@click.argument("run", type=click.IntRange(1))
+def cancel_run(client: Client, run: int) -> None:
+    """Take a waiting run out of the queue, or ask a running one to stop; what it did stays done."""
+    click.echo(f"run {run} is {client.send('POST', f'/runs/{run}/cancel')['state']}")
+
+
+def _argument(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise FlagRefused(f"--argument: expected NAME=VALUE, not {text!r}")
+    return name, value

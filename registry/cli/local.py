@@ -1,0 +1,74 @@
+"""A registry opened in this process, for the command line's client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+
+import click
+import httpx
+from sqlalchemy import make_url
+
+from registry import schema
+from registry.app import create_app
+from registry.cli.common import read_settings
+from registry.cli.opening import told
+from registry.db import sqlite
+from registry.setting_values import hide_password
+from registry.settings import Settings
+from registry.work.queue import JobQueue
+from registry.work.worker import Worker, new_holder
+
+_WAIT_SECONDS = 0.1
+
+
+@contextmanager
+def opened(
+    flags: Mapping[str, object],
+) -> Iterator[tuple[httpx.WSGITransport, str, Callable[[], AbstractContextManager[None]]]]:
+    """Yield the way to a registry on the data that ``flags`` and settings name.
+
+    With it come what the registry is called to people, and what runs its jobs for as long as a context lasts.
+    """
+    settings = read_settings(flags)
+    place = f"the registry in {_place(settings)}"
+    _require_database(settings)
+    with told():
+        app = create_app(settings)
+        pending = schema.status(app).pending
+    if pending:
+        raise click.ClickException(f"{place} lacks migrations ({', '.join(pending)}): run moorage db upgrade")
+    try:
+        yield httpx.WSGITransport(app, remote_addr=""), place, partial(_working, app.extensions["moorage"].queue)
+    finally:
+        app.extensions["moorage"].database.close_idle()
+
+
+@contextmanager
+def _working(queue: JobQueue) -> Iterator[None]:
+    """Run what is asked for by hand; schedules are a worker's."""
+    worker = Worker(queue, new_holder(), asked_only=True, poll_seconds=_WAIT_SECONDS)
+    thread = threading.Thread(target=worker.run, name="worker")
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join()
+
+
+def _require_database(settings: Settings) -> None:
+    """Refuse to make an empty registry where none is."""
+    url = make_url(settings.database_url)
+    path = sqlite.database_path(url.database) if url.get_backend_name() == "sqlite" else None
+    if path is not None and not Path(path).is_file():
+        advice = "name its folder with --data, or a running server with --server URL"
+        raise click.ClickException(f"there is no registry in {_place(settings)}: {advice}")
+
+
+def _place(settings: Settings) -> str:
+    usual = Settings(data=settings.data)
+    return str(settings.data) if settings.database_url == usual.database_url else hide_password(settings.database_url)
