@@ -11,6 +11,7 @@ _COMMANDS = {
     "serve": "Run the registry until it is told to stop.",
     "gc": "Free what nothing keeps, and tell why the rest is kept.",
     "purge": "Remove a digest from every repository at once, for good.",
+    "retention": "Remove what rules of retention do not keep, and tell before what that is.",
     "job": "Look at jobs, run them now, and stop them.",
     "worker": "Run jobs: collection, retention and the like.",
     "repo": "Look at repositories, make, change, rename, delete and restore them.",

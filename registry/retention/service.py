@@ -70,15 +70,16 @@ class RetentionService:
     ) -> Plan:
         """Decide about everything in a repository and keep what was decided; nothing else is changed.
 
-        ``drafts`` are rules that are tried beside those that hold: such a plan cannot be carried out. With
-        ``removals_only`` the plan lists nothing that stays. Raises :class:`~registry.errors.NameUnknown`.
+        ``drafts`` are rules that are tried beside those that hold, or instead of those of their names: such a plan
+        cannot be carried out. With ``removals_only`` the plan lists nothing that stays. Raises
+        :class:`~registry.errors.NameUnknown`.
         """
         self._authorizer.require(actor, Action.DELETE, repository)
         with self._database.read() as connection:
             repository_id = require_repository(connection, repository)
             found = rules_of(connection, repository_id)
             as_of = self._database.now(connection)
-        rules = [*found.rules, *drafts]
+        rules = list({rule.name: rule for rule in (*found.rules, *drafts)}.values())
         planner = Planner(self._database, self._protection, repository_id, rules, as_of)
         by = DRAFTS if drafts else found.digest
         begin = partial(plans.start, actor=actor, repository_id=repository_id, as_of=as_of, rules=by)

@@ -271,6 +271,7 @@ def test_two_runs_of_one_plan_do_not_both_go_on(direct):
 def test_a_draft_is_tried_and_never_carried_out(direct):
     push_days(direct, "a", "b", "c")
     rule(direct, "keep-b", {"select": ["b"], "keep": {"always": True}})
+    rule(direct, "draft", {"keep": {"last": 3}})
     draft = parse_rule("draft", {"keep": {"last": 1}})
     plan = direct.services.retention.plan(direct.actor, direct.repository, drafts=[draft])
     assert [(entry.name, entry.rule) for entry in entries(direct, plan)] == [

@@ -73,6 +73,7 @@ def test_a_run_may_take_one_repository_and_may_be_dry(direct, three):
     assert [tags(direct, name) for name in three] == ["abcd", "abcd", "abcd"]
     plan = direct.services.retention.describe(direct.actor, direct.repository, dry["plans"]["team/app"])
     assert plan.counts == {"tag remove": 2, "tag keep": 2}
+    assert run(direct, repository="team/base", dry_run="true").result["removed_tags"] == 0
     assert run(direct, repository="team/base").result["removed_tags"] == 2
     assert [tags(direct, name) for name in three] == ["abcd", "cd", "abcd"]
 
