@@ -172,6 +172,18 @@ class RuleInvalid(RegistryError):
     code, http_status, summary = "RULE_INVALID", 400, "invalid rule"
 
 
+class RuleTaken(RegistryError):
+    """Another rule has this name."""
+
+    code, http_status, summary = "RULE_TAKEN", 409, "another rule has this name"
+
+
+class RuleUnknown(RegistryError):
+    """No such rule."""
+
+    code, http_status, summary = "RULE_UNKNOWN", 404, "rule unknown"
+
+
 class PlanUnknown(RegistryError):
     """No such plan of retention for this repository; plans are kept for thirty days."""
 

@@ -32,12 +32,15 @@ from registry.manifests.pulls import PullTimes
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
 from registry.manifests.signing import SigningKeys
+from registry.repositories import immutability
 from registry.repositories.lifecycle import RepositoryLifecycle
 from registry.repositories.listing import RepositoryListing
 from registry.repositories.periods import Periods
 from registry.repositories.protection import Protection
 from registry.repositories.repositories import RepositoryService
+from registry.repositories.rules import RuleService
 from registry.repositories.tags import TagService
+from registry.retention import definition
 from registry.retention.service import RetentionService
 from registry.retention.sweep import Sweep
 from registry.settings import Settings
@@ -85,6 +88,7 @@ class Services:
     purges: PurgeService
     retention: RetentionService
     pulls: PullTimes
+    rules: RuleService
     runs: RunService
     queue: JobQueue
 
@@ -164,6 +168,11 @@ def build_services(
         explainer=Explainer(database, made.authorizer, window_ms=settings.recovery_window * 1000),
         collection=StatusService(database, made.authorizer, collector),
         pulls=PullTimes(database),
+        rules=RuleService(
+            database,
+            made.authorizer,
+            {immutability.KIND: immutability.parse_rule, definition.KIND: definition.parse_rule},
+        ),
         runs=RunService(database, made.authorizer, jobs),
         queue=JobQueue(database, made.authorizer, jobs),
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions),

@@ -173,10 +173,10 @@ class RepositoryLifecycle:
             raise NameTaken(detail={"name": name.value})
 
     def _refuse_protected(self, connection: Connection, now: int, row: RepositoryRow) -> None:
-        for tag in map(Period._make, connection.execute(_TAGS, {"repository": row.id})):
-            if not is_alive(tag, now):
-                continue
-            reason = self._protection.reason(connection, now, row.id, tag)
+        tags = map(Period._make, connection.execute(_TAGS, {"repository": row.id}))
+        living = [tag for tag in tags if is_alive(tag, now)]
+        reasons = self._protection.reasons(connection, now, row.id, living)
+        for tag, reason in zip(living, reasons, strict=True):
             if reason is not None:
                 raise TagImmutable(
                     f"its tag {tag.name} is immutable: {reason}; force deletes it nevertheless",

@@ -114,7 +114,7 @@ class Periods:
             if same and row.lifetime_end_ms is None and effects.lives_ms is None:
                 return
             if not same and is_alive(row, now):
-                self._protection.refuse(connection, now, repository_id, row)
+                self._protection.refuse(connection, now, repository_id, [row])
             start = max(now, row.lifetime_start_ms + 1)
             self.end(connection, repository_id, start, [row], EndReason.MOVED)
         end = None if effects.lives_ms is None else start + effects.lives_ms
@@ -166,9 +166,7 @@ class Periods:
         self, connection: Connection, now: int, repository_id: int, rows: Sequence[Period], reason: EndReason
     ) -> None:
         """End living periods unless one is protected; raises :class:`~registry.errors.TagImmutable`."""
-        for row in rows:
-            if is_alive(row, now):
-                self._protection.refuse(connection, now, repository_id, row)
+        self._protection.refuse(connection, now, repository_id, [row for row in rows if is_alive(row, now)])
         self.end(connection, repository_id, now, rows, reason)
 
     def delete_of_manifest(
@@ -183,9 +181,9 @@ class Periods:
         values = {"repository": repository_id, "family": family.name}
         rows = map(Period._make, connection.execute(_OF_FAMILY, values))
         living = [row for row in rows if is_alive(row, now)]
-        gone = [
-            row for row in living[family.last :] if self._protection.reason(connection, now, repository_id, row) is None
-        ]
+        older = living[family.last :]
+        reasons = self._protection.reasons(connection, now, repository_id, older)
+        gone = [row for row, reason in zip(older, reasons, strict=True) if reason is None]
         self.end(connection, repository_id, now, gone, EndReason.KEEP_LAST)
 
 

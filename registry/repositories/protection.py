@@ -2,41 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from registry.errors import TagImmutable
 from registry.names import TagName
+from registry.repositories.immutability import RulesInForce, rules_in_force
 from registry.repositories.tag_values import Period, TagEffects
 
 
 class Protection:
-    """Knows why a tag is immutable."""
+    """Knows why a tag is immutable: by itself, by a label, or by a rule."""
 
-    def reason(self, connection: Connection, now: int, repository_id: int, row: Period) -> str | None:  # noqa: ARG002 - rules ask for all of it
+    def reasons(
+        self, connection: Connection, now: int, repository_id: int, rows: Sequence[Period]
+    ) -> Sequence[str | None]:
+        """Return, for each of some current periods, who made it immutable, or None; asks for the rules once."""
+        if all(row.immutable or row.label_immutable for row in rows):
+            return [_own_reason(row) for row in rows]
+        rules = rules_in_force(connection, repository_id)
+        return [_own_reason(row) or _rule_reason(rules, row, now) for row in rows]
+
+    def reason(self, connection: Connection, now: int, repository_id: int, row: Period) -> str | None:
         """Return who made a current period immutable, or None."""
-        if row.immutable:
-            return "it was made immutable"
-        if row.label_immutable:
-            return "a label of its image makes it immutable"
-        return None
+        return self.reasons(connection, now, repository_id, [row])[0]
 
-    def refuse(self, connection: Connection, now: int, repository_id: int, row: Period) -> None:
-        """Raise :class:`TagImmutable` where a living period must stay as it is."""
-        reason = self.reason(connection, now, repository_id, row)
-        if reason is not None:
-            raise TagImmutable(f"the tag {row.name} is immutable: {reason}", detail={"tag": row.name, "reason": reason})
+    def refuse(self, connection: Connection, now: int, repository_id: int, rows: Sequence[Period]) -> None:
+        """Raise :class:`TagImmutable` where one of some living periods must stay as it is."""
+        for row, reason in zip(rows, self.reasons(connection, now, repository_id, rows), strict=True):
+            if reason is not None:
+                raise refusal(row.name, reason)
 
     def settle(
-        self,
-        connection: Connection,  # noqa: ARG002 - rules ask for all of it
-        now: int,  # noqa: ARG002 - rules ask for all of it
-        repository_id: int,  # noqa: ARG002 - rules ask for all of it
-        name: TagName,  # noqa: ARG002 - rules ask for all of it
-        effects: TagEffects,
+        self, connection: Connection, now: int, repository_id: int, name: TagName, effects: TagEffects
     ) -> TagEffects:
-        """Return the effects on a new period: what is immutable never ends."""
-        if effects.immutable and effects.lives_ms is not None:
+        """Return the effects on a new period: what is immutable, or would be at its end, never ends."""
+        if effects.lives_ms is None:
+            return effects
+        if effects.immutable or self.forbids_end(connection, repository_id, name.value, now, effects.lives_ms):
             return replace(effects, lives_ms=None)
         return effects
+
+    def forbids_end(
+        self, connection: Connection, repository_id: int, tag: str, start_ms: int, lives_ms: int
+    ) -> str | None:
+        """Return the rule by which a period of a tag could not end after this life, or None."""
+        rule = rules_in_force(connection, repository_id).forbidding_end(tag, start_ms, lives_ms)
+        return None if rule is None else _by_rule(rule.name)
+
+
+def refusal(tag: str, reason: str) -> TagImmutable:
+    """Return the error that tells why a tag stays as it is."""
+    return TagImmutable(f"the tag {tag} is immutable: {reason}", detail={"tag": tag, "reason": reason})
+
+
+def _own_reason(row: Period) -> str | None:
+    if row.immutable:
+        return "it was made immutable"
+    if row.label_immutable:
+        return "a label of its image makes it immutable"
+    return None
+
+
+def _rule_reason(rules: RulesInForce, row: Period, now: int) -> str | None:
+    rule = rules.protecting(row.name, row.lifetime_start_ms, now)
+    return None if rule is None else _by_rule(rule.name)
+
+
+def _by_rule(name: str) -> str:
+    return f"the rule {name} makes it so"

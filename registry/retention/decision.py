@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from registry.retention.definition import About, Life, RetentionRule
+from registry.repositories.lives import Life
+from registry.retention.definition import About, RetentionRule
 
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 _TEENS = range(10, 20)

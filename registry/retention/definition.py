@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from registry.errors import RuleInvalid
+from registry.repositories.lives import Life, parse_life
 from registry.repositories.patterns import Patterns
 
 KIND = "retention"
 MAX_LAST = 1_000_000
-_LONGEST_MS = 36_500 * 86_400_000
-_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_LIFE = re.compile(r"([0-9]{1,12})([smhdw])")
 _SHOWN = 64
 
 
@@ -24,14 +21,6 @@ class About(StrEnum):
 
     TAGS = "tags"
     UNTAGGED = "untagged"
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """A length of time; ``text`` is how it was written."""
-
-    ms: int
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +92,6 @@ def _last(value: object, name: str) -> int:
     return value
 
 
-def _life(value: object, name: str) -> Life:
-    match = _LIFE.fullmatch(value) if isinstance(value, str) else None
-    if match is None or not match[1].strip("0"):
-        raise RuleInvalid(
-            f"{name} must be a positive whole number and one of s, m, h, d, w, such as 30d",
-            detail={"field": name, "value": str(value)[:_SHOWN]},
-        )
-    return Life(min(int(match[1]) * _UNIT_MS[match[2]], _LONGEST_MS), match[0])
-
-
 def _always(value: object, name: str) -> bool:
     if value is not True:
         raise RuleInvalid(f"{name} must be true, or left out", detail={"field": name, "value": str(value)[:_SHOWN]})
@@ -121,8 +100,8 @@ def _always(value: object, name: str) -> bool:
 
 _CONDITIONS: Mapping[str, Callable[[object, str], Any]] = {
     "last": _last,
-    "younger_than": _life,
-    "pulled_within": _life,
+    "younger_than": parse_life,
+    "pulled_within": parse_life,
     "matching": Patterns.parse,
     "always": _always,
 }

@@ -51,11 +51,8 @@ class Planner:
                 judge.see(_tag_facts(tag, "") for tag in page if not tag.subject)
         for page in self._pages():
             with self._database.read() as connection:
-                decided = [
-                    (tag, judge.decide(_tag_facts(tag, self._protected(connection, tag))))
-                    for tag in page
-                    if not tag.subject
-                ]
+                found = self._protected(connection, [tag for tag in page if not tag.subject])
+            decided = [(tag, judge.decide(_tag_facts(tag, reason))) for tag, reason in found]
             for tag, decision in decided:
                 if decision.fate is Fate.REMOVE:
                     self._gone.tags.add(tag.period.id)
@@ -82,9 +79,8 @@ class Planner:
             with self._database.read() as connection:
                 subjects = present(connection, self._repository_id, (tag.subject for tag in made_for))
                 going = survivors.going(connection, subjects.values())
-                protected = {tag.period.id: self._protected(connection, tag) for tag in made_for}
-            for tag in made_for:
-                reason = protected[tag.period.id]
+                found = self._protected(connection, made_for)
+            for tag, reason in found:
                 if reason:
                     decision = Decision(Fate.KEEP, "", reason)
                 elif subjects.get(tag.subject) in going:
@@ -96,8 +92,10 @@ class Planner:
     def _pages(self) -> Iterator[Sequence[LivingTag]]:
         return living_tags(self._database, self._repository_id, self._as_of)
 
-    def _protected(self, connection: Connection, tag: LivingTag) -> str:
-        return self._protection.reason(connection, self._as_of, self._repository_id, tag.period) or ""
+    def _protected(self, connection: Connection, tags: Sequence[LivingTag]) -> Sequence[tuple[LivingTag, str]]:
+        periods = [tag.period for tag in tags]
+        reasons = self._protection.reasons(connection, self._as_of, self._repository_id, periods)
+        return [(tag, reason or "") for tag, reason in zip(tags, reasons, strict=True)]
 
     def _untagged_facts(self, manifest: UntaggedManifest) -> Facts:
         protected = ""

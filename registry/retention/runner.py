@@ -136,14 +136,16 @@ class Remover:
         subjects = present(connection, plan.repository_id, (entry.subject for entry in batch))
         held = survivors.held(connection, subjects.values())
         found = tags_again(connection, plan.repository_id, now, [entry.id for entry in batch])
+        periods = [tag.period for tag in found.values()]
+        reasons = self._protection.reasons(connection, now, plan.repository_id, periods)
+        protected = dict(zip(found, reasons, strict=True))
         skipped: dict[int, str] = {}
         for entry in batch:
             tag = found.get(entry.id)
             if tag is None:
                 reason: str | None = "it was moved, deleted or has ended since"
             else:
-                reason = self._protection.reason(connection, now, plan.repository_id, tag.period)
-                reason = reason or _use_since(entry, tag.pulled_ms, tag.lease_until)
+                reason = protected[entry.id] or _use_since(entry, tag.pulled_ms, tag.lease_until)
             if reason is None and subjects.get(entry.subject) in held:
                 reason = f"{entry.subject} stays"
             if reason is not None:

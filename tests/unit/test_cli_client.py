@@ -22,6 +22,7 @@ from tests.support.ports import free_port
 from tests.support.server import MoorageServer
 
 IMAGE = simple_image("x")
+HEAVY = {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}
 SIGNATURE = artifact("application/vnd.example.signature", subject=IMAGE)
 
 
@@ -224,9 +225,7 @@ def test_an_open_client_keeps_nobody_from_writing(data):
 @pytest.mark.parametrize(
     ("args", "unwanted"),
     [
-        (["repo", "--help"], {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}),
-        (["manifest", "--help"], {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}),
-        (["blob", "--help"], {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}),
+        *(([name, "--help"], HEAVY) for name in ("repo", "manifest", "blob", "gc", "job", "purge")),
         (["repo", "list", "--server", "http://127.0.0.1:1"], {"flask", "sqlalchemy", "alembic"}),
     ],
 )
