@@ -132,7 +132,7 @@ class Remover:
     def _remove_tags(self, connection: Connection, now: int, run: Run, batch: Sequence[Entry]) -> Mapping[int, str]:
         """Remove tags; returns the reasons of those that stay, by id."""
         plan = run.plan
-        survivors = Survivors(plan.repository_id, now, Gone(tags=run.made_for))
+        survivors = Survivors(self._protection, plan.repository_id, now, Gone(tags=run.made_for))
         subjects = present(connection, plan.repository_id, (entry.subject for entry in batch))
         held = survivors.held(connection, subjects.values())
         found = tags_again(connection, plan.repository_id, now, [entry.id for entry in batch])

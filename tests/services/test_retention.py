@@ -1,12 +1,11 @@
 """Retention: plans that explain themselves, and runs that remove just what a plan named."""
 
-import json
-
 import pytest
 
 from registry.access.actors import Actor
 from registry.errors import ManifestUnknown, NameUnknown, PlanOutdated, PlanUnknown
 from registry.names import RepositoryName
+from registry.repositories.rules import Scope
 from registry.retention.decision import Fate
 from registry.retention.definition import parse_rule
 from tests.support.images import artifact, image, index, layer
@@ -15,17 +14,10 @@ DAY = 86_400
 FEW = {"keep": {"last": 2}}
 
 
-def rule(direct, name, definition, *, repository=None, namespace=None):
-    """Write a rule: for one repository, one namespace, or everywhere."""
-    direct.change(
-        "INSERT INTO rule (name, kind, namespace_id, repository_id, definition, actor, created_ms, updated_ms) VALUES"
-        " (:name, 'retention', (SELECT id FROM namespace WHERE name = :namespace),"
-        " (SELECT id FROM repository WHERE name = :repository), :definition, 'a', 0, 0)",
-        name=name,
-        namespace=namespace,
-        repository=repository,
-        definition=json.dumps(definition),
-    )
+def rule(direct, name, definition, *, repository=None, namespace=None, kind="retention"):
+    """Make a rule: for one repository, one namespace, or everywhere."""
+    scope = Scope(None if repository is None else RepositoryName.parse(repository), namespace)
+    direct.services.rules.create(direct.actor, name, kind, scope, definition)
 
 
 def made(text):
@@ -132,18 +124,21 @@ def test_protected_tags_stay_and_say_so(direct):
     push_days(direct, "a", "b", "c", "d")
     direct.change("UPDATE tag SET immutable = true WHERE name = 'a'")
     direct.change("UPDATE tag SET label_immutable = true WHERE name = 'b'")
+    rule(direct, "cs", {"tags": ["c*"], "retroactive": True}, kind="immutability")
+    direct.push(made("c0"), "c0")
     rule(direct, "none", {"keep": {"matching": ["nothing"]}})
     plan = plan_of(direct)
     assert [(entry.name, entry.fate, entry.why) for entry in entries(direct, plan)] == [
         ("a", "keep", "it was made immutable"),
         ("b", "keep", "a label of its image makes it immutable"),
-        ("c", "remove", "does not match nothing"),
+        ("c", "keep", "the rule cs makes it so"),
+        ("c0", "keep", "the rule cs makes it so"),
         ("d", "remove", "does not match nothing"),
     ]
-    direct.change("UPDATE tag SET immutable = true WHERE name = 'c'")
+    direct.change("UPDATE tag SET immutable = true WHERE name = 'd'")
     found = run(direct, plan)
-    assert found["skipped_first"] == [{"name": "c", "reason": "it was made immutable"}]
-    assert direct.tags() == ["a", "b", "c"]
+    assert found["skipped_first"] == [{"name": "d", "reason": "it was made immutable"}]
+    assert direct.tags() == ["a", "b", "c", "c0", "d"]
 
 
 def test_lapsed_tags_are_gone_already_and_those_with_an_end_ahead_are_decided(direct):
@@ -576,11 +571,16 @@ def test_untagged_referrers_are_left_to_the_collector_so_that_a_restored_tag_has
     assert referrer.digest in manifests(direct)
 
 
-def test_the_signature_of_a_protected_signature_stays_with_it(direct):
+@pytest.mark.parametrize("by_rule", [False, True])
+def test_the_signature_of_a_protected_signature_stays_with_it(direct, by_rule):
     gone, *_ = push_days(direct, "a", "b", "c")
     signature = artifact("text/x")
     direct.push(signature, signature_tag(gone))
-    direct.change("UPDATE tag SET immutable = true WHERE name LIKE 'sha256-%'")
+    if by_rule:
+        signed = {"tags": [signature_tag(gone)], "retroactive": True}
+        rule(direct, "signed", signed, kind="immutability")
+    else:
+        direct.change("UPDATE tag SET immutable = true WHERE name LIKE 'sha256-%'")
     direct.push(artifact("text/y"), signature_tag(signature))
     rule(direct, "few", FEW)
     assert named(direct, plan_of(direct)) == ["a"]

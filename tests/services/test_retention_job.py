@@ -1,11 +1,10 @@
 """Retention as a job: over every repository that rules decide about, by schedule and by hand."""
 
-import json
-
 import pytest
 
 from registry.errors import PlanOutdated
 from registry.names import RepositoryName
+from registry.repositories.rules import Scope
 from registry.retention.service import RetentionService
 from registry.work.runs import FAILED
 from registry.work.worker import Worker
@@ -25,13 +24,8 @@ def three(direct):
     return names
 
 
-def rule(direct, last=2, namespace="team"):
-    direct.change(
-        "INSERT INTO rule (name, kind, namespace_id, definition, actor, created_ms, updated_ms)"
-        " SELECT 'few', 'retention', id, :definition, 'a', 0, 0 FROM namespace WHERE name = :namespace",
-        definition=json.dumps({"keep": {"last": last}}),
-        namespace=namespace,
-    )
+def rule(direct):
+    direct.services.rules.create(direct.actor, "few", "retention", Scope(namespace="team"), {"keep": {"last": 2}})
 
 
 def tags(direct, name):
