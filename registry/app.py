@@ -15,6 +15,7 @@ from registry.blueprints import _errors, base, blobs, health, manifests, referre
 from registry.blueprints.api import blobs as api_blobs
 from registry.blueprints.api import collection as api_collection
 from registry.blueprints.api import jobs as api_jobs
+from registry.blueprints.api import labels as api_labels
 from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
 from registry.blueprints.api import repositories as api_repositories
@@ -44,6 +45,7 @@ API = tuple(
         api_blobs,
         api_collection,
         api_jobs,
+        api_labels,
         api_retention,
     )
 )

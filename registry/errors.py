@@ -166,6 +166,24 @@ class RequestInvalid(Unsupported):
     http_status, summary = 400, "invalid request"
 
 
+class LabelInvalid(RegistryError):
+    """The label cannot be stored."""
+
+    code, http_status, summary = "LABEL_INVALID", 400, "invalid label"
+
+
+class LabelUnknown(RegistryError):
+    """The manifest has no such label."""
+
+    code, http_status, summary = "LABEL_UNKNOWN", 404, "label unknown"
+
+
+class LabelRefused(RegistryError):
+    """The label cannot be removed."""
+
+    code, http_status, summary = "LABEL_REFUSED", 409, "the label stays"
+
+
 class RuleInvalid(RegistryError):
     """A rule's definition cannot be used; the detail names the field."""
 

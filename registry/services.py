@@ -28,6 +28,7 @@ from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
 from registry.manifests.catalogue import ManifestCatalogue
 from registry.manifests.creator import ManifestCreator, PushTerms
 from registry.manifests.deletion import ManifestDeletion
+from registry.manifests.label_service import LabelService
 from registry.manifests.pulls import PullTimes
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
@@ -88,6 +89,7 @@ class Services:
     purges: PurgeService
     retention: RetentionService
     pulls: PullTimes
+    labels: LabelService
     rules: RuleService
     runs: RunService
     queue: JobQueue
@@ -137,6 +139,7 @@ def build_services(
     steps: Steps = no_steps,
 ) -> Services:
     """Wire the services over one database and one store."""
+    # Long: a line a service, and no step that depends on another's outcome.
     made = _Wiring(settings, hooks, database, storage, steps)
     collector = made.collector()
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
@@ -168,6 +171,7 @@ def build_services(
         explainer=Explainer(database, made.authorizer, window_ms=settings.recovery_window * 1000),
         collection=StatusService(database, made.authorizer, collector),
         pulls=PullTimes(database),
+        labels=made.labels,
         rules=RuleService(
             database,
             made.authorizer,
@@ -204,6 +208,8 @@ class _Wiring:
         self.blobs = BlobService(
             database, storage, self.authorizer, self.deletions, self.reviews, self.leases, self._lease_ms
         )
+
+        self.labels = LabelService(database, storage, hooks, self.authorizer, self.periods, self.reviews)
 
     def uploads(self) -> UploadService:
         deadline_ms = int(self._settings.upload_deadline * 1000)

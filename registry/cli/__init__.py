@@ -9,6 +9,7 @@ import click
 # What each command does stands here too, so that --help imports none of them.
 _COMMANDS = {
     "serve": "Run the registry until it is told to stop.",
+    "label": "Look at the labels of manifests, add some, and remove them.",
     "gc": "Free what nothing keeps, and tell why the rest is kept.",
     "purge": "Remove a digest from every repository at once, for good.",
     "retention": "Remove what rules of retention do not keep, and tell before what that is.",

@@ -52,9 +52,9 @@ _MEMBERS = (
         RepositoryBlob.repository_id == bindparam("repository"),
         Blob.digest.in_(bindparam("digests", expanding=True)),
         Blob.state == LIVE,
-        RepositoryBlob.hidden_at.is_(None),
     )
 )
+_VISIBLE = _MEMBERS.where(RepositoryBlob.hidden_at.is_(None))
 _BLOB = table(Blob)
 _LOCK = select(_BLOB).where(_BLOB.c.digest == bindparam("digest")).with_for_update()
 _HOLD = select(Blob.id).where(Blob.id == bindparam("blob"), Blob.state == LIVE).with_for_update(read=True)
@@ -94,11 +94,15 @@ class Member:
     storage_key: str
 
 
-def members(connection: Connection, repository_id: int, digests: Collection[str]) -> Mapping[str, Member]:
-    """Return the blobs among ``digests`` that the repository can serve, by digest text."""
+def members(
+    connection: Connection, repository_id: int, digests: Collection[str], *, hidden: bool = False
+) -> Mapping[str, Member]:
+    """Return the blobs among ``digests`` that the repository can serve, by digest; ``hidden``: deleted ones, too."""
     if not digests:
         return {}
-    rows = connection.execute(_MEMBERS, {"repository": repository_id, "digests": sorted(digests)})
+    rows = connection.execute(
+        _MEMBERS if hidden else _VISIBLE, {"repository": repository_id, "digests": sorted(digests)}
+    )
     return {row.digest: Member(row.id, row.size, row.storage_key) for row in rows}
 
 

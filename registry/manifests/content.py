@@ -17,11 +17,10 @@ from registry.hooks.ports import MAX_READ, ContentMissing, ContentTooLarge, Stor
 from registry.hooks.types import ParsedManifest
 
 _NOTHING: Mapping[str, Member] = MappingProxyType({})
-_STORED = select(Manifest.media_type, Manifest.payload).where(
-    Manifest.repository_id == bindparam("repository"),
-    Manifest.digest == bindparam("digest"),
-    Manifest.deleted_at.is_(None),
+_KEPT = select(Manifest.media_type, Manifest.payload).where(
+    Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
 )
+_STORED = _KEPT.where(Manifest.deleted_at.is_(None))
 
 
 class RepositoryContent:
@@ -37,11 +36,15 @@ class RepositoryContent:
         hooks: Hooks,
         repository_id: int | None,
         known: Mapping[str, Member] = _NOTHING,
+        *,
+        deleted: bool = False,
     ) -> None:
         """Read from the repository; None stands for one that does not exist yet and holds nothing.
 
-        ``known`` are members that were looked up already.
+        ``known`` are members that were looked up already. With ``deleted``, what was deleted and is still kept is
+        read as well.
         """
+        self._deleted = deleted
         self._known = known
         self._database = database
         self._storage = storage
@@ -84,7 +87,7 @@ class RepositoryContent:
         member, row = self._known.get(str(digest)), None
         if member is None:
             with self._database.read() as connection:
-                member = members(connection, self._repository_id, [str(digest)]).get(str(digest))
+                member = members(connection, self._repository_id, [str(digest)], hidden=self._deleted).get(str(digest))
                 row = self._stored(connection, digest) if member is None else None
         if member is None and row is None:
             raise ContentMissing(str(digest))
@@ -98,5 +101,6 @@ class RepositoryContent:
     def _stored(self, connection: Connection, digest: Digest) -> tuple[str, bytes] | None:
         if self._repository_id is None:
             return None
-        row = connection.execute(_STORED, {"repository": self._repository_id, "digest": str(digest)}).first()
+        statement = _KEPT if self._deleted else _STORED
+        row = connection.execute(statement, {"repository": self._repository_id, "digest": str(digest)}).first()
         return None if row is None else (row[0], row[1])

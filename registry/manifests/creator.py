@@ -143,7 +143,7 @@ class ManifestCreator:
         self._hooks.validate(manifest, content)
         own = self._hooks.labels(manifest, content)
         applied = labels_to_apply(self._hooks, content, manifest, found.descriptors, own)
-        verdict = judge(self._hooks, applied, digest)
+        verdict = judge(self._hooks, [*applied.items(), *place.api_labels], digest)
         images: Sequence[LegacyImage] = ()
         empty_layer = None
         if not place.known:

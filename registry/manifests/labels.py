@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,7 +26,13 @@ from registry.repositories.tag_values import Family, TagEffects
 
 MAX_LIFE = timedelta(days=36500)
 MAX_LABELS = 4096
+MANIFEST, API = "manifest", "api"
+"""Sources of labels: the pushed content, and the API."""
 _log = logging.getLogger(__name__)
+
+
+Label = tuple[str, str]
+"""A label's key and value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,11 @@ class LabelRow:
 
 @dataclass(frozen=True, slots=True)
 class LabelVerdict:
-    """What labels make happen to each tag, whether they pin the manifest, and warnings by label key."""
+    """What labels make happen to each tag, whether they pin the manifest, and warnings by label."""
 
     effects: TagEffects
     pin: bool
-    warnings: Mapping[str, str]
+    warnings: Mapping[Label, str]
 
 
 def labels_to_apply(
@@ -88,7 +94,7 @@ def _image_labels(
             yield from _image_labels(hooks, content, hooks.children(parsed), seen)
 
 
-def judge(hooks: Hooks, labels: Mapping[str, str], manifest: Digest) -> LabelVerdict:
+def judge(hooks: Hooks, labels: Iterable[Label], manifest: Digest) -> LabelVerdict:
     """Run the label actions; a refused value becomes a warning and has no effect.
 
     Of several expiries the earliest wins, of several families the one that keeps the fewest; protection beats any
@@ -96,21 +102,21 @@ def judge(hooks: Hooks, labels: Mapping[str, str], manifest: Digest) -> LabelVer
     """
     found: list[Effect] = []
     families: list[Family] = []
-    warnings: dict[str, str] = {}
-    for key, value in labels.items():
+    warnings: dict[Label, str] = {}
+    for key, value in labels:
         action = hooks.label_actions.get(key)
         if action is None:
             continue
         try:
             effects = [_checked(effect) for effect in action.effects(value)]
         except LabelValueRefused as refusal:
-            warnings[key] = str(refusal)
+            warnings[key, value] = str(refusal)
         except Exception as error:  # noqa: BLE001 - a plugin's failure must not refuse a push
-            warnings[key] = f"the label's action failed: {type(error).__name__}: {error}"
+            warnings[key, value] = f"the label's action failed: {type(error).__name__}: {error}"
         else:
             found += effects
             families += [_family(key, value, effect) for effect in effects if isinstance(effect, KeepLast)]
-    for key, warning in warnings.items():
+    for (key, _), warning in warnings.items():
         _log.warning("label %s of %s has no effect: %s", key, manifest, warning)
     protected = any(isinstance(effect, ProtectTag) for effect in found)
     lives = [effect.after for effect in found if isinstance(effect, ExpireTag)]
@@ -148,14 +154,14 @@ def _family(key: str, value: str, effect: KeepLast) -> Family:
     return Family(Digest.of(f"{key}={value}".encode()).encoded, effect.count)
 
 
-def label_rows(labels: Mapping[str, str], warnings: Mapping[str, str]) -> list[LabelRow]:
+def label_rows(labels: Mapping[str, str], warnings: Mapping[Label, str]) -> list[LabelRow]:
     """Return the rows of a manifest's own labels; raise :class:`ManifestInvalid` for more than 4096 of them."""
     if len(labels) > MAX_LABELS:
         raise ManifestInvalid("too many labels", detail={"labels": len(labels), "limit": MAX_LABELS})
-    return [LabelRow(key, value, _media_type(value), warnings.get(key, "")) for key, value in labels.items()]
+    return [LabelRow(key, value, media_type_of(value), warnings.get((key, value), "")) for key, value in labels.items()]
 
 
-def _media_type(value: str) -> str:
+def media_type_of(value: str) -> str:
     """Only a JSON object or array is called JSON: ``1`` and ``true`` are words like any other."""
     if value.lstrip()[:1] not in ("{", "["):
         return "text/plain"

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Update, bindparam, exists, insert, not_, or_,
 from registry.access.actors import Actor
 from registry.db.base import table
 from registry.db.engine import Database
-from registry.db.models import Label, Manifest, ManifestBlob, ManifestChild, Repository, RepositoryBlob, Tag
+from registry.db.models import Label as LabelModel
+from registry.db.models import Manifest, ManifestBlob, ManifestChild, Repository, RepositoryBlob, Tag
 from registry.digest import Digest
 from registry.hooks.types import ParsedManifest
-from registry.manifests.labels import LabelRow
+from registry.manifests.labels import API, MANIFEST, Label, LabelRow
 from registry.manifests.resolve import Resolved
 from registry.names import RepositoryName
 from registry.repositories.repositories import ensure_repository
@@ -30,7 +31,7 @@ _WAKE = (
     .values(deleted_at=None, lease_until=bindparam("b_lease"))
 )
 _PIN = update(_MANIFEST).where(_MANIFEST.c.id == bindparam("b_id")).values(label_pin=True)
-_BLOB_EDGES, _CHILD_EDGES, _LABELS = (insert(table(model)) for model in (ManifestBlob, ManifestChild, Label))
+_BLOB_EDGES, _CHILD_EDGES, _LABELS = (insert(table(model)) for model in (ManifestBlob, ManifestChild, LabelModel))
 _MEMBER = table(RepositoryBlob)
 _LEASE_BLOBS = (
     update(_MEMBER)
@@ -78,15 +79,25 @@ def _settle() -> Update:
 
 _SETTLE = _settle()
 _PLACE = (
-    select(Repository.id, Repository.allow_sparse, Manifest.id)
+    select(Repository.id, Repository.allow_sparse, Manifest.id, Manifest.deleted_at)
     .outerjoin(
         Manifest,
-        (Manifest.repository_id == Repository.id)
-        & (Manifest.digest == bindparam("digest"))
-        & Manifest.deleted_at.is_(None),
+        (Manifest.repository_id == Repository.id) & (Manifest.digest == bindparam("digest")),
     )
     .where(Repository.name == bindparam("name"), Repository.current == 1)
 )
+
+
+_API_LABELS = (
+    select(LabelModel.key, LabelModel.value)
+    .where(LabelModel.manifest_id == bindparam("manifest"), LabelModel.source == API)
+    .order_by(LabelModel.id)
+)
+
+
+def api_labels(connection: Connection, manifest_id: int) -> Sequence[Label]:
+    """Return the labels that were added to a manifest through the API."""
+    return [(row.key, row.value) for row in connection.execute(_API_LABELS, {"manifest": manifest_id})]
 
 
 class ContentChanged(Exception):
@@ -111,6 +122,8 @@ class Place:
     repository_id: int | None
     allow_sparse: bool | None
     known: bool
+    api_labels: Sequence[Label]
+    """Those that were added to it through the API."""
 
 
 class ManifestRows:
@@ -127,7 +140,11 @@ class ManifestRows:
     def place(self, connection: Connection, name: RepositoryName, digest: Digest) -> Place:
         """Look up what is known before the push."""
         row = connection.execute(_PLACE, {"name": name.value, "digest": str(digest)}).first()
-        return Place(None, None, known=False) if row is None else Place(row[0], row[1], known=row[2] is not None)
+        if row is None:
+            return Place(None, None, known=False, api_labels=())
+        there: int | None = row[2]  # none where the outer join found none
+        labels = () if there is None else api_labels(connection, there)
+        return Place(row[0], row[1], there is not None and row[3] is None, labels)
 
     def repository(self, connection: Connection, name: RepositoryName) -> int:
         """Return the repository's id; its first push makes it."""
@@ -215,7 +232,7 @@ class ManifestRows:
                         "key": label.key,
                         "value": label.value,
                         "media_type": label.media_type,
-                        "source": "manifest",
+                        "source": MANIFEST,
                         "warning": label.warning,
                     }
                     for label in labels

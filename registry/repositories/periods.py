@@ -20,7 +20,7 @@ from registry.db.models import Tag
 from registry.errors import ManifestUnknown
 from registry.names import TagName
 from registry.repositories.protection import Protection
-from registry.repositories.tag_values import EndReason, ExpirySource, Family, Period, TagTarget
+from registry.repositories.tag_values import EndReason, ExpirySource, Family, Period, TagEffects, TagTarget
 
 _TAG = table(Tag)
 CURRENT = select(*(getattr(Tag, column) for column in Period._fields)).where(Tag.current == 1)
@@ -50,6 +50,16 @@ _END = (
     update(_TAG)
     .where(_TAG.c.id == bindparam("b_id"), _TAG.c.current == 1)
     .values(current=None, lifetime_end_ms=bindparam("b_end"), end_reason=bindparam("b_reason"))
+)
+_RELABEL = (
+    update(_TAG)
+    .where(_TAG.c.id == bindparam("b_id"), _TAG.c.current == 1)
+    .values(
+        lifetime_end_ms=bindparam("b_end"),
+        expiry_source=bindparam("b_source"),
+        label_immutable=bindparam("b_immutable"),
+        family=bindparam("b_family"),
+    )
 )
 _LAST_PERIOD = (
     select(Tag.lifetime_end_ms, Tag.end_reason)
@@ -95,6 +105,7 @@ class Periods:
         """Refuse what ``protection`` forbids."""
         self._insert = database.prepare_change(_INSERT)
         self._end = database.prepare_change(_END)
+        self._relabel = database.prepare_change(_RELABEL)
         self._reviews = reviews
         self._protection = protection
 
@@ -175,6 +186,41 @@ class Periods:
         """End all tags of a manifest; raises :class:`~registry.errors.TagImmutable`."""
         rows = current_of_manifest(connection, manifest_id)
         self.delete(connection, now, repository_id, rows, reason)
+
+    def apply_labels(
+        self, connection: Connection, now: int, repository_id: int, manifest_id: int, effects: TagEffects
+    ) -> None:
+        """Let changed labels act on the living tags of a manifest, from each tag's own start.
+
+        An end that the API set stays, unless labels make the tag immutable; one that would lie in the past is now.
+        """
+        for row in current_of_manifest(connection, manifest_id):
+            if not is_alive(row, now):
+                continue
+            name = TagName.parse(row.name)
+            settled = self._protection.settle(connection, row.lifetime_start_ms, repository_id, name, effects)
+            end, source = row.lifetime_end_ms, row.expiry_source
+            if settled.immutable:
+                end, source = None, None
+            elif source != ExpirySource.API:
+                lives = None if row.immutable else settled.lives_ms
+                end = None if lives is None else max(row.lifetime_start_ms + lives, now)
+                source = None if lives is None else ExpirySource.LABEL
+            family = None if settled.family is None else settled.family.name
+            self._relabel(
+                connection,
+                {
+                    "b_id": row.id,
+                    "b_end": end,
+                    "b_source": source,
+                    "b_immutable": settled.immutable,
+                    "b_family": family,
+                },
+            )
+            if end is not None:
+                self._reviews.after_window(connection, repository_id, [manifest_id], end)
+        if effects.family is not None:
+            self._thin(connection, now, repository_id, effects.family)
 
     def _thin(self, connection: Connection, now: int, repository_id: int, family: Family) -> None:
         """End the oldest tags of a family that has more than it keeps; protected ones stay and count."""
