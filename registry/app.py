@@ -19,6 +19,7 @@ from registry.blueprints.api import labels as api_labels
 from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
 from registry.blueprints.api import repositories as api_repositories
+from registry.blueprints.api import retention as api_retention
 from registry.blueprints.api._operations import install
 from registry.db import sqlite
 from registry.db.base import Base
@@ -37,7 +38,16 @@ __all__ = ["API", "create_app"]
 _BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, health)
 API = tuple(
     module.blueprint
-    for module in (api_openapi, api_repositories, api_manifests, api_blobs, api_collection, api_jobs, api_labels)
+    for module in (
+        api_openapi,
+        api_repositories,
+        api_manifests,
+        api_blobs,
+        api_collection,
+        api_jobs,
+        api_labels,
+        api_retention,
+    )
 )
 """The resources of ``/api/v1``."""
 _TABLES = registry.db.models.__all__

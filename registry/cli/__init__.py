@@ -12,6 +12,7 @@ _COMMANDS = {
     "label": "Look at the labels of manifests, add some, and remove them.",
     "gc": "Free what nothing keeps, and tell why the rest is kept.",
     "purge": "Remove a digest from every repository at once, for good.",
+    "retention": "Remove what rules of retention do not keep, and tell before what that is.",
     "job": "Look at jobs, run them now, and stop them.",
     "worker": "Run jobs: collection, retention and the like.",
     "repo": "Look at repositories, make, change, rename, delete and restore them.",

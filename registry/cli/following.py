@@ -26,9 +26,9 @@ def run_job(client: Client, job: str, arguments: Mapping[str, object]) -> dict[s
     return follow(client, run)
 
 
-def follow(client: Client, run: dict[str, Any]) -> dict[str, Any]:
-    """Wait until a run is over, and show how far it is where somebody is looking."""
-    bar = Progress(
+def progress_bar() -> Progress:
+    """Return a bar for stderr, which shows nothing where nobody is looking."""
+    return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
@@ -38,8 +38,12 @@ def follow(client: Client, run: dict[str, Any]) -> dict[str, Any]:
         disable=not sys.stderr.isatty(),
         transient=True,
     )
+
+
+def follow(client: Client, run: dict[str, Any]) -> dict[str, Any]:
+    """Wait until a run is over, and show how far it is where somebody is looking."""
     warned_at = time.monotonic() + _UNCLAIMED_SECONDS
-    with bar, client.working():
+    with progress_bar() as bar, client.working():
         task = bar.add_task(run["job"], total=None)
         while run["finished"] is None:
             time.sleep(_POLL_SECONDS)

@@ -71,7 +71,7 @@ class Planner:
                 yield _manifest_entry(manifest, decision)
 
     def _referrers(self) -> Iterator[Entry]:
-        survivors = Survivors(self._repository_id, self._as_of, self._gone)
+        survivors = Survivors(self._protection, self._repository_id, self._as_of, self._gone)
         for page in self._pages():
             made_for = [tag for tag in page if tag.subject]
             if not made_for:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
@@ -25,7 +25,16 @@ _START = insert(_PLAN).returning(_PLAN.c.id)
 _ADD = insert(_PAGE)
 _CHANGE = update(_PLAN).where(_PLAN.c.id == bindparam("b_id"))
 _READY = _CHANGE.values(state=bindparam("b_state"), counts=bindparam("b_counts"))
-_OVER = _CHANGE.values(state=bindparam("b_state"), result=bindparam("b_result"))
+_ADVANCE = _CHANGE.where(_PLAN.c.position == bindparam("b_from")).values(
+    position=bindparam("b_to"), result=bindparam("b_result")
+)
+_OVER = _CHANGE.values(state=bindparam("b_state"))
+_LIST = (
+    select(_PLAN)
+    .where(_PLAN.c.repository_id == bindparam("repository"), _PLAN.c.id < bindparam("before"))
+    .order_by(_PLAN.c.id.desc())
+    .limit(bindparam("limit"))
+)
 _FORGET = delete(_PLAN).where(_PLAN.c.as_of_ms < bindparam("before"))
 _FIND = select(_PLAN).where(_PLAN.c.id == bindparam("plan"), _PLAN.c.repository_id == bindparam("repository"))
 _NEXT_PAGE = (
@@ -75,7 +84,8 @@ class Entry(NamedTuple):
 class Plan:
     """A plan: decided about a repository at ``as_of_ms`` by the rules that ``rules`` is a digest of.
 
-    ``counts`` tells how many entries of a kind have a fate, by ``"<kind> <fate>"``.
+    ``counts`` tells how many entries of a kind have a fate, by ``"<kind> <fate>"``. ``position`` is that of the first
+    entry that no run has come to, and ``result`` what runs have done so far.
     """
 
     id: int
@@ -83,8 +93,14 @@ class Plan:
     as_of_ms: int
     rules: str
     state: State
+    position: int
     counts: Mapping[str, int]
-    result: Mapping[str, object]
+    result: Mapping[str, Any]
+
+    @property
+    def removals(self) -> int:
+        """How many entries are to be removed."""
+        return sum(count for name, count in self.counts.items() if name.endswith(f" {Fate.REMOVE}"))
 
 
 def start(connection: Connection, actor: Actor, repository_id: int, as_of: int, rules: str) -> int:
@@ -96,6 +112,7 @@ def start(connection: Connection, actor: Actor, repository_id: int, as_of: int, 
         "rules": rules,
         "actor": actor.principal,
         "state": State.MAKING,
+        "position": 0,
         "counts": "{}",
         "result": "{}",
     }
@@ -115,9 +132,15 @@ def ready(connection: Connection, plan_id: int, counts: Mapping[str, int]) -> No
     connection.execute(_READY, {"b_id": plan_id, "b_state": State.READY, "b_counts": json.dumps(counts)})
 
 
-def over(connection: Connection, plan_id: int, result: Mapping[str, object]) -> None:
-    """Keep what became of a plan that was carried out."""
-    connection.execute(_OVER, {"b_id": plan_id, "b_state": State.OVER, "b_result": json.dumps(result)})
+def advance(connection: Connection, plan_id: int, start: int, end: int, result: Mapping[str, object]) -> bool:
+    """Keep how far a run has come and what it has done; returns whether it was at ``start``, as the run thought."""
+    values = {"b_id": plan_id, "b_from": start, "b_to": end, "b_result": json.dumps(result)}
+    return connection.execute(_ADVANCE, values).rowcount == 1
+
+
+def over(connection: Connection, plan_id: int) -> None:
+    """Close a plan that was carried out to its end."""
+    connection.execute(_OVER, {"b_id": plan_id, "b_state": State.OVER})
 
 
 def find(connection: Connection, repository_id: int, plan_id: int) -> Plan:
@@ -125,12 +148,23 @@ def find(connection: Connection, repository_id: int, plan_id: int) -> Plan:
     row = connection.execute(_FIND, {"plan": plan_id, "repository": repository_id}).first()
     if row is None:
         raise PlanUnknown(detail={"plan": plan_id})
+    return _plan(row)
+
+
+def newest(connection: Connection, repository_id: int, before: int, limit: int) -> Page[Plan]:
+    """Return a repository's plans with ids below ``before``, the newest first."""
+    values = {"repository": repository_id, "before": before, "limit": limit + 1}
+    return cut([_plan(row) for row in connection.execute(_LIST, values)], limit)
+
+
+def _plan(row: Any) -> Plan:  # noqa: ANN401 - a row of the table has no type of its own
     return Plan(
         row.id,
         row.repository_id,
         row.as_of_ms,
         row.rules,
         State(row.state),
+        row.position,
         json.loads(row.counts),
         json.loads(row.result),
     )

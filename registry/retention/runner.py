@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection
 
@@ -16,7 +16,7 @@ from registry.repositories.periods import Periods
 from registry.repositories.protection import Protection
 from registry.repositories.tag_values import EndReason
 from registry.retention.candidates import present, tags_again, untagged_again
-from registry.retention.plans import Entry, Kind, Plan
+from registry.retention.plans import Entry, Kind, Plan, advance
 from registry.retention.rules import rules_of
 from registry.retention.survivors import Gone, Survivors
 
@@ -33,30 +33,46 @@ class Skipped(NamedTuple):
     reason: str
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run did: counts, and the first of what was removed and skipped."""
+    """What runs of a plan did so far: counts, and the first of what was removed and skipped."""
 
     tags: int = 0
     manifests: int = 0
     skips: int = 0
-    removed: list[str] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    removed: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
-    def add(self, batch: Sequence[Entry], skipped: Mapping[int, str]) -> None:
-        """Count one batch; ``skipped`` gives reasons by the entries' ids."""
-        for entry in batch:
-            if entry.id in skipped:
-                self.skips += 1
-                if len(self.skipped) < SHOWN:
-                    self.skipped.append(Skipped(_name(entry), skipped[entry.id]))
-                continue
-            if entry.kind == Kind.TAG:
-                self.tags += 1
-            else:
-                self.manifests += 1
-            if len(self.removed) < SHOWN:
-                self.removed.append(_name(entry))
+    @classmethod
+    def read(cls, result: Mapping[str, Any]) -> Self:
+        """Return the outcome that a plan has kept."""
+        if not result:
+            return cls()
+        return cls(
+            result["removed_tags"],
+            result["removed_manifests"],
+            result["skipped"],
+            tuple(result["removed_first"]),
+            tuple(Skipped(**one) for one in result["skipped_first"]),
+        )
+
+    @property
+    def done(self) -> int:
+        """How many entries were come to."""
+        return self.tags + self.manifests + self.skips
+
+    def with_batch(self, batch: Sequence[Entry], skipped: Mapping[int, str]) -> Outcome:
+        """Return the outcome with one batch more; ``skipped`` gives reasons by the entries' ids."""
+        removed = [entry for entry in batch if entry.id not in skipped]
+        tags = sum(entry.kind == Kind.TAG for entry in removed)
+        left = [Skipped(_name(entry), skipped[entry.id]) for entry in batch if entry.id in skipped]
+        return Outcome(
+            self.tags + tags,
+            self.manifests + len(removed) - tags,
+            self.skips + len(left),
+            (*self.removed, *map(_name, removed))[:SHOWN],
+            (*self.skipped, *left)[:SHOWN],
+        )
 
     def as_json(self) -> Mapping[str, object]:
         """Return the outcome in JSON's shapes."""
@@ -67,6 +83,16 @@ class Outcome:
             "removed_first": list(self.removed),
             "skipped_first": [one._asdict() for one in self.skipped],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How far a plan is carried out; ``made_for`` are the periods of it that go with a manifest."""
+
+    plan: Plan
+    made_for: set[int]
+    position: int
+    outcome: Outcome
 
 
 class Remover:
@@ -81,29 +107,32 @@ class Remover:
         self._periods = periods
         self._deletion = deletion
 
-    def remove(self, plan: Plan, batch: Sequence[Entry], made_for: set[int]) -> Mapping[int, str]:
-        """Remove entries of one kind in one transaction; returns the reasons of those that stay, by id.
+    def remove(self, run: Run, batch: Sequence[tuple[int, Entry]]) -> Run:
+        """Remove entries of one kind, given with their positions, in one transaction; returns the run after it.
 
-        ``made_for`` are all tags of the plan that go with a manifest. Raises :class:`PlanOutdated` where the rules are
-        not those that decided.
+        Raises :class:`PlanOutdated` where the rules are not those that decided, or another run goes on as well.
         """
+        plan, entries = run.plan, [entry for _, entry in batch]
+        end = batch[-1][0] + 1
 
-        def work(connection: Connection) -> Mapping[int, str]:
+        def work(connection: Connection) -> Run:
             if rules_of(connection, plan.repository_id).digest != plan.rules:
                 raise PlanOutdated(
-                    "the rules have changed since this plan was made: make a new one", detail={"plan": plan.id}
+                    "the rules are not those that this plan was made by: make a new one", detail={"plan": plan.id}
                 )
             now = self._database.now(connection)
-            if batch[0].kind == Kind.TAG:
-                return self._remove_tags(connection, now, plan, batch, made_for)
-            return self._remove_manifests(connection, now, plan, batch)
+            remove = self._remove_tags if entries[0].kind == Kind.TAG else self._remove_manifests
+            outcome = run.outcome.with_batch(entries, remove(connection, now, run, entries))
+            if not advance(connection, plan.id, run.position, end, outcome.as_json()):
+                raise PlanOutdated("another run carries this plan out", detail={"plan": plan.id})
+            return replace(run, position=end, outcome=outcome)
 
         return self._database.write(work)
 
-    def _remove_tags(
-        self, connection: Connection, now: int, plan: Plan, batch: Sequence[Entry], made_for: set[int]
-    ) -> Mapping[int, str]:
-        survivors = Survivors(plan.repository_id, now, Gone(tags=made_for))
+    def _remove_tags(self, connection: Connection, now: int, run: Run, batch: Sequence[Entry]) -> Mapping[int, str]:
+        """Remove tags; returns the reasons of those that stay, by id."""
+        plan = run.plan
+        survivors = Survivors(self._protection, plan.repository_id, now, Gone(tags=run.made_for))
         subjects = present(connection, plan.repository_id, (entry.subject for entry in batch))
         held = survivors.held(connection, subjects.values())
         found = tags_again(connection, plan.repository_id, now, [entry.id for entry in batch])
@@ -126,8 +155,9 @@ class Remover:
         return skipped
 
     def _remove_manifests(
-        self, connection: Connection, now: int, plan: Plan, batch: Sequence[Entry]
+        self, connection: Connection, now: int, run: Run, batch: Sequence[Entry]
     ) -> Mapping[int, str]:
+        """Remove untagged manifests; returns the reasons of those that stay, by id."""
         found = untagged_again(connection, now, [entry.id for entry in batch])
         skipped: dict[int, str] = {}
         for entry in batch:
@@ -140,7 +170,7 @@ class Remover:
                 skipped[entry.id] = reason
             else:
                 digest = Digest.parse(entry.digest)
-                self._deletion.delete_row(connection, now, plan.repository_id, digest, EndReason.RETENTION)
+                self._deletion.delete_row(connection, now, run.plan.repository_id, digest, EndReason.RETENTION)
         return skipped
 
 

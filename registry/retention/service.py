@@ -20,12 +20,15 @@ from registry.repositories.protection import Protection
 from registry.repositories.repositories import require_repository
 from registry.retention import plans
 from registry.retention.decision import Fate
+from registry.retention.definition import RetentionRule
 from registry.retention.planner import Planner
 from registry.retention.plans import Entry, Plan, State
 from registry.retention.rules import rules_of
-from registry.retention.runner import AT_ONCE, Outcome, Remover
+from registry.retention.runner import AT_ONCE, Outcome, Remover, Run
 
 T = TypeVar("T")
+DRAFTS = "drafts"
+"""Stands for the digest of rules where some were only tried."""
 Progress = Callable[[int, int], None]
 """Is told how many of how many are done."""
 Stopping = Callable[[], bool]
@@ -57,18 +60,29 @@ class RetentionService:
         self._protection = protection
         self._remover = Remover(database, protection, periods, deletion)
 
-    def plan(self, actor: Actor, repository: RepositoryName, *, removals_only: bool = False) -> Plan:
+    def plan(
+        self,
+        actor: Actor,
+        repository: RepositoryName,
+        *,
+        drafts: Sequence[RetentionRule] = (),
+        removals_only: bool = False,
+    ) -> Plan:
         """Decide about everything in a repository and keep what was decided; nothing else is changed.
 
-        With ``removals_only`` the plan lists nothing that stays. Raises :class:`~registry.errors.NameUnknown`.
+        ``drafts`` are rules that are tried beside those that hold, or instead of those of their names: such a plan
+        cannot be carried out. With ``removals_only`` the plan lists nothing that stays. Raises
+        :class:`~registry.errors.NameUnknown`.
         """
         self._authorizer.require(actor, Action.DELETE, repository)
         with self._database.read() as connection:
             repository_id = require_repository(connection, repository)
             found = rules_of(connection, repository_id)
             as_of = self._database.now(connection)
-        planner = Planner(self._database, self._protection, repository_id, found.rules, as_of)
-        begin = partial(plans.start, actor=actor, repository_id=repository_id, as_of=as_of, rules=found.digest)
+        rules = list({rule.name: rule for rule in (*found.rules, *drafts)}.values())
+        planner = Planner(self._database, self._protection, repository_id, rules, as_of)
+        by = DRAFTS if drafts else found.digest
+        begin = partial(plans.start, actor=actor, repository_id=repository_id, as_of=as_of, rules=by)
         plan_id = self._database.write(begin)
         counts: Counter[str] = Counter()
         listed = _counted(planner.entries(), counts, removals_only=removals_only)
@@ -83,6 +97,12 @@ class RetentionService:
         self._authorizer.require(actor, Action.PULL, repository)
         with self._database.read() as connection:
             return plans.find(connection, require_repository(connection, repository), plan_id)
+
+    def list(self, actor: Actor, repository: RepositoryName, before: int, limit: int) -> Page[Plan]:
+        """Return at most ``limit`` plans with ids below ``before``, the newest first."""
+        self._authorizer.require(actor, Action.PULL, repository)
+        with self._database.read() as connection:
+            return plans.newest(connection, require_repository(connection, repository), before, limit)
 
     def entries(
         self,
@@ -108,42 +128,46 @@ class RetentionService:
         actor: Actor,
         repository: RepositoryName,
         plan_id: int,
+        *,
+        most: int | None = None,
         progress: Progress = no_progress,
         stopping: Stopping = never,
     ) -> Outcome:
         """Remove what a plan names, but for what was moved, pulled, pushed or protected since; returns what was done.
 
-        A run that was stopped or interrupted may be run again. Raises :class:`~registry.errors.PlanUnknown`, and
-        :class:`PlanOutdated` where the rules have changed, or the plan is not finished or was carried out.
+        It ends early after ``most`` entries, or when ``stopping``; the next run goes on from there. Raises
+        :class:`~registry.errors.PlanUnknown`, and :class:`PlanOutdated` where the rules are others, the plan is not
+        finished or was carried out, or another run carries it out.
         """
         self._authorizer.require(actor, Action.DELETE, repository)
         plan = self.describe(actor, repository, plan_id)
         if plan.state is not State.READY:
             why = "is still being made, or never was finished" if plan.state is State.MAKING else "was carried out"
             raise PlanOutdated(f"this plan {why}: make a new one", detail={"plan": plan_id})
-        total = sum(count for name, count in plan.counts.items() if name.endswith(Fate.REMOVE))
-        made_for = {entry.id for entry in self._removals(plan) if entry.subject}
-        outcome, done = Outcome(), 0
+        made_for = {entry.id for _, entry in self._removals(plan, 0) if entry.subject}
+        run = Run(plan, made_for, plan.position, Outcome.read(plan.result))
+        enough = plan.removals if most is None else run.outcome.done + most
         for batch in self._batches(plan):
-            if stopping():
-                return outcome
-            outcome.add(batch, self._remover.remove(plan, batch, made_for))
-            done += len(batch)
-            progress(done, total)
-        self._database.write(partial(plans.over, plan_id=plan_id, result=outcome.as_json()))
-        return outcome
+            if stopping() or run.outcome.done >= enough:
+                return run.outcome
+            run = self._remover.remove(run, batch)
+            progress(run.outcome.done, plan.removals)
+        self._database.write(partial(plans.over, plan_id=plan_id))
+        return run.outcome
 
-    def _batches(self, plan: Plan) -> Iterator[Sequence[Entry]]:
-        """Yield a plan's removals in parts of one kind each; what goes with others comes in parts of its own."""
-        for _, alike in groupby(self._removals(plan), key=lambda entry: (entry.kind, bool(entry.subject))):
+    def _batches(self, plan: Plan) -> Iterator[Sequence[tuple[int, Entry]]]:
+        """Yield what is left of a plan's removals, in parts of one kind each; what goes with others comes apart."""
+        for _, alike in groupby(
+            self._removals(plan, plan.position), key=lambda one: (one[1].kind, bool(one[1].subject))
+        ):
             yield from _parts(alike, AT_ONCE)
 
-    def _removals(self, plan: Plan) -> Iterator[Entry]:
-        after, more = -1, True
+    def _removals(self, plan: Plan, position: int) -> Iterator[tuple[int, Entry]]:
+        after, more = position - 1, True
         while more:
             with self._database.read() as connection:
                 page = plans.entries_after(connection, plan.id, after, plans.PAGE, Fate.REMOVE)
-            yield from (entry for _, entry in page.items)
+            yield from page.items
             more = page.more
             after = page.items[-1][0] if page.items else after
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import BigInteger, Connection, bindparam, or_, select
 
 from registry.db.models import Manifest, ManifestChild, Tag
+from registry.repositories.periods import CURRENT
+from registry.repositories.protection import Protection
+from registry.repositories.tag_values import Period
 from registry.retention.candidates import present, subject_of
 
 _AT_ONCE = 500
@@ -20,9 +23,8 @@ _IDS = bindparam("ids", type_=BigInteger(), expanding=True)
 _MANIFESTS = select(
     Manifest.id, Manifest.digest, Manifest.subject_digest, Manifest.untagged_pin, Manifest.label_pin
 ).where(Manifest.id.in_(_IDS), Manifest.deleted_at.is_(None))
-_TAGS = select(Tag.id, Tag.name, Tag.manifest_id, or_(Tag.immutable, Tag.label_immutable)).where(
+_TAGS = CURRENT.where(
     Tag.manifest_id.in_(_IDS),
-    Tag.current == 1,
     or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("now")),
 )
 _PARENTS = select(ManifestChild.digest, ManifestChild.manifest_id).where(
@@ -55,8 +57,9 @@ class _Node:
 class Survivors:
     """Tells what survives a plan in one repository; what was found is kept."""
 
-    def __init__(self, repository_id: int, now: int, gone: Gone) -> None:
-        """Look at the repository as it is, at the time ``now``, without what is ``gone``."""
+    def __init__(self, protection: Protection, repository_id: int, now: int, gone: Gone) -> None:
+        """Look at the repository as it is, at the time ``now``, without what is ``gone``; protected tags stay."""
+        self._protection = protection
         self._repository_id = repository_id
         self._now = now
         self._gone = gone
@@ -127,10 +130,12 @@ class Survivors:
         values = {"repository": self._repository_id, "digests": list(by_digest)}
         for digest, parent in connection.execute(_PARENTS, values) if rows else ():
             nodes[by_digest[digest].id].holders.append(parent)
+        periods = [Period._make(row) for row in connection.execute(_TAGS, {"ids": list(by_id), "now": self._now})]
+        reasons = self._protection.reasons(connection, self._now, self._repository_id, periods)
         tags = [
-            (tag_id, on, "" if protected else subject_of(name, by_id[on].digest, by_id[on].subject_digest))
-            for tag_id, name, on, protected in connection.execute(_TAGS, {"ids": list(by_id), "now": self._now})
-            if on is not None
+            (period.id, on, "" if protected else subject_of(period.name, period.digest, by_id[on].subject_digest))
+            for period, protected in zip(periods, reasons, strict=True)
+            if (on := period.manifest_id) is not None
         ]
         named = [row.subject_digest for row in rows] + [subject for _, _, subject in tags]
         there = present(connection, self._repository_id, named)

@@ -12,7 +12,6 @@ from registry.db.engine import Database
 from registry.db.models import Repository, Rule
 from registry.errors import RegistryError
 from registry.names import RepositoryName
-from registry.retention.decision import Fate
 from registry.retention.definition import KIND
 from registry.retention.rules import rules_of
 from registry.retention.runner import SHOWN
@@ -88,14 +87,15 @@ class Sweep:
         dry_run: bool,
     ) -> None:
         plan = self._retention.plan(actor, name, removals_only=not dry_run)
-        named = sum(count for what, count in plan.counts.items() if what.endswith(Fate.REMOVE))
-        swept.named += named
-        if named and len(swept.plans) < SHOWN:
+        swept.named += plan.removals
+        if plan.removals and len(swept.plans) < SHOWN:
             swept.plans[name.value] = plan.id
-        if dry_run or not named:
+        if dry_run or not plan.removals:
             return
         before = swept.removed_tags + swept.removed_manifests + swept.skipped
-        outcome = self._retention.run(actor, name, plan.id, lambda done, _: progress(before + done, 0), stopping)
+        outcome = self._retention.run(
+            actor, name, plan.id, progress=lambda done, _: progress(before + done, 0), stopping=stopping
+        )
         swept.removed_tags += outcome.tags
         swept.removed_manifests += outcome.manifests
         swept.skipped += outcome.skips

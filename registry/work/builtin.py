@@ -15,6 +15,8 @@ from registry.work.jobs import Job, JobContext, Result
 
 _OFTEN = 5.0
 _DAILY = 86_400.0
+_WORDS = {"true": True, "false": False}
+"""What a command line says for them."""
 
 
 def history_job(trim: HistoryTrim) -> Job:
@@ -71,6 +73,7 @@ def retention_job(sweep: Sweep, every_seconds: float) -> Job:
     def run(context: JobContext) -> Result:
         given = dict(context.arguments)
         name, dry_run = given.pop("repository", None), given.pop("dry_run", False)
+        dry_run = _WORDS.get(dry_run, dry_run) if isinstance(dry_run, str) else dry_run
         if given or not isinstance(name, str | None) or not isinstance(dry_run, bool):
             raise InputInvalid(
                 "retention takes a repository and dry_run, true or false", detail={"arguments": str(context.arguments)}

@@ -26,13 +26,14 @@ def described():
 DOCUMENT = described()
 OPERATIONS = [(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods]
 # What stands in a path; a parameter that is not named here is tried as an id that exists nowhere.
-PLACES = {"name": "a/b", "digest": IMAGE.digest, "tag": "v1", "reference": "v1"}
+PLACES = {"name": "a/b", "digest": IMAGE.digest, "tag": "v1", "reference": "v1", "plan": "1"}
 
 
 @pytest.fixture
 def filled(api):
     api.push("a/b", index(IMAGE), "v1")
     api.push("a/b", artifact("application/vnd.example.signature", subject=IMAGE))
+    api.client.post("/api/v1/repositories/a/b/-/retention", json={})
 
 
 def hostile(path, method):

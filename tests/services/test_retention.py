@@ -1,30 +1,23 @@
 """Retention: plans that explain themselves, and runs that remove just what a plan named."""
 
-import json
-
 import pytest
 
 from registry.access.actors import Actor
 from registry.errors import ManifestUnknown, NameUnknown, PlanOutdated, PlanUnknown
 from registry.names import RepositoryName
+from registry.repositories.rules import Scope
 from registry.retention.decision import Fate
+from registry.retention.definition import parse_rule
 from tests.support.images import artifact, image, index, layer
 
 DAY = 86_400
 FEW = {"keep": {"last": 2}}
 
 
-def rule(direct, name, definition, *, repository=None, namespace=None):
-    """Write a rule: for one repository, one namespace, or everywhere."""
-    direct.change(
-        "INSERT INTO rule (name, kind, namespace_id, repository_id, definition, actor, created_ms, updated_ms) VALUES"
-        " (:name, 'retention', (SELECT id FROM namespace WHERE name = :namespace),"
-        " (SELECT id FROM repository WHERE name = :repository), :definition, 'a', 0, 0)",
-        name=name,
-        namespace=namespace,
-        repository=repository,
-        definition=json.dumps(definition),
-    )
+def rule(direct, name, definition, *, repository=None, namespace=None, kind="retention"):
+    """Make a rule: for one repository, one namespace, or everywhere."""
+    scope = Scope(None if repository is None else RepositoryName.parse(repository), namespace)
+    direct.services.rules.create(direct.actor, name, kind, scope, definition)
 
 
 def made(text):
@@ -131,18 +124,21 @@ def test_protected_tags_stay_and_say_so(direct):
     push_days(direct, "a", "b", "c", "d")
     direct.change("UPDATE tag SET immutable = true WHERE name = 'a'")
     direct.change("UPDATE tag SET label_immutable = true WHERE name = 'b'")
+    rule(direct, "cs", {"tags": ["c*"], "retroactive": True}, kind="immutability")
+    direct.push(made("c0"), "c0")
     rule(direct, "none", {"keep": {"matching": ["nothing"]}})
     plan = plan_of(direct)
     assert [(entry.name, entry.fate, entry.why) for entry in entries(direct, plan)] == [
         ("a", "keep", "it was made immutable"),
         ("b", "keep", "a label of its image makes it immutable"),
-        ("c", "remove", "does not match nothing"),
+        ("c", "keep", "the rule cs makes it so"),
+        ("c0", "keep", "the rule cs makes it so"),
         ("d", "remove", "does not match nothing"),
     ]
-    direct.change("UPDATE tag SET immutable = true WHERE name = 'c'")
+    direct.change("UPDATE tag SET immutable = true WHERE name = 'd'")
     found = run(direct, plan)
-    assert found["skipped_first"] == [{"name": "c", "reason": "it was made immutable"}]
-    assert direct.tags() == ["a", "b", "c"]
+    assert found["skipped_first"] == [{"name": "d", "reason": "it was made immutable"}]
+    assert direct.tags() == ["a", "b", "c", "c0", "d"]
 
 
 def test_lapsed_tags_are_gone_already_and_those_with_an_end_ahead_are_decided(direct):
@@ -217,7 +213,7 @@ def test_a_plan_of_other_rules_is_refused(direct):
     rule(direct, "few", FEW)
     plan = plan_of(direct)
     rule(direct, "all", {"keep": {"always": True}})
-    with pytest.raises(PlanOutdated, match="rules have changed"):
+    with pytest.raises(PlanOutdated, match="rules are not those"):
         run(direct, plan)
     assert direct.tags() == ["a", "b", "c"]
 
@@ -246,8 +242,50 @@ def test_a_run_that_was_stopped_goes_on(direct):
     told = []
     first = run(direct, plan, progress=lambda done, total: told.append((done, total)), stopping=lambda: bool(told))
     assert (first["removed_tags"], told) == (100, [(100, 250)])
-    second = run(direct, plan)
-    assert (second["removed_tags"], second["skipped"], direct.tags()) == (150, 100, [])
+    assert run(direct, plan, most=1)["removed_tags"] == 200
+    direct.delete_tag("t249")
+    last = run(direct, plan)
+    assert (last["removed_tags"], last["skipped"], direct.tags()) == (249, 1, [])
+    assert last["removed_first"] == [f"t{number:03}" for number in range(100)]
+
+
+def test_two_runs_of_one_plan_do_not_both_go_on(direct):
+    rule(direct, "none", {"keep": {"matching": ["nothing"]}})
+    direct.push(made("a"), *(f"t{number:03}" for number in range(250)))
+    plan = plan_of(direct)
+
+    def meanwhile(done, total):
+        if done == 100:
+            run(direct, plan, most=1)
+
+    with pytest.raises(PlanOutdated, match="another run"):
+        run(direct, plan, progress=meanwhile)
+    assert len(direct.tags()) == 50
+
+
+def test_a_draft_is_tried_and_never_carried_out(direct):
+    push_days(direct, "a", "b", "c")
+    rule(direct, "keep-b", {"select": ["b"], "keep": {"always": True}})
+    rule(direct, "draft", {"keep": {"last": 3}})
+    draft = parse_rule("draft", {"keep": {"last": 1}})
+    plan = direct.services.retention.plan(direct.actor, direct.repository, drafts=[draft])
+    assert [(entry.name, entry.rule) for entry in entries(direct, plan)] == [
+        ("a", "draft"),
+        ("b", "keep-b"),
+        ("c", "draft"),
+    ]
+    with pytest.raises(PlanOutdated, match="rules are not those"):
+        run(direct, plan)
+    assert direct.tags() == ["a", "b", "c"]
+
+
+def test_plans_are_listed_from_the_newest(direct):
+    push_days(direct, "a")
+    made_plans = [plan_of(direct).id for _ in range(3)]
+    page = direct.services.retention.list(direct.actor, direct.repository, 1 << 62, 2)
+    assert ([plan.id for plan in page.items], page.more) == (made_plans[:0:-1], True)
+    page = direct.services.retention.list(direct.actor, direct.repository, page.items[-1].id, 2)
+    assert ([plan.id for plan in page.items], page.more) == (made_plans[:1], False)
 
 
 def test_unknown_plans_and_repositories_are_told_apart(direct):
@@ -533,11 +571,16 @@ def test_untagged_referrers_are_left_to_the_collector_so_that_a_restored_tag_has
     assert referrer.digest in manifests(direct)
 
 
-def test_the_signature_of_a_protected_signature_stays_with_it(direct):
+@pytest.mark.parametrize("by_rule", [False, True])
+def test_the_signature_of_a_protected_signature_stays_with_it(direct, by_rule):
     gone, *_ = push_days(direct, "a", "b", "c")
     signature = artifact("text/x")
     direct.push(signature, signature_tag(gone))
-    direct.change("UPDATE tag SET immutable = true WHERE name LIKE 'sha256-%'")
+    if by_rule:
+        signed = {"tags": [signature_tag(gone)], "retroactive": True}
+        rule(direct, "signed", signed, kind="immutability")
+    else:
+        direct.change("UPDATE tag SET immutable = true WHERE name LIKE 'sha256-%'")
     direct.push(artifact("text/y"), signature_tag(signature))
     rule(direct, "few", FEW)
     assert named(direct, plan_of(direct)) == ["a"]

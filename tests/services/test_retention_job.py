@@ -1,11 +1,10 @@
 """Retention as a job: over every repository that rules decide about, by schedule and by hand."""
 
-import json
-
 import pytest
 
 from registry.errors import PlanOutdated
 from registry.names import RepositoryName
+from registry.repositories.rules import Scope
 from registry.retention.service import RetentionService
 from registry.work.runs import FAILED
 from registry.work.worker import Worker
@@ -25,13 +24,8 @@ def three(direct):
     return names
 
 
-def rule(direct, last=2, namespace="team"):
-    direct.change(
-        "INSERT INTO rule (name, kind, namespace_id, definition, actor, created_ms, updated_ms)"
-        " SELECT 'few', 'retention', id, :definition, 'a', 0, 0 FROM namespace WHERE name = :namespace",
-        definition=json.dumps({"keep": {"last": last}}),
-        namespace=namespace,
-    )
+def rule(direct):
+    direct.services.rules.create(direct.actor, "few", "retention", Scope(namespace="team"), {"keep": {"last": 2}})
 
 
 def tags(direct, name):
@@ -73,6 +67,7 @@ def test_a_run_may_take_one_repository_and_may_be_dry(direct, three):
     assert [tags(direct, name) for name in three] == ["abcd", "abcd", "abcd"]
     plan = direct.services.retention.describe(direct.actor, direct.repository, dry["plans"]["team/app"])
     assert plan.counts == {"tag remove": 2, "tag keep": 2}
+    assert run(direct, repository="team/base", dry_run="true").result["removed_tags"] == 0
     assert run(direct, repository="team/base").result["removed_tags"] == 2
     assert [tags(direct, name) for name in three] == ["abcd", "cd", "abcd"]
 
@@ -109,10 +104,10 @@ def test_what_fails_in_one_repository_leaves_the_others(direct, three, monkeypat
     rule(direct)
     real = RetentionService.run
 
-    def failing(self, actor, repository, *more):
+    def failing(self, actor, repository, plan_id, **more):
         if repository.value == "team/app":
             raise PlanOutdated("the rules have changed")
-        return real(self, actor, repository, *more)
+        return real(self, actor, repository, plan_id, **more)
 
     monkeypatch.setattr(RetentionService, "run", failing)
     found = run(direct).result

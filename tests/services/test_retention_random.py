@@ -1,6 +1,5 @@
 """Random content and rules: a plan is what a slow and simple reading of the rules says, and a run is what its plan was."""
 
-import json
 import random
 import re
 from fnmatch import fnmatchcase
@@ -8,6 +7,7 @@ from fnmatch import fnmatchcase
 import pytest
 
 from registry.errors import RegistryError
+from registry.repositories.rules import Scope
 from registry.retention.decision import Fate
 from tests.support.images import artifact, image, index, layer
 from tests.support.scale import hang_guard, scaled
@@ -193,12 +193,7 @@ def test_what_happens_is_what_the_plan_named_and_what_the_rules_say(direct, roun
         rules = [random_rule(chance) for _ in range(chance.randint(1, 3))]
         direct.change("DELETE FROM rule")
         for number, rule in enumerate(rules):
-            direct.change(
-                "INSERT INTO rule (name, kind, definition, actor, created_ms, updated_ms)"
-                " VALUES (:name, 'retention', :rule, 'a', 0, 0)",
-                name=f"rule-{number}",
-                rule=json.dumps(rule),
-            )
+            direct.services.rules.create(direct.actor, f"rule-{number}", "retention", Scope(), rule)
         plan = service.plan(direct.actor, direct.repository)
         page = service.entries(direct.actor, direct.repository, plan.id, limit=10_000, fate=Fate.REMOVE)
         named = {entry.name for _, entry in page.items if entry.kind == "tag"}

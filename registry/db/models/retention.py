@@ -11,7 +11,8 @@ from registry.db.base import NEVER_REUSED, Actor, Base, Id, LongText, Millisecon
 class RetentionPlan(Base):
     """What rules decided about one repository at ``as_of_ms``; a run removes nothing that its plan does not name.
 
-    ``rules`` is a digest of the rules that decided. ``counts`` and ``result`` (of the run) are JSON texts.
+    ``rules`` is a digest of the rules that decided. ``position`` is that of the first entry that no run has come to.
+    ``counts`` and ``result`` (of the run) are JSON texts.
     """
 
     __tablename__ = "retention_plan"
@@ -23,6 +24,7 @@ class RetentionPlan(Base):
     rules: Mapped[Name]
     actor: Mapped[Actor]
     state: Mapped[Name]
+    position: Mapped[int] = mapped_column(BigInteger, default=0)
     counts: Mapped[LongText] = mapped_column(default="{}")
     result: Mapped[LongText] = mapped_column(default="{}")
 
