@@ -11,7 +11,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import NullPool, event, make_url
 
 import registry.db.models  # registers every table on the metadata
-from registry.blueprints import _errors, base, blobs, health, manifests, referrers, tags, uploads
+from registry.blueprints import _errors, base, blobs, health, manifests, past, referrers, tags, uploads
 from registry.blueprints.api import blobs as api_blobs
 from registry.blueprints.api import collection as api_collection
 from registry.blueprints.api import jobs as api_jobs
@@ -19,7 +19,10 @@ from registry.blueprints.api import labels as api_labels
 from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
 from registry.blueprints.api import repositories as api_repositories
+from registry.blueprints.api import restore as api_restore
 from registry.blueprints.api import retention as api_retention
+from registry.blueprints.api import rules as api_rules
+from registry.blueprints.api import tags as api_tags
 from registry.blueprints.api._operations import install
 from registry.db import sqlite
 from registry.db.base import Base
@@ -35,7 +38,7 @@ from registry.steps import Steps, no_steps
 
 __all__ = ["API", "create_app"]
 
-_BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, health)
+_BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, past, health)
 API = tuple(
     module.blueprint
     for module in (
@@ -46,7 +49,10 @@ API = tuple(
         api_collection,
         api_jobs,
         api_labels,
+        api_restore,
         api_retention,
+        api_rules,
+        api_tags,
     )
 )
 """The resources of ``/api/v1``."""

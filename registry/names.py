@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Self
 
 from registry.digest import Digest
@@ -18,6 +19,9 @@ MAX_TAG_LENGTH = 128
 
 NAME_PATTERN = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
 TAG_PATTERN = r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}"
+
+AS_OF = "as-of."
+"""What names of repositories as they were at a time start with; no repository's own name does."""
 
 _NAME = re.compile(NAME_PATTERN)
 _TAG = re.compile(TAG_PATTERN)
@@ -35,6 +39,8 @@ class RepositoryName:
         """Parse ``text`` in full; raise :class:`NameInvalid` that names it otherwise."""
         if len(text) > MAX_NAME_LENGTH or _NAME.fullmatch(text) is None:
             raise NameInvalid(detail={"name": text[:_SHOWN]})
+        if text.startswith(AS_OF):
+            raise NameInvalid("names that start with as-of. stand for what was", detail={"name": text[:_SHOWN]})
         return cls(text)
 
     @property
@@ -62,6 +68,22 @@ class TagName:
 
     def __str__(self) -> str:
         return self.value
+
+
+def parse_as_of(text: str) -> int:
+    """Return the time, in milliseconds, that a name ``as-of.20261124t100000z`` speaks of; ``text`` follows the dot.
+
+    Raises :class:`NameInvalid` that tells the form.
+    """
+    try:
+        found = datetime.strptime(text, "%Y%m%dt%H%M%Sz").replace(tzinfo=UTC)
+    except ValueError:
+        found = None
+    if found is None or len(text) != len("20261124t100000z"):
+        raise NameInvalid(
+            "a time in a name is written as as-of.20261124t100000z (UTC)", detail={"name": f"{AS_OF}{text[:64]}"}
+        )
+    return round(found.timestamp() * 1000)
 
 
 Reference = TagName | Digest

@@ -29,6 +29,7 @@ from registry.manifests.catalogue import ManifestCatalogue
 from registry.manifests.creator import ManifestCreator, PushTerms
 from registry.manifests.deletion import ManifestDeletion
 from registry.manifests.label_service import LabelService
+from registry.manifests.past import PastReader
 from registry.manifests.pulls import PullTimes
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
@@ -46,6 +47,7 @@ from registry.repositories.protection import Protection
 from registry.repositories.repositories import RepositoryService
 from registry.repositories.rules import RuleService
 from registry.repositories.tags import TagService
+from registry.repositories.trial import ProtectionTrial
 from registry.repositories.trim import HistoryTrim
 from registry.retention import definition
 from registry.retention.service import RetentionService
@@ -84,6 +86,7 @@ class Services:
     uploads: UploadService
     creator: ManifestCreator
     reader: ManifestReader
+    past: PastReader
     deletion: ManifestDeletion
     manifests: ManifestCatalogue
     blob_catalogue: BlobCatalogue
@@ -100,6 +103,7 @@ class Services:
     history: HistoryService
     changes: TagChanges
     restoration: Restoration
+    protection_trial: ProtectionTrial
     runs: RunService
     queue: JobQueue
 
@@ -107,6 +111,11 @@ class Services:
     def external_url(self) -> str:
         """The URL that Locations start with, or nothing: then they are relative."""
         return self.settings.external_url
+
+    def now(self) -> int:
+        """Return the registry's time in milliseconds."""
+        with self.database.read() as connection:
+            return self.database.now(connection)
 
     def readiness(self) -> Sequence[Check]:
         """Ask the database and the storage whether they can serve."""
@@ -151,6 +160,7 @@ def build_services(
     # Long: a line a service, and no step that depends on another's outcome.
     made = _Wiring(settings, hooks, database, storage, steps)
     collector = made.collector()
+    reader = ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases)
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
     restoration = made.restoration()
     jobs = [
@@ -173,7 +183,8 @@ def build_services(
         mounts=MountService(database, made.authorizer, made.blobs),
         uploads=made.uploads(),
         creator=made.creator(),
-        reader=ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases),
+        reader=reader,
+        past=PastReader(database, made.authorizer, reader),
         deletion=made.deletion,
         manifests=ManifestCatalogue(database, made.authorizer),
         blob_catalogue=BlobCatalogue(database, made.authorizer),
@@ -187,6 +198,7 @@ def build_services(
         history=made.history,
         changes=made.changes,
         restoration=restoration,
+        protection_trial=ProtectionTrial(database, made.history),
         rules=RuleService(
             database,
             made.authorizer,

@@ -18,9 +18,10 @@ from registry.errors import (
     RegistryError,
     RequestInvalid,
     SizeInvalid,
+    Unsupported,
 )
 from registry.manifests.reader import Accepted
-from registry.names import RepositoryName
+from registry.names import AS_OF, RepositoryName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,12 @@ def actor() -> Actor:
 
 
 def repository(text: str) -> RepositoryName:
-    """Return the repository that the path names, and leave it to the access log."""
+    """Return the repository that the path names, and leave it to the access log.
+
+    Raises :class:`Unsupported` for one as it was at a time, of which the caller can only read.
+    """
+    if text.startswith(AS_OF):
+        raise Unsupported("what was cannot be changed: use the repository itself", detail={"name": text[:256]})
     name = RepositoryName.parse(text)
     request.environ["moorage.repository"] = name.value
     return name

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from registry import setting_values
-from registry.cli.common import json_flag
+from registry.cli.common import json_flag, print_json
 from registry.cli.connecting import (
     REPOSITORY,
     Parsed,
@@ -20,6 +21,7 @@ from registry.cli.connecting import (
     with_client,
     yes_flag,
 )
+from registry.cli.times import MOMENT
 
 if TYPE_CHECKING:
     from registry.cli.client import Client
@@ -183,3 +185,43 @@ def delete_repository(client: Client, repository: RepositoryName, *, force: bool
 def undelete_repository(client: Client, repository: RepositoryName, *, row_id: int | None, as_json: bool) -> None:
     """Restore a deleted repository with all that it held; without --id the one that was deleted last."""
     print_fields(client.send("POST", at(repository, "undelete"), {"id": row_id}), as_json=as_json)
+
+
+@command.command(
+    "restore",
+    short_help="Put a repository's tags back to a time.",
+    epilog="\b\nExamples:\n  moorage repo restore team/app --as-of 2h --dry-run\n"
+    "  moorage repo restore team/app --as-of 2026-11-24T10:00:00Z --yes",
+)
+@with_client
+@click.argument("repository", type=REPOSITORY)
+@click.option("--as-of", type=MOMENT, required=True, help="The time, or how long ago (2h).")
+@click.option("--dry-run", is_flag=True, help="Only list what would be done.")
+@yes_flag
+@json_flag
+def restore_repository(
+    client: Client, repository: RepositoryName, *, as_of: datetime, dry_run: bool, yes: bool, as_json: bool
+) -> None:
+    """Put all tags of a repository back to what they stood for at a time; deleted manifests come back with them.
+
+    Tags that were made since end. Immutable tags, and those whose manifest was removed for good, are left alone.
+    """
+    plan = [
+        one for one in client.items(at(repository, "restore"), {"as_of": as_of.isoformat()}) if one["change"] != "keep"
+    ]
+    if dry_run:
+        columns = {"tag": "tag", "change": "change", "now": "present", "then": "then", "why": "why"}
+        print_items(plan, columns, as_json=as_json)
+        return
+    from registry.cli.following import follow  # noqa: PLC0415 - only who runs a command waits for its imports
+
+    confirm(f"Change {len(plan)} tags of {repository} to what they were at {as_of.isoformat()}?", yes=yes)
+    started = client.send("POST", at(repository, "restore"), {"as_of": as_of.isoformat()})
+    run = follow(client, client.get(f"/runs/{started['run']}"))
+    if as_json:
+        print_json(run)
+        return
+    done = {name: count for name, count in run["result"].items() if name not in ("left", "keep") and count}
+    click.echo(", ".join(f"{name}: {count}" for name, count in done.items()) or "nothing was to be changed")
+    for line in run["result"]["left"]:
+        click.echo(f"left alone: {line}")

@@ -149,6 +149,17 @@ class BlobService:
             raise BlobUnknown(detail={"digest": text})
         return StoredBlob(digest, row[0], row[1])
 
+    def find_kept(self, actor: Actor, repository: RepositoryName, digest: Digest) -> StoredBlob:
+        """Return a blob that the repository still keeps, deleted or not; raise :class:`BlobUnknown`."""
+        self._authorizer.require(actor, Action.PULL, repository, str(digest))
+        text = str(digest)
+        with self._database.read() as connection:
+            repository_id = require_repository(connection, repository)
+            member = members(connection, repository_id, [text], hidden=True).get(text)
+        if member is None:
+            raise BlobUnknown(detail={"digest": text})
+        return StoredBlob(digest, member.size, member.storage_key)
+
     def check(self, actor: Actor, repository: RepositoryName, digest: Digest) -> StoredBlob:
         """Return a blob as :meth:`find` does; it stays for a lease, for a push that may be about to name it."""
         self._authorizer.require(actor, Action.PULL, repository, str(digest))

@@ -103,7 +103,7 @@ class ManifestReader:
                 raise self._missing(connection, repository, reference)
         stored = ServedManifest(row[0], row[1], row[2], row[4])
         if isinstance(reference, TagName) and not accepted.includes(stored.media_type):
-            return self._converted(repository, reference, row[3], stored, accepted) or stored
+            return self.converted(repository, reference, row[3], stored, accepted) or stored
         return stored
 
     def check(
@@ -139,16 +139,21 @@ class ManifestReader:
             return explain_missing(connection, repository_id, reference)
         return ManifestUnknown(detail={"digest": str(reference)})
 
-    def _converted(
+    def converted(
         self,
         repository: RepositoryName,
         tag: TagName,
         repository_id: int,
         stored: ServedManifest,
         accepted: Accepted,
+        *,
+        deleted: bool = False,
     ) -> ServedManifest | None:
-        """Return the manifest in the first accepted media type that its format leads to, or None."""
-        content = RepositoryContent(self._database, self._storage, self._hooks, repository_id)
+        """Return the manifest in the first accepted media type that its format leads to, or None.
+
+        With ``deleted``, what was deleted and is still kept counts as being there.
+        """
+        content = RepositoryContent(self._database, self._storage, self._hooks, repository_id, deleted=deleted)
         try:
             start = self._hooks.parse(stored.media_type, stored.payload)
         except UnsupportedMediaType:  # its plugin was removed: served as it is

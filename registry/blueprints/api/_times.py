@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
+import msgspec
+
+from registry.errors import InputInvalid
+
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time that a client gives, with its offset from UTC."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -15,3 +22,11 @@ def moment(milliseconds: int) -> datetime:
 def maybe_moment(milliseconds: int | None) -> datetime | None:
     """Return a time of the database, or None."""
     return None if milliseconds is None else moment(milliseconds)
+
+
+def milliseconds(time: datetime) -> int:
+    """Return a client's time as the database keeps it; raises :class:`InputInvalid` for one before 1970."""
+    found = (time - _EPOCH) // timedelta(milliseconds=1)
+    if found < 0:
+        raise InputInvalid("a time must not lie before 1970", detail={"time": time.isoformat()})
+    return found

@@ -1,0 +1,76 @@
+"""Repositories as they were: any client can pull ``HOST/as-of.20261124t100000z/NAME:TAG``, and none can change it."""
+
+from __future__ import annotations
+
+import json
+
+from flask import Blueprint, Response, request
+from flask.blueprints import BlueprintSetupState
+from werkzeug.routing import BaseConverter
+
+from registry.blueprints._blobs import blob_answer
+from registry.blueprints._http import (
+    Answer,
+    accepted,
+    actor,
+    link_next,
+    page_size,
+    repository,
+    services,
+    text_argument,
+)
+from registry.blueprints._referrers import referrers_answer
+from registry.digest import Digest
+from registry.names import parse_as_of, parse_reference
+
+blueprint = Blueprint("past", __name__, url_prefix="/v2/as-of.<stamp:stamp>")
+
+
+class StampConverter(BaseConverter):
+    """The time in a path; it joins the rest of its rule, which so comes before the rules of any name."""
+
+    part_isolating = False
+    regex = "[^/]{1,255}"
+
+
+@blueprint.record_once
+def _know_stamps(state: BlueprintSetupState) -> None:
+    state.app.url_map.converters["stamp"] = StampConverter
+
+
+@blueprint.get("/<path:name>/manifests/<reference>")
+def get_manifest(stamp: str, name: str, reference: str) -> Response:
+    """Serve a manifest by the tag's meaning at that time, or by digest if it is still kept."""
+    where, time_ms = repository(name), parse_as_of(stamp)
+    formats = accepted(request.headers.get("Accept"))
+    served = services().past.get(actor(), where, parse_reference(reference), formats, time_ms)
+    headers = {"Docker-Content-Digest": served.digest, "Vary": "Accept", "X-Content-Type-Options": "nosniff"}
+    return Answer(served.payload, content_type=served.media_type, headers=headers)
+
+
+@blueprint.get("/<path:name>/blobs/<digest>")
+def get_blob(stamp: str, name: str, digest: str) -> Response:
+    """Serve a blob of the repository that is still kept, deleted or not."""
+    parse_as_of(stamp)
+    return blob_answer(services().blobs.find_kept(actor(), repository(name), Digest.parse(digest)))
+
+
+@blueprint.get("/<path:name>/tags/list")
+def list_tags(stamp: str, name: str) -> Response:
+    """List the tags that the repository had at that time."""
+    where, time_ms, limit = repository(name), parse_as_of(stamp), page_size()
+    page = services().history.as_of(actor(), where, time_ms, limit, text_argument("last"))
+    shown = f"as-of.{stamp}/{where}"
+    body = {"name": shown, "tags": [row.name for row in page.items]}
+    response = Answer(json.dumps(body), content_type="application/json")
+    if page.more and page.items:
+        return link_next(response, f"/v2/{shown}/tags/list", {"n": str(limit), "last": page.items[-1].name})
+    return response
+
+
+@blueprint.get("/<path:name>/referrers/<digest>")
+def list_referrers(stamp: str, name: str, digest: str) -> Response:
+    """List what refers to a manifest, as it is now: signatures that came later belong to what was, too."""
+    parse_as_of(stamp)
+    where = repository(name)
+    return referrers_answer(where, Digest.parse(digest), f"as-of.{stamp}/{where}")
