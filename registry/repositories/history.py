@@ -14,7 +14,7 @@ from registry.db.models import Manifest, Tag
 from registry.errors import ManifestUnknown
 from registry.names import RepositoryName, TagName
 from registry.pages import Page, cut
-from registry.repositories.periods import as_text
+from registry.repositories.periods import as_text, explain_missing
 from registry.repositories.repositories import require_repository
 from registry.revisions import revision_of
 
@@ -103,7 +103,15 @@ _LAST_OF_DIGEST = _OF_TAG.where(Tag.digest == bindparam("digest"))
 _LAST_OTHER = _OF_TAG.where(Tag.digest != bindparam("digest"))
 _CURRENT = _IN.where(Tag.current == 1, Tag.name == bindparam("name"))
 _ALL_THEN = _IN.where(_THEN, Tag.name > bindparam("last")).order_by(Tag.name).limit(bindparam("limit"))
-_LIVING = _ALL_THEN.where(Tag.current == 1)
+_LIVING = (
+    _IN.where(
+        Tag.current == 1,
+        or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("time")),
+        Tag.name > bindparam("last"),
+    )
+    .order_by(Tag.name)
+    .limit(bindparam("limit"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +169,11 @@ class HistoryService:
         """Return a living tag; raises :class:`ManifestUnknown` that says when and why it ended."""
         self._authorizer.require(actor, Action.PULL, repository, tag.value)
         with self._database.read() as connection:
-            now = self._database.now(connection)
-            return self.stood_for(connection, require_repository(connection, repository), tag, now)
+            repository_id, now = require_repository(connection, repository), self._database.now(connection)
+            found = self.current(connection, repository_id, tag)
+            if found is None or (found.end_ms is not None and found.end_ms <= now):
+                raise explain_missing(connection, repository_id, tag)
+            return found
 
     def describe_as_of(self, actor: Actor, repository: RepositoryName, tag: TagName, time_ms: int) -> TagPeriod:
         """Return what a tag stood for at a time; raises :class:`ManifestUnknown` that says why there is nothing."""

@@ -16,6 +16,9 @@ from registry.digest import Digest
 from registry.manifests.creator import CreatedManifest
 from registry.manifests.reader import Accepted, ServedManifest
 from registry.names import RepositoryName, TagName, parse_reference
+from registry.repositories.history import HistoryFilter, TagPeriod
+from registry.repositories.rules import RuleRow, Scope
+from registry.revisions import Condition
 from registry.services import Services
 from registry.storage.memory import MemoryStorage
 from tests.support.images import Blob, Manifest
@@ -199,3 +202,43 @@ class Direct:
         )
         counts = {name: self.column(f"SELECT count(*) FROM {name}")[0] for name in tables}
         return {**counts, "keys": len(cast("MemoryStorage", self.services.storage)._blobs)}
+
+    def tag(self, name: str) -> TagPeriod:
+        """Return a living tag."""
+        return self.services.history.describe(self.actor, self.repository, TagName.parse(name))
+
+    def history(self, tag: str | None = None, limit: int = 1000) -> list[TagPeriod]:
+        """Return periods, newest first."""
+        wanted = HistoryFilter(None if tag is None else TagName.parse(tag))
+        return list(self.services.history.history(self.actor, self.repository, wanted, limit, None).items)
+
+    def restore(self, tag: str, *, time_ms: int | None = None, digest: str | None = None) -> TagPeriod:
+        """Put a tag back."""
+        return self.services.changes.restore(
+            self.actor,
+            self.repository,
+            TagName.parse(tag),
+            digest=None if digest is None else Digest.parse(digest),
+            time_ms=time_ms,
+            condition=Condition(),
+        )
+
+    def expire(self, tag: str, at_ms: int | None) -> TagPeriod:
+        """Give a tag an end."""
+        return self.services.changes.expire(self.actor, self.repository, TagName.parse(tag), at_ms, Condition())
+
+    def protect(self, tag: str, *, immutable: bool = True) -> TagPeriod:
+        """Make a tag immutable, or not."""
+        return self.services.changes.protect(
+            self.actor, self.repository, TagName.parse(tag), Condition(), immutable=immutable
+        )
+
+    def move(self, tag: str, manifest: Blob) -> TagPeriod:
+        """Point a tag at a manifest."""
+        return self.services.changes.move(
+            self.actor, self.repository, TagName.parse(tag), Digest.parse(manifest.digest), Condition()
+        )
+
+    def rule(self, name: str, kind: str, definition: Mapping[str, object], scope: Scope | None = None) -> RuleRow:
+        """Make a rule for the repository, or for another scope."""
+        return self.services.rules.create(self.actor, name, kind, scope or Scope(self.repository), definition)
