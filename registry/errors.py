@@ -166,6 +166,18 @@ class RequestInvalid(Unsupported):
     http_status, summary = 400, "invalid request"
 
 
+class NotRestorable(RegistryError):
+    """What is to be restored is gone for good, as a whole or in part; the detail names it."""
+
+    code, http_status, summary = "NOT_RESTORABLE", 409, "this cannot be restored any more"
+
+
+class ExpiryInvalid(RegistryError):
+    """A tag cannot be given this end."""
+
+    code, http_status, summary = "EXPIRY_INVALID", 400, "the tag cannot be given this end"
+
+
 class LabelInvalid(RegistryError):
     """The label cannot be stored."""
 

@@ -32,8 +32,13 @@ from registry.manifests.label_service import LabelService
 from registry.manifests.pulls import PullTimes
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
+from registry.manifests.restoration import Restoration, RestorationParts
+from registry.manifests.revival import Revival
+from registry.manifests.rows import ManifestRows
 from registry.manifests.signing import SigningKeys
+from registry.manifests.tagging import LifeBounds, TagChanges
 from registry.repositories import immutability
+from registry.repositories.history import HistoryService
 from registry.repositories.lifecycle import RepositoryLifecycle
 from registry.repositories.listing import RepositoryListing
 from registry.repositories.periods import Periods
@@ -41,12 +46,13 @@ from registry.repositories.protection import Protection
 from registry.repositories.repositories import RepositoryService
 from registry.repositories.rules import RuleService
 from registry.repositories.tags import TagService
+from registry.repositories.trim import HistoryTrim
 from registry.retention import definition
 from registry.retention.service import RetentionService
 from registry.retention.sweep import Sweep
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
-from registry.work.builtin import collection_job, retention_job
+from registry.work.builtin import collection_job, history_job, restore_job, retention_job
 from registry.work.queue import JobQueue
 from registry.work.runs import RunService
 
@@ -91,6 +97,9 @@ class Services:
     pulls: PullTimes
     labels: LabelService
     rules: RuleService
+    history: HistoryService
+    changes: TagChanges
+    restoration: Restoration
     runs: RunService
     queue: JobQueue
 
@@ -143,7 +152,10 @@ def build_services(
     made = _Wiring(settings, hooks, database, storage, steps)
     collector = made.collector()
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
+    restoration = made.restoration()
     jobs = [
+        history_job(HistoryTrim(database, settings.history_kept * 1000)),
+        restore_job(restoration),
         collection_job(collector, made.deletions),
         retention_job(Sweep(database, retention), settings.retention_every),
     ]
@@ -172,6 +184,9 @@ def build_services(
         collection=StatusService(database, made.authorizer, collector),
         pulls=PullTimes(database),
         labels=made.labels,
+        history=made.history,
+        changes=made.changes,
+        restoration=restoration,
         rules=RuleService(
             database,
             made.authorizer,
@@ -209,7 +224,32 @@ class _Wiring:
             database, storage, self.authorizer, self.deletions, self.reviews, self.leases, self._lease_ms
         )
 
+        self.history = HistoryService(database, self.authorizer)
+        self.revival = Revival(self._lease_ms, allow_sparse=settings.allow_sparse)
         self.labels = LabelService(database, storage, hooks, self.authorizer, self.periods, self.reviews)
+
+        self.changes = TagChanges(
+            database,
+            self.authorizer,
+            self.periods,
+            self.protection,
+            self.labels,
+            self.revival,
+            self.reviews,
+            LifeBounds(settings.tag_expiry_min * 1000, settings.tag_expiry_max * 1000),
+        )
+
+    def restoration(self) -> Restoration:
+        return Restoration(
+            self._database,
+            self.authorizer,
+            self.history,
+            self.periods,
+            self.protection,
+            self.labels,
+            self.changes,
+            RestorationParts(ManifestRows(self._database, self._lease_ms), self.revival),
+        )
 
     def uploads(self) -> UploadService:
         deadline_ms = int(self._settings.upload_deadline * 1000)

@@ -200,6 +200,7 @@ def upgrade() -> None:
             nullable=True,
         ),
     )
+    op.create_index("ix_tag_started", "tag", ["repository_id", "lifetime_start_ms"])
     op.create_index(
         "ix_tag_ended",
         "tag",
@@ -228,7 +229,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_upload_deadline", "upload")
-    for index in ("ix_tag_family", "ix_tag_ended"):
+    for index in ("ix_tag_family", "ix_tag_ended", "ix_tag_started"):
         op.drop_index(index, "tag")
     for column in ("family", "end_reason", "expiry_source", "label_immutable"):
         op.drop_column("tag", column)

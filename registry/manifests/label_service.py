@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -190,10 +189,17 @@ class LabelService:
     ) -> T:
         """Run ``work`` on labels that were judged as they are: plugins are asked outside the transaction."""
         for _ in range(_ROUNDS):
-            before, verdict = judge_again()
             with suppress(ContentChanged):
-                return self._database.write(partial(work, before=before, verdict=verdict))
+                return self._attempt(work, *judge_again())
         raise Unavailable("the labels change too fast: try again")
+
+    def _attempt(
+        self,
+        work: Callable[[Connection, Sequence[int], LabelVerdict], T],
+        before: Sequence[int],
+        verdict: LabelVerdict,
+    ) -> T:
+        return self._database.write(lambda connection: work(connection, before, verdict))
 
     def _lock(
         self, connection: Connection, repository: RepositoryName, digest: Digest, before: Sequence[int]

@@ -122,7 +122,8 @@ class Periods:
         start = now
         if row is not None:
             same = row.manifest_id == target.manifest_id
-            if same and row.lifetime_end_ms is None and effects.lives_ms is None:
+            for_ever = row.lifetime_end_ms is None and effects.lives_ms is None
+            if same and is_alive(row, now) and (for_ever or row.expiry_source == ExpirySource.API):
                 return
             if not same and is_alive(row, now):
                 self._protection.refuse(connection, now, repository_id, [row])
@@ -233,13 +234,18 @@ class Periods:
         self.end(connection, repository_id, now, gone, EndReason.KEEP_LAST)
 
 
+def as_text(milliseconds: int) -> str:
+    """Return a time as it is told to people: RFC 3339, in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+
+
 def explain_missing(connection: Connection, repository_id: int, name: TagName) -> ManifestUnknown:
     """Return the error for a tag that is not alive; it says when and why its life ended, if it had one."""
     detail = {"tag": name.value}
     ended = connection.execute(_LAST_PERIOD, {"repository": repository_id, "tag": name.value}).first()
     if ended is None or ended[0] is None:
         return ManifestUnknown(detail=detail)
-    when = datetime.fromtimestamp(ended[0] / 1000, UTC).isoformat(timespec="milliseconds")
+    when = as_text(ended[0])
     reason = ended[1] or "expired"
     return ManifestUnknown(
         f"the tag's life ended at {when} ({reason})", detail={**detail, "ended": when, "reason": reason}

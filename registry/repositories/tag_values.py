@@ -31,6 +31,7 @@ class EndReason(StrEnum):
     RETENTION = "retention"
     KEEP_LAST = "keep last"
     PURGED = "purged"
+    RESTORED = "restored"
 
 
 class ExpirySource(StrEnum):

@@ -6,14 +6,45 @@ from dataclasses import asdict
 
 from registry.collection.collector import Collector
 from registry.content.deletions import Deletions
-from registry.errors import InputInvalid
+from registry.errors import InputInvalid, RequestInvalid
+from registry.manifests.restoration import Restoration
 from registry.names import RepositoryName
+from registry.repositories.trim import HistoryTrim
 from registry.retention.sweep import Sweep
 from registry.work.jobs import Job, JobContext, Result
 
 _OFTEN = 5.0
+_DAILY = 86_400.0
 _WORDS = {"true": True, "false": False}
 """What a command line says for them."""
+
+
+def history_job(trim: HistoryTrim) -> Job:
+    """Return the job that forgets periods of tags which ended long ago."""
+    return Job(
+        name="history",
+        about="forget what tags stood for long ago",
+        every_seconds=_DAILY,
+        run=lambda context: {"periods": trim.run(context.progress, context.stopping)},
+    )
+
+
+def restore_job(restoration: Restoration) -> Job:
+    """Return the job that puts a repository back to a time; arguments: ``repository``, ``as_of`` (milliseconds)."""
+
+    def run(context: JobContext) -> Result:
+        repository, as_of = context.arguments.get("repository"), context.arguments.get("as_of")
+        if not isinstance(repository, str) or not isinstance(as_of, int) or isinstance(as_of, bool):
+            raise RequestInvalid("restore needs the arguments repository and as_of, a time in milliseconds")
+        return restoration.apply(RepositoryName.parse(repository), as_of, context)
+
+    return Job(
+        name="restore",
+        about="put a repository back to a time",
+        every_seconds=None,
+        run=run,
+        exclusive=False,
+    )
 
 
 def collection_job(collector: Collector, deletions: Deletions) -> Job:

@@ -37,7 +37,7 @@ def always() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job: what it is about, how often it runs, and what it does.
+    """A job: what it is about, how often it runs (None: only when it is asked for), and what it does.
 
     ``wanted`` tells cheaply, by reading alone, whether a scheduled run would have anything to do. An ``exclusive``
     job runs in one worker at a time.
@@ -45,7 +45,7 @@ class Job:
 
     name: str
     about: str
-    every_seconds: float
+    every_seconds: float | None
     run: Callable[[JobContext], Result]
     wanted: Callable[[], bool] = always
     exclusive: bool = True

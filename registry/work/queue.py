@@ -27,6 +27,7 @@ from registry.work.runs import (
     FAILED,
     LEASE_MS,
     LOST,
+    NEVER,
     QUEUED,
     RUNNING,
     SCHEDULE,
@@ -200,7 +201,7 @@ class JobQueue:
             "b_now": now,
             "b_holder": holder if job.exclusive else "",
             "b_until": until,
-            "b_due": now + round(job.every_seconds * 1000),
+            "b_due": _next(now, job),
         }
         return connection.execute(_HOLD, values).rowcount == 1
 
@@ -208,5 +209,15 @@ class JobQueue:
         now = self._database.now(connection)
         for name in names:
             connection.execute(
-                self._database.insert_ignore(JobRow).values(name=name, due_ms=now, holder="", lease_until=0)
+                self._database.insert_ignore(JobRow).values(
+                    name=name, due_ms=_first(now, self._jobs[name]), holder="", lease_until=0
+                )
             )
+
+
+def _first(now: int, job: Job) -> int:
+    return NEVER if job.every_seconds is None else now
+
+
+def _next(now: int, job: Job) -> int:
+    return NEVER if job.every_seconds is None else now + round(job.every_seconds * 1000)

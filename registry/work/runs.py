@@ -24,6 +24,8 @@ DONE, FAILED, CANCELLED, LOST = "DONE", "FAILED", "CANCELLED", "LOST"
 SCHEDULE, BY_HAND = "schedule", "by hand"
 LEASE_MS = 60_000
 """How long a worker is taken to live after its last heartbeat."""
+NEVER = 1 << 62
+"""When a job is due that runs only when it is asked for."""
 
 _RUN = table(JobRun)
 _BY_ID = select(_RUN).where(_RUN.c.id == bindparam("id"))
@@ -56,7 +58,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A job and when it runs next (milliseconds; None: no worker has seen it yet)."""
+    """A job and when it runs next (milliseconds; None: when it is asked for, or no worker has seen it yet)."""
 
     job: Job
     due_ms: int | None
@@ -82,7 +84,8 @@ class RunService:
         for job in self._jobs.values():
             row = rows.get(job.name)
             held = row is not None and row.lease_until > now
-            found.append(Schedule(job, row.due_ms if row else None, row.holder if row and held else ""))
+            due = None if row is None or row.due_ms == NEVER else row.due_ms
+            found.append(Schedule(job, due, row.holder if row and held else ""))
         return found
 
     def queue(self, actor: Actor, name: str, arguments: Mapping[str, object]) -> Run:

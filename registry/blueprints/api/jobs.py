@@ -28,7 +28,7 @@ class Job(msgspec.Struct):
 
     name: str
     about: str
-    every_seconds: float
+    every_seconds: float | None
     exclusive: bool
     next: datetime | None
     holder: str

@@ -71,6 +71,7 @@ class Tag(Base):
         # Living tags lie together, in the order of their names, however many dead periods there are.
         UniqueConstraint("repository_id", "current", "name"),
         Index("ix_tag_history", "repository_id", "name", "lifetime_start_ms"),
+        Index("ix_tag_started", "repository_id", "lifetime_start_ms"),
         Index("ix_tag_manifest", "manifest_id", "current"),
         _only("family", "ix_tag_family", "repository_id", "family", "current", "lifetime_start_ms"),
         _only("lifetime_end_ms", "ix_tag_ended", "lifetime_end_ms"),

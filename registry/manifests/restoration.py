@@ -1,0 +1,284 @@
+"""Undoing more than one change: a deleted manifest with its tags, and a repository as it was at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+
+from sqlalchemy import Connection, bindparam, select
+
+from registry.access.actors import Actor
+from registry.access.authorizer import Action, Authorizer
+from registry.db.engine import Database
+from registry.db.models import Manifest, Tag
+from registry.digest import Digest
+from registry.errors import ManifestUnknown, NotRestorable, TagImmutable
+from registry.manifests.label_service import LabelService
+from registry.manifests.revival import Revival
+from registry.manifests.rows import ManifestRecord, ManifestRows
+from registry.manifests.tagging import TagChanges
+from registry.names import RepositoryName, TagName
+from registry.pages import Page
+from registry.repositories.history import HistoryService, TagPeriod
+from registry.repositories.periods import Periods, find_current, is_alive
+from registry.repositories.protection import Protection
+from registry.repositories.repositories import require_repository
+from registry.repositories.tag_values import EndReason, Period, TagEffects
+from registry.work.jobs import JobContext
+
+_PAGE = 1000
+_BATCH = 100
+_DELETED = select(Manifest.id, Manifest.media_type, Manifest.size, Manifest.subject_digest, Manifest.deleted_at).where(
+    Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
+)
+_ITS_TAGS = (
+    select(Tag.name)
+    .where(
+        Tag.manifest_id == bindparam("manifest"),
+        Tag.current.is_(None),
+        Tag.end_reason == EndReason.MANIFEST_DELETED,
+        Tag.lifetime_end_ms >= bindparam("deleted"),
+    )
+    .distinct()
+    .order_by(Tag.name)
+)
+
+
+class Change(StrEnum):
+    """What putting a repository back means for one tag."""
+
+    KEEP = "keep"
+    SET = "set"
+    MOVE = "move"
+    END = "end"
+    IMPOSSIBLE = "impossible"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One tag: what happens to it, what it stands for now and what it stood for, and why nothing can be done."""
+
+    tag: str
+    change: Change
+    present: str | None
+    then: str | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredManifest:
+    """A manifest that came back, its tags that came back with it, and those that stand for something else by now."""
+
+    digest: str
+    tags: Sequence[str]
+    taken: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RestorationParts:
+    """What brings manifests themselves back."""
+
+    rows: ManifestRows
+    revival: Revival
+
+
+class Restoration:
+    """Restores manifests and repositories."""
+
+    def __init__(
+        self,
+        database: Database,
+        authorizer: Authorizer,
+        history: HistoryService,
+        periods: Periods,
+        protection: Protection,
+        labels: LabelService,
+        changes: TagChanges,
+        parts: RestorationParts,
+    ) -> None:
+        """Put tags back with ``changes``."""
+        self._database = database
+        self._authorizer = authorizer
+        self._history = history
+        self._periods = periods
+        self._protection = protection
+        self._labels = labels
+        self._changes = changes
+        self._rows = parts.rows
+        self._revival = parts.revival
+
+    def manifest(self, actor: Actor, repository: RepositoryName, digest: Digest) -> RestoredManifest:
+        """Bring a deleted manifest back, with the tags that its deletion ended.
+
+        Raises :class:`ManifestUnknown` where there is none, :class:`NotRestorable` where parts of it are gone.
+        """
+        self._authorizer.require(actor, Action.PUSH, repository, str(digest))
+        with self._database.read() as connection:
+            repository_id = require_repository(connection, repository)
+            if connection.execute(_DELETED, {"repository": repository_id, "digest": str(digest)}).first() is None:
+                raise ManifestUnknown(detail={"digest": str(digest)})
+        effects = self._labels.verdict(repository_id, digest).effects
+
+        def work(connection: Connection) -> RestoredManifest:
+            now = self._database.now(connection)
+            row = connection.execute(_DELETED, {"repository": repository_id, "digest": str(digest)}).first()
+            if row is None or row.deleted_at is None:
+                raise ManifestUnknown("this manifest is not a deleted one", detail={"digest": str(digest)})
+            names = connection.scalars(_ITS_TAGS, {"manifest": row.id, "deleted": row.deleted_at}).all()
+            self._revival.revive(connection, now, repository_id, row.id)
+            back, taken = [], []
+            for name in names:
+                tag = TagName.parse(name)
+                current = find_current(connection, repository_id, tag)
+                if current is not None and is_alive(current, now):
+                    taken.append(name)
+                    continue
+                self._changes.put_back(connection, now, repository_id, tag, str(digest), effects, actor)
+                back.append(name)
+            subject = Digest.parse(row.subject_digest) if row.subject_digest else None
+            record = ManifestRecord(row.id, digest, row.media_type, row.size, subject)
+            self._rows.settle_pins(connection, repository_id, record, ())
+            return RestoredManifest(str(digest), back, taken)
+
+        return self._database.write(work)
+
+    def plan(self, actor: Actor, repository: RepositoryName, time_ms: int, limit: int, last: str) -> Page[Planned]:
+        """Return what putting a repository back to a time would do to at most ``limit`` tags after ``last``."""
+        self._authorizer.require(actor, Action.PULL, repository)
+        found = list(islice(self._planned(actor, repository, time_ms, last), limit + 1))
+        return Page([planned for planned, _ in found[:limit]], more=len(found) > limit)
+
+    def apply(self, repository: RepositoryName, time_ms: int, context: JobContext) -> Mapping[str, object]:
+        """Put a repository back to a time, in small transactions; a tag that changes meanwhile is left alone.
+
+        Returns how many tags were put back, moved and ended, and the first of those that could not be.
+        """
+        actor = context.actor
+        self._authorizer.require(actor, Action.PUSH, repository)
+        counts = dict.fromkeys([*Change, "changed meanwhile"], 0)
+        stuck: list[str] = []
+        pending = self._planned(actor, repository, time_ms, "")
+        done = 0
+        while (batch := list(islice(pending, _BATCH))) and not context.stopping():
+            for outcome, planned in self._carry_out(actor, repository, batch):
+                counts[outcome] += 1
+                if outcome in (Change.IMPOSSIBLE, Change.REFUSED) and len(stuck) < _PAGE:
+                    stuck.append(f"{planned.tag}: {planned.why}")
+            done += len(batch)
+            context.progress(done)
+        return {**{str(name): count for name, count in counts.items()}, "left": stuck}
+
+    def _carry_out(
+        self, actor: Actor, repository: RepositoryName, batch: Sequence[tuple[Planned, TagPeriod | None]]
+    ) -> Sequence[tuple[str, Planned]]:
+        wanted = {planned.then for planned, _ in batch if planned.change in (Change.SET, Change.MOVE)}
+        effects = self._effects(repository, [digest for digest in wanted if digest is not None])
+
+        def work(connection: Connection) -> Sequence[tuple[str, Planned]]:
+            repository_id = require_repository(connection, repository)
+            now = self._database.now(connection)
+            return [
+                (self._change(connection, now, repository_id, planned, seen, effects, actor), planned)
+                for planned, seen in batch
+            ]
+
+        return self._database.write(work)
+
+    def _change(
+        self,
+        connection: Connection,
+        now: int,
+        repository_id: int,
+        planned: Planned,
+        seen: TagPeriod | None,
+        effects: Mapping[str, TagEffects],
+        actor: Actor,
+    ) -> str:
+        if planned.change not in (Change.SET, Change.MOVE, Change.END):
+            return planned.change
+        tag = TagName.parse(planned.tag)
+        current = find_current(connection, repository_id, tag)
+        alive = current if current is not None and is_alive(current, now) else None
+        if (alive.id if alive else None) != (seen.id if seen else None):
+            return "changed meanwhile"
+        try:
+            if planned.change is Change.END and alive is not None:
+                self._periods.delete(connection, now, repository_id, [alive], EndReason.RESTORED)
+            elif planned.then is not None:
+                self._changes.put_back(connection, now, repository_id, tag, planned.then, effects[planned.then], actor)
+        except (NotRestorable, TagImmutable, KeyError):
+            return "changed meanwhile"
+        return planned.change
+
+    def _effects(self, repository: RepositoryName, digests: Sequence[str]) -> Mapping[str, TagEffects]:
+        with self._database.read() as connection:
+            repository_id = require_repository(connection, repository)
+        found: dict[str, TagEffects] = {}
+        for digest in digests:
+            try:
+                found[digest] = self._labels.verdict(repository_id, Digest.parse(digest)).effects
+            except ManifestUnknown:
+                continue  # collected since the plan
+        return found
+
+    def _planned(
+        self, actor: Actor, repository: RepositoryName, time_ms: int, last: str
+    ) -> Iterator[tuple[Planned, TagPeriod | None]]:
+        """Walk through the tags of then and of now side by side, by name."""
+        then = self._pages(lambda after: self._history.as_of(actor, repository, time_ms, _PAGE, after), last)
+        present = self._pages(lambda after: self._history.list(actor, repository, _PAGE, after), last)
+        old, new = next(then, None), next(present, None)
+        while old is not None or new is not None:
+            if new is None or (old is not None and old.name < new.name):
+                yield self._decided(repository, old, None), None
+                old = next(then, None)
+            elif old is None or new.name < old.name:
+                yield self._decided(repository, None, new), new
+                new = next(present, None)
+            else:
+                yield self._decided(repository, old, new), new
+                old, new = next(then, None), next(present, None)
+
+    def _decided(self, repository: RepositoryName, old: TagPeriod | None, new: TagPeriod | None) -> Planned:
+        name = (old or new).name  # type: ignore[union-attr] # one of both is there
+        then, present = old.digest if old else None, new.digest if new else None
+        if then == present:
+            return Planned(name, Change.KEEP, present, then)
+        if old is not None and not old.restorable:
+            return Planned(name, Change.IMPOSSIBLE, present, then, "its manifest was removed for good")
+        if new is not None and (reason := self._protected(repository, new)):
+            return Planned(name, Change.REFUSED, present, then, reason)
+        if old is None:
+            return Planned(name, Change.END, present, then)
+        return Planned(name, Change.SET if new is None else Change.MOVE, present, then)
+
+    def _protected(self, repository: RepositoryName, tag: TagPeriod) -> str | None:
+        with self._database.read() as connection:
+            repository_id = require_repository(connection, repository)
+            now = self._database.now(connection)
+            row = Period(
+                tag.id,
+                tag.name,
+                None,
+                tag.digest,
+                tag.start_ms,
+                tag.end_ms,
+                tag.immutable,
+                tag.label_immutable,
+                tag.expiry_source,
+                None,
+            )
+            return self._protection.reason(connection, now, repository_id, row)
+
+    @staticmethod
+    def _pages(read: Callable[[str], Page[TagPeriod]], last: str) -> Iterator[TagPeriod]:
+        more = True
+        while more:
+            page = read(last)
+            yield from page.items
+            more = page.more
+            if page.items:
+                last = page.items[-1].name

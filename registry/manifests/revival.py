@@ -1,0 +1,87 @@
+"""Bringing deleted content back: a manifest, what it consists of, and the blobs that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import BindParameter, Connection, bindparam, select, update
+
+from registry.db.base import table
+from registry.db.models import Blob, Manifest, ManifestBlob, ManifestChild, Repository, RepositoryBlob
+from registry.errors import NotRestorable
+
+_MANIFEST, _MEMBER = table(Manifest), table(RepositoryBlob)
+_IDS: BindParameter[list[int]] = bindparam("ids", expanding=True)
+_B_IDS: BindParameter[list[int]] = bindparam("b_ids", expanding=True)
+_LOCK = (
+    select(Manifest.id, Manifest.digest, Manifest.deleted_at)
+    .where(Manifest.id.in_(_IDS))
+    .order_by(Manifest.id)
+    .with_for_update()
+)
+_CHILDREN = (
+    select(ManifestChild.digest, Manifest.id)
+    .outerjoin(
+        Manifest,
+        (Manifest.repository_id == ManifestChild.repository_id) & (Manifest.digest == ManifestChild.digest),
+    )
+    .where(ManifestChild.manifest_id.in_(_IDS))
+)
+_WAKE = update(_MANIFEST).where(_MANIFEST.c.id.in_(_B_IDS)).values(deleted_at=None, lease_until=bindparam("b_lease"))
+_HIDDEN = (
+    select(RepositoryBlob.blob_id)
+    .join(Blob, Blob.id == RepositoryBlob.blob_id)
+    .join(
+        ManifestBlob,
+        (ManifestBlob.repository_id == RepositoryBlob.repository_id) & (ManifestBlob.digest == Blob.digest),
+    )
+    .where(ManifestBlob.manifest_id.in_(_IDS), RepositoryBlob.hidden_at.is_not(None))
+    .distinct()
+)
+_SHOW = (
+    update(_MEMBER)
+    .where(_MEMBER.c.repository_id == bindparam("b_repository"), _MEMBER.c.blob_id.in_(_B_IDS))
+    .values(hidden_at=None, lease_until=bindparam("b_lease"))
+)
+_SPARSE = select(Repository.allow_sparse).where(Repository.id == bindparam("repository"))
+
+
+class Revival:
+    """Undoes deletions of content, in the caller's transaction."""
+
+    def __init__(self, lease_ms: int, *, allow_sparse: bool) -> None:
+        """Keep what comes back for a lease; where a repository ``allow_sparse``, parts of it may be missing."""
+        self._lease_ms = lease_ms
+        self._allow_sparse = allow_sparse
+
+    def revive(self, connection: Connection, now: int, repository_id: int, manifest_id: int) -> Sequence[str]:
+        """Bring a manifest back with all that it reaches, and lease it; returns the digests that were deleted.
+
+        Raises :class:`NotRestorable` that names the parts which are gone for good.
+        """
+        reached, missing = self._reach(connection, manifest_id)
+        own = connection.scalar(_SPARSE, {"repository": repository_id})
+        if missing and not (self._allow_sparse if own is None else own):
+            raise NotRestorable("parts of it were removed for good: push it again", detail={"missing": sorted(missing)})
+        rows = connection.execute(_LOCK, {"ids": sorted(reached)}).all()
+        lease = now + self._lease_ms
+        connection.execute(_WAKE, {"b_ids": sorted(reached), "b_lease": lease})
+        hidden = connection.scalars(_HIDDEN, {"ids": sorted(reached)}).all()
+        if hidden:
+            connection.execute(_SHOW, {"b_repository": repository_id, "b_ids": sorted(hidden), "b_lease": lease})
+        return [row.digest for row in rows if row.deleted_at is not None]
+
+    @staticmethod
+    def _reach(connection: Connection, manifest_id: int) -> tuple[set[int], set[str]]:
+        """Return the rows of all manifests that one consists of, itself included, and the digests that have none."""
+        reached, missing, level = {manifest_id}, set(), [manifest_id]
+        while level:
+            below: set[int] = set()
+            for row in connection.execute(_CHILDREN, {"ids": level}):
+                if row.id is None:
+                    missing.add(row.digest)
+                else:
+                    below.add(row.id)
+            level = sorted(below - reached)
+            reached |= below
+        return reached, missing

@@ -1,0 +1,250 @@
+"""Changes of tags through the API: moved, put back, given an end, protected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from registry.access.actors import Actor
+from registry.access.authorizer import Action, Authorizer
+from registry.content.reviews import Reviews
+from registry.db.base import table
+from registry.db.engine import Database
+from registry.db.models import Manifest, Tag
+from registry.digest import Digest
+from registry.errors import ExpiryInvalid, ManifestUnknown, NotRestorable, TagImmutable
+from registry.manifests.label_service import LabelService
+from registry.manifests.revival import Revival
+from registry.names import RepositoryName, TagName
+from registry.repositories.history import HistoryService, TagPeriod
+from registry.repositories.periods import Periods, as_text, require_alive
+from registry.repositories.protection import Protection, refusal
+from registry.repositories.repositories import require_repository
+from registry.repositories.tag_values import EndReason, ExpirySource, Period, TagEffects, TagTarget
+from registry.revisions import Condition, revision_of
+
+_TAG = table(Tag)
+_FIND = select(Manifest.id, Manifest.deleted_at).where(
+    Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
+)
+_CHANGE = update(_TAG).where(_TAG.c.id == bindparam("b_id"), _TAG.c.current == 1)
+_EXPIRE = _CHANGE.values(lifetime_end_ms=bindparam("b_end"), expiry_source=ExpirySource.API)
+_PROTECT = _CHANGE.values(immutable=bindparam("b_immutable"))
+
+
+@dataclass(frozen=True, slots=True)
+class LifeBounds:
+    """How long a life a tag may be given, in milliseconds from its start."""
+
+    least_ms: int
+    most_ms: int
+
+
+class TagChanges:
+    """Changes tags one by one."""
+
+    def __init__(
+        self,
+        database: Database,
+        authorizer: Authorizer,
+        periods: Periods,
+        protection: Protection,
+        labels: LabelService,
+        revival: Revival,
+        reviews: Reviews,
+        bounds: LifeBounds,
+    ) -> None:
+        """Give tags lives within ``bounds``; ``labels`` say what else happens to a tag that is put back."""
+        self._database = database
+        self._authorizer = authorizer
+        self._periods = periods
+        self._protection = protection
+        self._labels = labels
+        self._revival = revival
+        self._reviews = reviews
+        self._bounds = bounds
+
+    def move(
+        self, actor: Actor, repository: RepositoryName, tag: TagName, digest: Digest, condition: Condition
+    ) -> TagPeriod:
+        """Make a tag, new or not, stand for a manifest of the repository, as a push of it would.
+
+        Raises :class:`ManifestUnknown`, :class:`TagImmutable`.
+        """
+        self._authorizer.require(actor, Action.PUSH, repository, tag.value)
+        effects = self._effects(repository, digest)
+
+        def work(connection: Connection) -> TagPeriod:
+            repository_id = require_repository(connection, repository)
+            now = self._database.now(connection)
+            _require_revision(connection, repository_id, tag, condition)
+            row = connection.execute(_FIND, {"repository": repository_id, "digest": str(digest)}).first()
+            if row is None or row.deleted_at is not None:
+                raise ManifestUnknown(detail={"digest": str(digest)})
+            self._revival.revive(connection, now, repository_id, row.id)
+            target = TagTarget(row.id, str(digest), effects)
+            self._periods.set(connection, now, repository_id, tag, target, actor)
+            return _shown(connection, repository_id, tag)
+
+        return self._database.write(work)
+
+    def restore(
+        self,
+        actor: Actor,
+        repository: RepositoryName,
+        tag: TagName,
+        *,
+        digest: Digest | None,
+        time_ms: int | None,
+        condition: Condition,
+    ) -> TagPeriod:
+        """Put a tag back to what it stood for: at a time, for a digest, or (neither given) before its last change.
+
+        A deleted manifest comes back with it. Raises :class:`ManifestUnknown` where the tag never stood for that,
+        :class:`NotRestorable` once that is collected, :class:`TagImmutable`.
+        """
+        self._authorizer.require(actor, Action.PUSH, repository, tag.value)
+        wanted = self._wanted(repository, tag, digest, time_ms)
+        effects = self._effects(repository, Digest.parse(wanted.digest))
+
+        def work(connection: Connection) -> TagPeriod:
+            repository_id = require_repository(connection, repository)
+            now = self._database.now(connection)
+            _require_revision(connection, repository_id, tag, condition)
+            self.put_back(connection, now, repository_id, tag, wanted.digest, effects, actor)
+            return _shown(connection, repository_id, tag)
+
+        return self._database.write(work)
+
+    def put_back(
+        self,
+        connection: Connection,
+        now: int,
+        repository_id: int,
+        tag: TagName,
+        digest: str,
+        effects: TagEffects,
+        actor: Actor,
+    ) -> None:
+        """Put a tag back in the caller's transaction; raises as :meth:`restore` does."""
+        row = connection.execute(_FIND, {"repository": repository_id, "digest": digest}).first()
+        if row is None:
+            raise NotRestorable("its manifest was removed for good", detail={"digest": digest})
+        self._revival.revive(connection, now, repository_id, row.id)
+        target = TagTarget(row.id, digest, effects, reversion=True)
+        self._periods.set(connection, now, repository_id, tag, target, actor)
+
+    def expire(
+        self, actor: Actor, repository: RepositoryName, tag: TagName, at_ms: int | None, condition: Condition
+    ) -> TagPeriod:
+        """Let a tag end at a time (milliseconds), or never; labels do not change that afterwards.
+
+        The life is kept within bounds, counted from the tag's start. Raises :class:`ExpiryInvalid` for a time that
+        has passed, :class:`TagImmutable`, :class:`ManifestUnknown`.
+        """
+        self._authorizer.require(actor, Action.PUSH, repository, tag.value)
+
+        def work(connection: Connection) -> TagPeriod:
+            repository_id = require_repository(connection, repository)
+            now = self._database.now(connection)
+            _require_revision(connection, repository_id, tag, condition)
+            row = require_alive(connection, now, repository_id, tag)
+            end = None if at_ms is None else self._bounded(now, row, at_ms)
+            if end is not None:
+                self._protection.refuse(connection, now, repository_id, [row])
+                start = row.lifetime_start_ms
+                reason = self._protection.forbids_end(connection, repository_id, row.name, start, end - start)
+                if reason is not None:
+                    raise refusal(row.name, reason)
+            connection.execute(_EXPIRE, {"b_id": row.id, "b_end": end})
+            if end is not None and row.manifest_id is not None:
+                self._reviews.after_window(connection, repository_id, [row.manifest_id], end)
+            return _shown(connection, repository_id, tag)
+
+        return self._database.write(work)
+
+    def protect(
+        self, actor: Actor, repository: RepositoryName, tag: TagName, condition: Condition, *, immutable: bool
+    ) -> TagPeriod:
+        """Make a tag immutable, or let it be moved again; one with an end is refused until the end is cleared.
+
+        Raises :class:`TagImmutable`, :class:`ManifestUnknown`.
+        """
+        self._authorizer.require(actor, Action.PUSH, repository, tag.value)
+
+        def work(connection: Connection) -> TagPeriod:
+            repository_id = require_repository(connection, repository)
+            now = self._database.now(connection)
+            _require_revision(connection, repository_id, tag, condition)
+            row = require_alive(connection, now, repository_id, tag)
+            if immutable and row.lifetime_end_ms is not None:
+                ends = as_text(row.lifetime_end_ms)
+                raise TagImmutable(
+                    f"an immutable tag has no end, and {tag} ends at {ends}: clear that first",
+                    detail={"tag": tag.value, "ends": ends},
+                )
+            connection.execute(_PROTECT, {"b_id": row.id, "b_immutable": immutable})
+            return _shown(connection, repository_id, tag)
+
+        return self._database.write(work)
+
+    def delete(self, actor: Actor, repository: RepositoryName, tag: TagName, condition: Condition) -> None:
+        """End a tag's life under a condition; raises :class:`ManifestUnknown`, :class:`TagImmutable`."""
+        self._authorizer.require(actor, Action.DELETE, repository, tag.value)
+
+        def work(connection: Connection) -> None:
+            repository_id = require_repository(connection, repository)
+            now = self._database.now(connection)
+            _require_revision(connection, repository_id, tag, condition)
+            row = require_alive(connection, now, repository_id, tag)
+            self._periods.delete(connection, now, repository_id, [row], EndReason.DELETED)
+
+        self._database.write(work)
+
+    def _bounded(self, now: int, row: Period, at_ms: int) -> int:
+        if at_ms <= now:
+            raise ExpiryInvalid("a tag ends in the future", detail={"tag": row.name, "at": as_text(at_ms)})
+        life = min(max(at_ms - row.lifetime_start_ms, self._bounds.least_ms), self._bounds.most_ms)
+        end = row.lifetime_start_ms + life
+        if end <= now:
+            raise ExpiryInvalid(
+                "the tag is older than the longest life that is allowed",
+                detail={"tag": row.name, "since": as_text(row.lifetime_start_ms)},
+            )
+        return end
+
+    def _effects(self, repository: RepositoryName, digest: Digest) -> TagEffects:
+        with self._database.read() as connection:
+            repository_id = require_repository(connection, repository)
+        return self._labels.verdict(repository_id, digest).effects
+
+    def _wanted(
+        self, repository: RepositoryName, tag: TagName, digest: Digest | None, time_ms: int | None
+    ) -> TagPeriod:
+        with self._database.read() as connection:
+            repository_id = require_repository(connection, repository)
+            if time_ms is not None:
+                found = HistoryService.stood_for(connection, repository_id, tag, time_ms)
+            else:
+                found = HistoryService.last_other(
+                    connection, repository_id, tag, None if digest is None else str(digest)
+                )
+        if not found.restorable:
+            raise NotRestorable(
+                "its manifest was removed for good, as the recovery window is over",
+                detail={"tag": tag.value, "digest": found.digest},
+            )
+        return found
+
+
+def _require_revision(connection: Connection, repository_id: int, tag: TagName, condition: Condition) -> None:
+    """Compare with what the tag is now; one that does not exist has the revision of nothing."""
+    found = HistoryService.current(connection, repository_id, tag)
+    condition.require(revision_of() if found is None else found.revision)
+
+
+def _shown(connection: Connection, repository_id: int, tag: TagName) -> TagPeriod:
+    found = HistoryService.current(connection, repository_id, tag)
+    assert found is not None  # noqa: S101 - this transaction has just changed it
+    return found
