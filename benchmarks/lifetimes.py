@@ -111,7 +111,8 @@ class _Registry:
     def _queue(self, connection: Connection) -> None:
         connection.exec_driver_sql(
             "INSERT INTO gc_review (kind, repository_id, target, due_ms)"
-            " SELECT 'manifest', repository_id, manifest_id, 0 FROM tag WHERE name = 'tag-000051' AND current = 1"
+            " SELECT 'manifest', repository_id, manifest_id, 0 FROM tag"
+            " WHERE repository_id = 1 AND name = 'tag-000051' AND current = 1"
         )
 
 
