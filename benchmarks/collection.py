@@ -1,18 +1,16 @@
 """Collection beside a pull load: how fast blobs are freed, and what pulls lose by it.
 
-``python -m benchmarks.collection`` fills a registry with images, deletes them, and lets a worker collect while
-others pull. What pulls cost without the worker is measured just before and just after.
+``python -m benchmarks.collection`` fills a registry with images, deletes them, and pulls another one while the
+server's own worker collects. What pulls cost otherwise is measured just before and just after.
 """
 
 import argparse
 import itertools
 import json
-import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,14 +20,19 @@ from benchmarks.content import LAYERS, Image, small_image
 from benchmarks.contestant import in_threads
 from benchmarks.pump import pump
 from benchmarks.wire import Client
-from tests.support.processes import Child
+from tests.support.ports import wait_until
 from tests.support.server import MoorageServer
 
 MOST_LOST = 0.20
 """The share of the pull rate that collection may take."""
 _PULLED, _DEAD = "bench/pulled", "bench/dead"
-_SOON = {"MOORAGE_LEASE_SECONDS": "5", "MOORAGE_GRACE_SECONDS": "10", "MOORAGE_RECOVERY_WINDOW": "0"}
-_DUE_SECONDS = 12.0
+_GRACE_SECONDS = 60
+"""So long after its deletion nothing is collected: enough to delete all, and to measure pulls meanwhile."""
+_SOON = {
+    "MOORAGE_LEASE_SECONDS": "5",
+    "MOORAGE_GRACE_SECONDS": str(_GRACE_SECONDS),
+    "MOORAGE_RECOVERY_WINDOW": str(_GRACE_SECONDS),
+}
 _SLICE_SECONDS = 0.5
 _IDLE_SLICES = 10
 _PULLS = 5
@@ -37,11 +40,10 @@ _CLIENTS = 4
 
 
 class _Serving(MoorageServer):
-    """Moorage as `moorage serve` starts it, but for the worker: that is started when it is measured."""
+    """Moorage as `moorage serve` starts it, with its worker."""
 
     def _command(self) -> list[str]:
-        flags = ["--listen", self.host, "--data", str(self.data), "--no-worker"]
-        return [sys.executable, "-m", "registry", "serve", *flags]
+        return [sys.executable, "-m", "registry", "serve", "--listen", self.host, "--data", str(self.data)]
 
 
 @dataclass
@@ -81,37 +83,28 @@ def main() -> int:
     parse.add_argument("--directory", type=Path, default=Path("/var/tmp"), help="where the data go (/var/tmp)")
     parse.add_argument("--check", action="store_true", help="exit with 1 where the target is missed")
     options = parse.parse_args()
-    with tempfile.TemporaryDirectory(prefix="moorage-bench-", dir=options.directory) as folder:
-        data = Path(folder) / "data"
-        with _Serving(data, env=_SOON) as server:
-            lost = _measure(server, data, options.blobs)
+    with (
+        tempfile.TemporaryDirectory(prefix="moorage-bench-", dir=options.directory) as folder,
+        _Serving(Path(folder) / "data", env=_SOON) as server,
+    ):
+        lost = _measure(server, options.blobs)
     return 1 if options.check and lost > MOST_LOST else 0
 
 
-def _measure(server: MoorageServer, data: Path, blobs: int) -> float:
+def _measure(server: MoorageServer, blobs: int) -> float:
     """Print what collection does and takes; return the share of the pull rate that it took."""
     image = small_image()
     with Client(server.port) as client:
         push_image(client, _PULLED, image, "latest")
     _fill_and_delete(server.port, blobs)
-    time.sleep(_DUE_SECONDS)
     idle, beside = Pulls(), Pulls()
-    idle.sample(server.port, image)
-    idle = Pulls()
     for _ in range(_IDLE_SLICES):
         idle.sample(server.port, image)
-    size = _status(server.port)
-    worker = Child(
-        argv=["nice", "-n", "10", sys.executable, "-m", "registry", "worker", "--data", str(data)],
-        log=data.with_name("worker.log"),
-        ready=lambda: _status(server.port) != size,
-        env={**os.environ, **_SOON},
-    )
-    with worker:
-        begin = time.perf_counter()
-        while not _is_over(server.port):
-            beside.sample(server.port, image)
-        took = time.perf_counter() - begin
+    wait_until(lambda: _left(server.port) < blobs, 2 * _GRACE_SECONDS, "collection begins")
+    begin = time.perf_counter()
+    while _left(server.port):
+        beside.sample(server.port, image)
+    took = time.perf_counter() - begin
     for _ in range(_IDLE_SLICES):
         idle.sample(server.port, image)
     lost = 1 - beside.rate / idle.rate
@@ -127,24 +120,19 @@ def _fill_and_delete(port: int, blobs: int) -> None:
     def work(number: int) -> None:
         with Client(port) as client:
             for image in images[number::_CLIENTS]:
-                push_image(client, f"{_DEAD}{number}", image, image.manifest.digest)
+                push_image(client, _DEAD, image, image.manifest.digest)
             for image in images[number::_CLIENTS]:
-                client.call("DELETE", f"/v2/{_DEAD}{number}/manifests/{image.manifest.digest}", 202)
+                client.call("DELETE", f"/v2/{_DEAD}/manifests/{image.manifest.digest}", 202)
 
     in_threads((partial(work, number) for number in range(_CLIENTS)), _CLIENTS)
 
 
-def _status(port: int) -> Mapping[str, object]:
+def _left(port: int) -> int:
+    """Return how many blobs the repository still holds, and bytes wait for their removal."""
     with Client(port) as client:
-        found: Mapping[str, object] = json.loads(client.call("GET", "/api/v1/collection", 200).body)
-    return found
-
-
-def _is_over(port: int) -> bool:
-    """Tell whether the worker has nothing left to do: no review is due and every key is removed."""
-    status = _status(port)
-    queue = status["queue"]
-    return not status["deletions"] and isinstance(queue, list) and not any(one["due"] for one in queue)
+        usage = json.loads(client.call("GET", f"/api/v1/repositories/{_DEAD}/-/usage", 200).body)
+        status = json.loads(client.call("GET", "/api/v1/collection", 200).body)
+    return int(usage["blobs"]) + int(status["deletions"])
 
 
 if __name__ == "__main__":

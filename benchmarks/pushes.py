@@ -7,7 +7,9 @@ from benchmarks.calls import pull_image, push_image, put_request, serials
 from benchmarks.content import referrer, small_image
 from benchmarks.contestant import WRITERS, Contestant, Sample, in_threads
 from benchmarks.pump import pump
-from benchmarks.wire import Client
+from benchmarks.wire import Client, encode
+
+_ACCEPTED = 202
 
 
 def _push_rate(subject: Contestant, repositories: list[str], name: str) -> Sample:
@@ -68,6 +70,19 @@ def tag_rate(subject: Contestant, lap: int) -> Sample:
     sample = subject.rate(lambda: pump(port, puts, 201, connections=WRITERS).count)
     subject.tagged = repository
     return sample
+
+
+def tag_delete_rate(subject: Contestant, lap: int) -> Sample | None:
+    """Delete thousands of tags of one image; None where the server only deletes by digest."""
+    repository, port = f"tags/dead{lap}", subject.port
+    subject.fill_tags(repository, subject.sizes.tags)
+    if subject.client.call("DELETE", f"/v2/{repository}/manifests/latest").status != _ACCEPTED:
+        return None
+    deletes = [
+        encode(port, "DELETE", f"/v2/{repository}/manifests/{tag}") for tag in serials("tag-", subject.sizes.tags)
+    ]
+    os.sync()
+    return subject.rate(lambda: pump(port, deletes, _ACCEPTED, connections=WRITERS).count)
 
 
 def referrer_rate(subject: Contestant, lap: int) -> Sample:

@@ -54,6 +54,7 @@ ROWS = (
     Row("push-shared", "one repository, 16 clients, images", "1/s", "image", pushes.one_repository),
     Row("pull-latency", "small image pull p50", "ms", "image", pushes.pull_latency),
     Row("tag-put", "tag PUT over {tags:,} tags", "1/s", "request", pushes.tag_rate),
+    Row("tag-delete", "tag DELETE, {tags:,} tags", "1/s", "request", pushes.tag_delete_rate),
     Row("tag-page", "page of tags p50", "ms", "page", lists.tag_page),
     Row("all-tags", "all {tags:,} tags p50", "ms", "list", lists.all_tags),
     Row(
