@@ -26,6 +26,12 @@ _TAG = table(Tag)
 CURRENT = select(*(getattr(Tag, column) for column in Period._fields)).where(Tag.current == 1)
 """Current periods, to be made a :class:`Period` each; add which."""
 _NAMED = CURRENT.where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
+_LATEST = (
+    select(*(getattr(Tag, column) for column in Period._fields), Tag.current)
+    .where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
+    .order_by(Tag.lifetime_start_ms.desc())
+    .limit(1)
+)
 _OF_MANIFEST = CURRENT.where(Tag.manifest_id == bindparam("manifest")).order_by(Tag.name)
 _OF_FAMILY = CURRENT.where(Tag.repository_id == bindparam("repository"), Tag.family == bindparam("family")).order_by(
     Tag.lifetime_start_ms.desc(), Tag.id.desc()
@@ -103,6 +109,7 @@ class Periods:
 
     def __init__(self, database: Database, reviews: Reviews, protection: Protection) -> None:
         """Refuse what ``protection`` forbids."""
+        self._find_latest = database.prepare(_LATEST)
         self._insert = database.prepare_change(_INSERT)
         self._end = database.prepare_change(_END)
         self._relabel = database.prepare_change(_RELABEL)
@@ -117,9 +124,8 @@ class Periods:
         Its own manifest again makes no new period, unless the tag has an end: then a new one starts, so that a
         nightly push of an unchanged image extends its life. Raises :class:`~registry.errors.TagImmutable`.
         """
-        row = find_current(connection, repository_id, name)
+        row, start = self._latest(connection, now, repository_id, name)
         effects = self._protection.settle(connection, now, repository_id, name, target.effects)
-        start = now
         if row is not None:
             same = row.manifest_id == target.manifest_id
             for_ever = row.lifetime_end_ms is None and effects.lives_ms is None
@@ -127,7 +133,6 @@ class Periods:
                 return
             if not same and is_alive(row, now):
                 self._protection.refuse(connection, now, repository_id, [row])
-            start = max(now, row.lifetime_start_ms + 1)
             self.end(connection, repository_id, start, [row], EndReason.MOVED)
         end = None if effects.lives_ms is None else start + effects.lives_ms
         self._insert(
@@ -150,6 +155,16 @@ class Periods:
             self._reviews.after_window(connection, repository_id, [target.manifest_id], end)
         if effects.family is not None:
             self._thin(connection, start, repository_id, effects.family)
+
+    def _latest(self, connection: Connection, now: int, repository_id: int, name: TagName) -> tuple[Period | None, int]:
+        """Return a name's current period, and when the next one can start: after all that were."""
+        row = self._find_latest(connection, {"repository": repository_id, "tag": name.value})
+        if row is None:
+            return None, now
+        last, current = Period._make(row[:-1]), row[-1]
+        if current is None:
+            return None, max(now, last.lifetime_end_ms or 0)
+        return last, max(now, last.lifetime_start_ms + 1)
 
     def end(
         self, connection: Connection, repository_id: int, end: int, rows: Sequence[Period], reason: EndReason

@@ -242,3 +242,10 @@ class Direct:
     def rule(self, name: str, kind: str, definition: Mapping[str, object], scope: Scope | None = None) -> RuleRow:
         """Make a rule for the repository, or for another scope."""
         return self.services.rules.create(self.actor, name, kind, scope or Scope(self.repository), definition)
+
+    def assert_sound(self, *, deep: bool = False) -> None:
+        """Check everything; raise AssertionError with all that is wrong."""
+        report = self.services.fsck.run(deep=deep)
+        wrong = [one for one in report.findings if one.severity == "error"]
+        if wrong:
+            raise AssertionError("\n".join(f"{one.kind}: {one.subject}: {one.detail}" for one in wrong))
