@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, select
 
-from registry.content.blobs import Member, members
+from registry.content.members import Member, members
 from registry.db.models import Manifest, ManifestChild
 from registry.digest import Digest
 from registry.errors import ManifestBlobUnknown, ManifestInvalid
