@@ -11,7 +11,7 @@ from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.collection.removal import Freed, Removal
 from registry.content.deletions import Deletions
-from registry.content.purged import find_purge
+from registry.content.purged import PurgedDigests
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Blob, Manifest, PurgedDigest, Repository, RepositoryBlob
@@ -78,6 +78,7 @@ class PurgeService:
         self._removal = removal
         self._periods = periods
         self._deletions = deletions
+        self._purged = PurgedDigests(database)
 
     def purge(self, actor: Actor, digest: Digest, reason: str) -> PurgeDone:
         """Hide a blob or manifest in every repository, remove its bytes, and refuse its return.
@@ -130,6 +131,6 @@ class PurgeService:
         for member in connection.execute(_MEMBERS, {"digest": digest}).all():
             names.add(member.name)
             freed.add(self._removal.membership(connection, now, member.repository_id, member.blob_id))
-        purge = find_purge(connection, digest)
+        purge = self._purged.find(connection, digest)
         assert purge is not None  # noqa: S101 - it was just written
         return PurgeDone(Purge(digest, *purge), freed, sorted(names))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
+from registry.db.engine import Database
 from registry.db.models import PurgedDigest
 from registry.errors import DigestPurged
 
@@ -12,13 +13,20 @@ _FIND = select(PurgedDigest.reason, PurgedDigest.actor, PurgedDigest.purged_ms).
 )
 
 
-def find_purge(connection: Connection, digest: str) -> Row[str, str, int] | None:
-    """Return why, by whom and when a digest was purged, or None."""
-    return connection.execute(_FIND, {"digest": digest}).first()
+class PurgedDigests:
+    """Knows what was purged; every push asks."""
 
+    def __init__(self, database: Database) -> None:
+        """Look into ``database``, in the caller's transaction."""
+        self._find = database.prepare(_FIND)
 
-def refuse_purged(connection: Connection, digest: str) -> None:
-    """Raise :class:`DigestPurged` for a digest that may not come back, in the caller's transaction."""
-    found = find_purge(connection, digest)
-    if found is not None:
-        raise DigestPurged(detail={"digest": digest, "reason": found.reason})
+    def find(self, connection: Connection, digest: str) -> tuple[str, str, int] | None:
+        """Return why, by whom and when (milliseconds) a digest was purged, or None."""
+        row = self._find(connection, {"digest": digest})
+        return None if row is None else (row[0], row[1], row[2])
+
+    def refuse(self, connection: Connection, digest: str) -> None:
+        """Raise :class:`DigestPurged` for a digest that may not come back."""
+        found = self.find(connection, digest)
+        if found is not None:
+            raise DigestPurged(detail={"digest": digest, "reason": found[0]})

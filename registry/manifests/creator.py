@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.content.blobs import BlobService
-from registry.content.purged import refuse_purged
 from registry.db.engine import Database
 from registry.digest import Digest
 from registry.errors import DigestInvalid, ManifestTooLarge, Unavailable
@@ -172,7 +171,7 @@ class ManifestCreator:
         tags: Sequence[TagName],
     ) -> CreatedManifest:
         """Write all of it in the caller's transaction."""
-        refuse_purged(connection, str(prepared.digest))
+        self._blobs.purged.refuse(connection, str(prepared.digest))
         repository_id = self._rows.repository(connection, repository)
         self._rows.lease(connection, repository_id, prepared.found)
         blobs = list(prepared.found.blobs)
