@@ -25,6 +25,19 @@ def labelled(text, **labels):
     return image(layer({"f": text.encode()}), labels=named)
 
 
+def once(monkeypatch, service, method, between):
+    """Let `between` happen right after the first call of a service's method."""
+    real, waiting = getattr(service, method), [between]
+
+    def late(*arguments, **named):
+        found = real(*arguments, **named)
+        while waiting:
+            waiting.pop()()
+        return found
+
+    monkeypatch.setattr(service, method, late)
+
+
 def tag_of(direct, name):
     (row,) = direct.rows(
         "SELECT lifetime_start_ms AS start, lifetime_end_ms AS ending, label_immutable, expiry_source, family,"
@@ -43,7 +56,7 @@ def remove(direct, manifest, label):
 
 
 def listed(direct, manifest):
-    return direct.services.labels.list(direct.actor, direct.repository, Digest.parse(manifest.digest))
+    return direct.services.labels.list(direct.actor, direct.repository, Digest.parse(manifest.digest), 1000, 0).items
 
 
 def pinned(direct, manifest):
@@ -290,16 +303,6 @@ def test_an_action_that_fails_refuses_no_push(start, value):
 
 def test_labels_that_changed_meanwhile_are_judged_again(direct, monkeypatch):
     direct.push(PLAIN, "v1")
-    judged = type(direct.services.labels)._judged
-
-    def late(self, *args, **kwargs):
-        found = judged(self, *args, **kwargs)
-        if not late.done:
-            late.done = True
-            add(direct, PLAIN, EXPIRES, "1h")
-        return found
-
-    late.done = False
-    monkeypatch.setattr(type(direct.services.labels), "_judged", late)
+    once(monkeypatch, direct.services.labels, "_find", lambda: add(direct, PLAIN, EXPIRES, "1h"))
     add(direct, PLAIN, "other", "x")
     assert tag_of(direct, "v1").ending == direct.clock.now + HOUR
