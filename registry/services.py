@@ -22,6 +22,10 @@ from registry.content.reviews import Reviews
 from registry.content.uploads import UploadService
 from registry.db.engine import Database
 from registry.errors import RegistryError
+from registry.fsck.blobs import BlobChecks
+from registry.fsck.check import Fsck
+from registry.fsck.manifests import ManifestChecks
+from registry.fsck.scrub import Scrub
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginStatus
 from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
@@ -55,7 +59,7 @@ from registry.retention.service import RetentionService
 from registry.retention.sweep import Sweep
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
-from registry.work.builtin import collection_job, history_job, restore_job, retention_job
+from registry.work.builtin import collection_job, history_job, restore_job, retention_job, scrub_job
 from registry.work.queue import JobQueue
 from registry.work.runs import RunService
 
@@ -101,6 +105,7 @@ class Services:
     pulls: PullTimes
     labels: LabelService
     rules: RuleService
+    fsck: Fsck
     history: HistoryService
     changes: TagChanges
     restoration: Restoration
@@ -164,9 +169,19 @@ def build_services(
     reader = ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases)
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
     restoration = made.restoration()
+    blob_checks = BlobChecks(database, storage, made.deletions, made.reviews)
     jobs = [
         history_job(HistoryTrim(database, settings.history_kept * 1000)),
         restore_job(restoration),
+        scrub_job(
+            Scrub(
+                database,
+                blob_checks,
+                storage.storage_id,
+                every_ms=settings.scrub_every * 1000,
+                bytes_a_second=settings.scrub_rate,
+            )
+        ),
         collection_job(collector, made.deletions),
         retention_job(Sweep(database, retention), settings.retention_every),
     ]
@@ -199,6 +214,7 @@ def build_services(
         history=made.history,
         changes=made.changes,
         restoration=restoration,
+        fsck=Fsck(database, made.manifest_checks(), blob_checks),
         protection_trial=ProtectionTrial(database, made.history),
         rules=RuleService(
             database,
@@ -262,6 +278,15 @@ class _Wiring:
             self.labels,
             self.changes,
             RestorationParts(ManifestRows(self._database, self._lease_ms), self.revival),
+        )
+
+    def manifest_checks(self) -> ManifestChecks:
+        return ManifestChecks(
+            self._database,
+            self._hooks,
+            self.reviews,
+            window_ms=self._window_ms,
+            allow_sparse=self._settings.allow_sparse,
         )
 
     def uploads(self) -> UploadService:

@@ -88,6 +88,12 @@ class Settings:
     )
     history_kept: int = _setting(values.whole_duration(_DAY), 365 * _DAY, "time that a tag's ended periods are listed")
     retention_every: int = _setting(values.whole_duration(60), _DAY, "time between two runs of the rules of retention")
+    scrub_every: int = _setting(
+        values.whole_duration(60), 30 * _DAY, "how often every blob's bytes are read again to find damage"
+    )
+    scrub_rate: int = _setting(
+        values.number(1, 1 << 40), 16 << 20, "most bytes a second that are read for that, on average"
+    )
     allow_sparse: bool = _setting(
         values.boolean, default=False, about="accept manifests whose blobs or children are missing"
     )

@@ -36,6 +36,7 @@ LAYERS = {
     "registry.manifests": "services",
     "registry.content": "services",
     "registry.collection": "services",
+    "registry.fsck": "services",
     "registry.work": "services",
     "registry.repositories": "services",
     "registry.retention": "services",

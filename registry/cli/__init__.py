@@ -10,6 +10,7 @@ import click
 _COMMANDS = {
     "serve": "Run the registry until it is told to stop.",
     "label": "Look at the labels of manifests, add some, and remove them.",
+    "fsck": "Check what is stored, and mend what can be mended.",
     "gc": "Free what nothing keeps, and tell why the rest is kept.",
     "purge": "Remove a digest from every repository at once, for good.",
     "rule": "Look at house rules, make, change, try and remove them.",

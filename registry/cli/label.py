@@ -61,9 +61,7 @@ def add_label(
         click.echo(f"warning: {made['warning']}", err=True)
 
 
-@command.command(
-    "remove", short_help="Remove a label.", epilog="\b\nExample:\n  moorage label remove team/app v1 17"
-)
+@command.command("remove", short_help="Remove a label.", epilog="\b\nExample:\n  moorage label remove team/app v1 17")
 @with_client
 @click.argument("repository", type=REPOSITORY)
 @click.argument("reference", metavar="TAG|DIGEST", type=REFERENCE)

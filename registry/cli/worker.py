@@ -21,6 +21,9 @@ Examples:
 """
 
 
+_LOWEST = 19
+
+
 @click.command("worker", epilog=_EPILOG)
 @settings_flags
 @click.option("--once", is_flag=True, help="Run what is due now, and end: with code 1 if something failed.")
@@ -37,6 +40,8 @@ def command(*, once: bool, beside: int | None, **flags: object) -> None:
         app = open_app(settings)
         if pending := status(app).pending:
             raise click.ClickException(f"the database lacks migrations ({', '.join(pending)}): run moorage db upgrade")
+    if beside:
+        os.nice(_LOWEST)  # what clients wait for comes first on a machine that they share
     worker = Worker(app.extensions["moorage"].queue, new_holder())
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     # Ctrl-C reaches the whole group of a server: it ends its worker itself, once requests are done.

@@ -6,7 +6,7 @@ A key is never used twice, so a deletion that comes late or twice hits nothing t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -30,7 +30,7 @@ class Step(StrEnum):
     """The named steps of a physical deletion; see :mod:`registry.steps`."""
 
     BYTES = "deletion.bytes"
-    ROW = "deletion.row"
+    ROWS = "deletion.rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +88,30 @@ class Deletions:
 
     def drain(self, stopping: Callable[[], bool] = bool) -> int:
         """Remove what is due, and return how many keys were removed; what fails is tried again later."""
-        removed = 0
-        last = 0
-        while batch := self._due(last):
-            for row_id, doomed in batch:
-                last = row_id
-                if stopping():
-                    return removed
-                try:
-                    self._erase(doomed)
-                except (StorageError, ValueError) as error:  # also of a key that is none
-                    _log.warning("key %s stays queued for deletion: %s", doomed.storage_key, error)
-                    self._database.write(partial(self._put_off, row_id=row_id), durable=False)
-                else:
-                    self._steps(Step.BYTES)
-                    self._database.write(partial(self._forget, doomed=doomed))
-                    self._steps(Step.ROW)
-                    removed += 1
+        removed = last = 0
+        while not stopping() and (batch := self._due(last)):
+            last = batch[-1][0]
+            erased = [doomed for row_id, doomed in batch if not stopping() and self._erased(row_id, doomed)]
+            # Whoever dies before this, or loses it in a power cut, removes the same keys once more.
+            self._database.write(partial(self._forget_all, erased=erased), durable=False)
+            self._steps(Step.ROWS)
+            removed += len(erased)
         return removed
+
+    def _erased(self, row_id: int, doomed: Doomed) -> bool:
+        """Remove one key's bytes, or put it off."""
+        try:
+            self._erase(doomed)
+        except (StorageError, ValueError) as error:  # also of a key that is none
+            _log.warning("key %s stays queued for deletion: %s", doomed.storage_key, error)
+            self._database.write(partial(self._put_off, row_id=row_id), durable=False)
+            return False
+        self._steps(Step.BYTES)
+        return True
+
+    def _forget_all(self, connection: Connection, erased: Sequence[Doomed]) -> None:
+        for doomed in erased:
+            self._forget(connection, doomed)
 
     def _due(self, after: int) -> list[tuple[int, Doomed]]:
         with self._database.read() as connection:

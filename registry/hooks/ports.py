@@ -6,7 +6,7 @@ remember of an upload between two requests is an :class:`UploadState`, which the
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -168,6 +168,23 @@ class PrefersChunks(Protocol):
     """Optional: the store gains from chunks of at least ``min_chunk`` bytes (``OCI-Chunk-Min-Length``)."""
 
     min_chunk: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key that the store has something under, of uploads as well: its length in bytes, and when it last changed."""
+
+    key: str
+    size: int
+    modified_ms: int
+
+
+@runtime_checkable
+class ListsKeys(Protocol):
+    """Optional: the store can tell all its keys, for ``moorage fsck`` alone; no request ever waits for that."""
+
+    def list_keys(self) -> Iterator[StoredKey]:
+        """Yield every key, in any order; one may come more than once. Raises :class:`StorageError`."""
 
 
 class StorageFactory(Protocol):

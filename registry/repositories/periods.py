@@ -19,6 +19,7 @@ from registry.db.engine import Conflict, Database
 from registry.db.models import Repository, Tag
 from registry.errors import ManifestUnknown
 from registry.names import TagName
+from registry.repositories.label_effects import goes_on, labelled_end
 from registry.repositories.protection import Protection
 from registry.repositories.tag_values import EndReason, ExpirySource, Family, Period, TagEffects, TagTarget
 
@@ -26,6 +27,12 @@ _TAG = table(Tag)
 CURRENT = select(*(getattr(Tag, column) for column in Period._fields)).where(Tag.current == 1)
 """Current periods, to be made a :class:`Period` each; add which."""
 _NAMED = CURRENT.where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
+_LATEST = (
+    select(*(getattr(Tag, column) for column in Period._fields), Tag.current)
+    .where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
+    .order_by(Tag.lifetime_start_ms.desc())
+    .limit(1)
+)
 _OF_MANIFEST = CURRENT.where(Tag.manifest_id == bindparam("manifest")).order_by(Tag.name)
 _IN_TURN = select(Repository.id).where(Repository.id == bindparam("repository")).with_for_update(key_share=True)
 _COLUMNS = (
@@ -125,6 +132,7 @@ class Periods:
 
     def __init__(self, database: Database, reviews: Reviews, protection: Protection) -> None:
         """Refuse what ``protection`` forbids."""
+        self._find_latest = database.prepare(_LATEST)
         self._insert = database.prepare_change(_INSERT)
         self._end = database.prepare_change(_END)
         self._relabel = database.prepare_change(_RELABEL)
@@ -141,17 +149,15 @@ class Periods:
         """
         if target.effects.family is not None:
             connection.execute(_IN_TURN, {"repository": repository_id})
-        row = find_current(connection, repository_id, name)
+        row, start = self._latest(connection, now, repository_id, name)
         effects = self._protection.settle(connection, now, repository_id, name, target.effects)
-        start = now
         if row is not None:
             same = row.manifest_id == target.manifest_id
-            if same and is_alive(row, now) and _goes_on(row, effects):
+            if same and is_alive(row, now) and goes_on(row, effects):
                 self._label(connection, now, repository_id, row, effects)
                 return
             if not same and is_alive(row, now):
                 self._protection.refuse(connection, now, repository_id, [row])
-            start = max(now, row.lifetime_start_ms + 1)
             self.end(connection, repository_id, start, [row], EndReason.MOVED)
         end = None if effects.lives_ms is None else start + effects.lives_ms
         self._insert(
@@ -174,6 +180,16 @@ class Periods:
             self._reviews.after_window(connection, repository_id, [target.manifest_id], end)
         if effects.family is not None:
             self._thin(connection, start, repository_id, effects.family)
+
+    def _latest(self, connection: Connection, now: int, repository_id: int, name: TagName) -> tuple[Period | None, int]:
+        """Return a name's current period, and when the next one can start: after all that were."""
+        row = self._find_latest(connection, {"repository": repository_id, "tag": name.value})
+        if row is None:
+            return None, now
+        last, current = Period._make(row[:-1]), row[-1]
+        if current is None:
+            return None, max(now, last.lifetime_end_ms or 0)
+        return last, max(now, last.lifetime_start_ms + 1)
 
     def end(
         self, connection: Connection, repository_id: int, end: int, rows: Sequence[Period], reason: EndReason
@@ -229,7 +245,7 @@ class Periods:
 
     def _label(self, connection: Connection, now: int, repository_id: int, row: Period, effects: TagEffects) -> None:
         """Let labels act on a living period, where they do not yet; raises :class:`Conflict` as :meth:`end` does."""
-        end, source = _labelled_end(now, row, effects)
+        end, source = labelled_end(now, row, effects)
         family = None if effects.family is None else effects.family.name
         found = (row.lifetime_end_ms, row.expiry_source, row.label_immutable, row.family)
         if found == (end, source, effects.immutable, family):
@@ -252,24 +268,6 @@ class Periods:
         reasons = self._protection.reasons(connection, now, repository_id, older)
         gone = [row for row, reason in zip(older, reasons, strict=True) if reason is None]
         self.end(connection, repository_id, now, gone, EndReason.KEEP_LAST)
-
-
-def _goes_on(row: Period, effects: TagEffects) -> bool:
-    """Tell whether a tag's own manifest, pushed again, leaves its period: only an end set by labels is put off."""
-    for_ever = row.lifetime_end_ms is None and effects.lives_ms is None
-    return for_ever or row.immutable or row.expiry_source == ExpirySource.API
-
-
-def _labelled_end(now: int, row: Period, effects: TagEffects) -> tuple[int | None, str | None]:
-    """Return the end of a living period, and who set it, once labels have acted on it."""
-    by_api = row.expiry_source == ExpirySource.API
-    if effects.immutable:
-        return None, ExpirySource.API if by_api and row.lifetime_end_ms is None else None
-    if by_api or row.immutable:
-        return row.lifetime_end_ms, row.expiry_source
-    if effects.lives_ms is None:
-        return None, None
-    return max(row.lifetime_start_ms + effects.lives_ms, now), ExpirySource.LABEL
 
 
 def as_text(milliseconds: int) -> str:

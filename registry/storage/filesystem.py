@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -21,11 +21,12 @@ from registry.hooks import (
     StorageError,
     StorageFull,
     StorageReadOnly,
+    StoredKey,
     UploadState,
     UploadWriter,
 )
 from registry.storage import disk
-from registry.storage.keys import PIECE, SHARDS, blob_path, upload_path
+from registry.storage.keys import PIECE, SHARDS, blob_path, is_key, upload_path
 
 _FOLDER_MODE = 0o750
 
@@ -114,6 +115,16 @@ class FilesystemStorage:
     def delete(self, key: str) -> None:
         """Remove the file."""
         disk.remove(self._blob(key))
+
+    def list_keys(self) -> Iterator[StoredKey]:
+        """Walk through the folders; files that are no keys are none of ours."""
+        folders = [self._root / "uploads", *(self._root / "blobs" / shard for shard in SHARDS)]
+        for folder in folders:
+            with disk.reporting(f"list {folder}"), os.scandir(folder) as entries:
+                for entry in entries:
+                    if is_key(entry.name):
+                        found = entry.stat(follow_symlinks=False)
+                        yield StoredKey(entry.name, found.st_size, found.st_mtime_ns // 1_000_000)
 
     def open_file(self, key: str) -> BinaryIO:
         """Return the file, unbuffered, for ``sendfile``."""

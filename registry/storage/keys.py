@@ -14,9 +14,14 @@ _KEY = re.compile(r"[0-9a-f]{32}")
 
 def check_key(key: str) -> str:
     """Return the key, which becomes part of a path; raise ValueError where it is not one."""
-    if _KEY.fullmatch(key) is None:
+    if not is_key(key):
         raise ValueError(f"a storage key is 32 lower-case hex characters, not {key!r}")
     return key
+
+
+def is_key(text: str) -> bool:
+    """Tell whether ``text`` is a key."""
+    return _KEY.fullmatch(text) is not None
 
 
 def blob_path(key: str) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 
-from registry.hooks import KeyMissing, StorageDriver, StorageError, UploadState, UploadWriter
+from registry.hooks import KeyMissing, StorageDriver, StorageError, StoredKey, UploadState, UploadWriter
 from registry.storage.keys import PIECE, check_key
 
 
@@ -60,6 +60,12 @@ class MemoryStorage:
         """Remove a completed key."""
         with self._lock:
             self._blobs.pop(check_key(key), None)
+
+    def list_keys(self) -> Iterator[StoredKey]:
+        """Yield all keys; how old they are is not kept."""
+        with self._lock:
+            held = {**self._uploads, **self._blobs}
+        return (StoredKey(key, len(data), 0) for key, data in held.items())
 
     def check(self) -> None:
         """Memory is always there."""

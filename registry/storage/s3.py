@@ -86,6 +86,15 @@ class Bucket:
         with contextlib.suppress(KeyMissing), self._reporting(f"remove {name}"):
             self._client.delete_object(Bucket=self.name, Key=self._prefix + name)
 
+    def listed(self) -> Iterator[tuple[str, int, int]]:
+        """Yield every object's name, length in bytes and time of change in milliseconds."""
+        pages = self._client.get_paginator("list_objects_v2")
+        with self._reporting("list all"):
+            for page in pages.paginate(Bucket=self.name, Prefix=self._prefix):
+                for found in page.get("Contents", ()):
+                    changed = round(found["LastModified"].timestamp() * 1000)
+                    yield found["Key"].removeprefix(self._prefix), found["Size"], changed
+
     def names(self, prefix: str) -> list[str]:
         """List the objects whose names start with ``prefix``."""
         pages = self._client.get_paginator("list_objects_v2")

@@ -13,8 +13,8 @@ import itertools
 from collections.abc import Generator, Iterator, Mapping
 from typing import Self
 
-from registry.hooks import Part, StorageError, UploadState, UploadWriter
-from registry.storage.keys import PIECE, blob_path, check_key, upload_path
+from registry.hooks import Part, StorageError, StoredKey, UploadState, UploadWriter
+from registry.storage.keys import PIECE, blob_path, check_key, is_key, upload_path
 from registry.storage.s3 import Bucket, open_bucket
 from registry.storage.s3_writer import MIB, MIN_PART, S3Writer, new_tail, predecessor, tail_path
 
@@ -99,6 +99,13 @@ class S3Storage:
     def size(self, key: str) -> int:
         """Return the object's length."""
         return self._bucket.size(blob_path(key))
+
+    def list_keys(self) -> Iterator[StoredKey]:
+        """List the bucket; the parts of an upload come under its key."""
+        for name, size, modified_ms in self._bucket.listed():
+            key = name.rpartition("/")[2].partition(".")[0]
+            if is_key(key):
+                yield StoredKey(key, size, modified_ms)
 
     def delete(self, key: str) -> None:
         """Remove the object."""

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from registry.collection.collector import Collector
 from registry.content.deletions import Deletions
 from registry.errors import InputInvalid, RequestInvalid
+from registry.fsck.scrub import Scrub
 from registry.manifests.restoration import Restoration
 from registry.names import RepositoryName
 from registry.repositories.trim import HistoryTrim
@@ -15,6 +16,7 @@ from registry.work.jobs import Job, JobContext, Result
 
 _OFTEN = 5.0
 _DAILY = 86_400.0
+_HOURLY = 3_600.0
 _WORDS = {"true": True, "false": False}
 """What a command line says for them."""
 
@@ -44,6 +46,23 @@ def restore_job(restoration: Restoration) -> Job:
         every_seconds=None,
         run=run,
         exclusive=False,
+    )
+
+
+def scrub_job(scrub: Scrub) -> Job:
+    """Return the job that reads all bytes again; argument: ``everything``, also what was read lately."""
+
+    def run(context: JobContext) -> Result:
+        everything = context.arguments.get("everything") in (True, "true")
+        done = scrub.run(context.progress, context.stopping, everything=everything)
+        return {"blobs": done.blobs, "bytes": done.bytes, "damaged": done.damaged}
+
+    return Job(
+        name="scrub",
+        about="read stored bytes again, and take what is damaged out of service",
+        every_seconds=_HOURLY,
+        run=run,
+        wanted=scrub.wanted,
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from registry.app import create_app
 from registry.schema import upgrade
 from registry.settings import Settings
+from registry.steps import Steps, no_steps
 from tests.support.api import quick_folder
 from tests.support.direct import Direct, ManualClock
 
@@ -77,6 +78,20 @@ def start(request, database_url, tmp_path) -> Iterator[Start]:
             clock = clock or ManualClock()
             values = {"data": tmp_path, "storage_url": "memory:", "database_url": database_url, **settings}
             made = Direct(create_app(Settings(**values), plugins, clock=clock), clock)
+            stack.callback(made.services.database.close_idle)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def start_with_steps(database_url) -> Iterator[Callable[..., Direct]]:
+    """Give the function that makes an app over files whose named steps a test hears of; each call is a process."""
+    with quick_folder() as folder, ExitStack() as stack:
+
+        def make(clock: ManualClock, steps: Steps = no_steps, **settings: Any) -> Direct:
+            values = {"data": folder, "storage_url": f"file://{folder / 'storage'}", "database_url": database_url}
+            made = Direct(create_app(Settings(**values, **settings), clock=clock, steps=steps), clock)
             stack.callback(made.services.database.close_idle)
             return made
 

@@ -13,6 +13,7 @@ from registry.access.actors import Actor
 from registry.collection.collector import Collected
 from registry.content.blobs import StoredBlob
 from registry.digest import Digest
+from registry.hooks import ListsKeys
 from registry.manifests.creator import CreatedManifest
 from registry.manifests.reader import Accepted, ServedManifest
 from registry.names import RepositoryName, TagName, parse_reference
@@ -201,7 +202,10 @@ class Direct:
             "storage_deletion",
         )
         counts = {name: self.column(f"SELECT count(*) FROM {name}")[0] for name in tables}
-        return {**counts, "keys": len(cast("MemoryStorage", self.services.storage)._blobs)}
+        storage = self.services.storage
+        if isinstance(storage, MemoryStorage):
+            return {**counts, "keys": len(storage._blobs)}
+        return {**counts, "keys": len({one.key for one in cast("ListsKeys", storage).list_keys()})}
 
     def tag(self, name: str) -> TagPeriod:
         """Return a living tag."""
@@ -242,3 +246,10 @@ class Direct:
     def rule(self, name: str, kind: str, definition: Mapping[str, object], scope: Scope | None = None) -> RuleRow:
         """Make a rule for the repository, or for another scope."""
         return self.services.rules.create(self.actor, name, kind, scope or Scope(self.repository), definition)
+
+    def assert_sound(self, *, deep: bool = False) -> None:
+        """Check everything; raise AssertionError with all that is wrong."""
+        report = self.services.fsck.run(deep=deep)
+        wrong = [one for one in report.findings if one.severity == "error"]
+        if wrong:
+            raise AssertionError("\n".join(f"{one.kind}: {one.subject}: {one.detail}" for one in wrong))

@@ -1,0 +1,1 @@
+"""Checking what is stored: rows against each other, and against the bytes."""
