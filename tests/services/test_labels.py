@@ -480,13 +480,13 @@ def test_the_newest_of_a_family_is_what_was_just_pushed_whatever_the_clock_says(
 
 
 def test_lapsed_tags_of_a_family_do_not_count(direct):
+    direct.push(labelled("long 0", org_moorage_keep__last="3"), "l0")
     for number in range(2):
-        direct.push(labelled(f"short {number}", org_moorage_keep__last="2", quay_expires__after="1h"), f"s{number}")
-        direct.clock.turn(seconds=1)
+        direct.push(labelled(f"short {number}", org_moorage_keep__last="3", quay_expires__after="1h"), f"s{number}")
     direct.clock.turn(ms=2 * HOUR)
-    for number in range(2):
-        direct.push(labelled(f"long {number}", org_moorage_keep__last="2"), f"l{number}")
-    assert direct.tags() == ["l0", "l1"]
+    for number in (1, 2):
+        direct.push(labelled(f"long {number}", org_moorage_keep__last="3"), f"l{number}")
+    assert direct.tags() == ["l0", "l1", "l2"]
     assert tag_of(direct, "s0").end_reason is None
 
 
