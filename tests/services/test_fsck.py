@@ -17,7 +17,7 @@ OTHER = RepositoryName.parse("team/other")
 
 
 def fsck(direct, **how):
-    return direct.services.fsck.run(**how)
+    return direct.services.fsck.run(direct.actor, **how)
 
 
 def errors(direct, **how):

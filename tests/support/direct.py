@@ -250,7 +250,7 @@ class Direct:
 
     def assert_sound(self, *, deep: bool = False) -> None:
         """Check everything; raise AssertionError with all that is wrong."""
-        report = self.services.fsck.run(deep=deep)
+        report = self.services.fsck.run(self.actor, deep=deep)
         wrong = [one for one in report.findings if one.severity == "error"]
         if wrong:
             raise AssertionError("\n".join(f"{one.kind}: {one.subject}: {one.detail}" for one in wrong))
