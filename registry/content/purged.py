@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, bindparam, select
+from collections.abc import Sequence
 
+from sqlalchemy import Connection, Row, bindparam, select, text
+
+from registry.db.engine import Database
 from registry.db.models import PurgedDigest
 from registry.errors import DigestPurged
 
+_AT_ONCE = 500
 _FIND = select(PurgedDigest.reason, PurgedDigest.actor, PurgedDigest.purged_ms).where(
     PurgedDigest.digest == bindparam("digest")
 )
+_ASK = _FIND.with_for_update(read=True)
+_NAMED = (
+    select(PurgedDigest.digest, PurgedDigest.reason)
+    .where(PurgedDigest.digest.in_(bindparam("digests", expanding=True)))
+    .order_by(PurgedDigest.digest)
+    .limit(1)
+)
+_EXCLUDE = text("LOCK TABLE purged_digest IN EXCLUSIVE MODE")
 
 
 def find_purge(connection: Connection, digest: str) -> Row[str, str, int] | None:
@@ -18,7 +30,25 @@ def find_purge(connection: Connection, digest: str) -> Row[str, str, int] | None
 
 
 def refuse_purged(connection: Connection, digest: str) -> None:
-    """Raise :class:`DigestPurged` for a digest that may not come back, in the caller's transaction."""
-    found = find_purge(connection, digest)
+    """Raise :class:`DigestPurged` for a digest that may not come back; the answer holds until the transaction ends."""
+    found = connection.execute(_ASK, {"digest": digest}).first()
     if found is not None:
         raise DigestPurged(detail={"digest": digest, "reason": found.reason})
+
+
+def refuse_named(connection: Connection, digests: Sequence[str]) -> None:
+    """Raise :class:`DigestPurged` where one of the digests that a manifest names, and that are not here, was purged."""
+    for start in range(0, len(digests), _AT_ONCE):
+        found = connection.execute(_NAMED, {"digests": digests[start : start + _AT_ONCE]}).first()
+        if found is not None:
+            raise DigestPurged(detail={"digest": found.digest, "reason": found.reason})
+
+
+def hold_back_pushes(database: Database, connection: Connection) -> None:
+    """Wait for transactions that have asked by :func:`refuse_purged`; others wait until this one ends.
+
+    PostgreSQL: asking with a row lock takes the table's ROW SHARE lock, even where no row is found. Plain reads (a
+    backup) neither wait nor are waited for. SQLite has one writer at a time anyway.
+    """
+    if database.dialect == "postgresql":
+        connection.execute(_EXCLUDE)
