@@ -10,8 +10,8 @@ from sqlalchemy import Connection, bindparam, delete, select
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.collection.removal import Freed, Removal
-from registry.content.deletions import Deletions
-from registry.content.purged import find_purge
+from registry.content.deletions import Deletions, Doomed
+from registry.content.purged import PurgedDigests
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Blob, Manifest, PurgedDigest, Repository, RepositoryBlob
@@ -30,11 +30,11 @@ _MANIFESTS = (
     .order_by(Manifest.id)
     .with_for_update(of=Manifest)
 )
+_BLOB = select(Blob.id, Blob.storage_id, Blob.storage_key).where(Blob.digest == bindparam("digest")).with_for_update()
 _MEMBERS = (
-    select(RepositoryBlob.blob_id, RepositoryBlob.repository_id, Repository.name)
-    .join(Blob, Blob.id == RepositoryBlob.blob_id)
+    select(RepositoryBlob.repository_id, Repository.name)
     .join(Repository, Repository.id == RepositoryBlob.repository_id)
-    .where(Blob.digest == bindparam("digest"))
+    .where(RepositoryBlob.blob_id == bindparam("blob"))
     .order_by(RepositoryBlob.repository_id)
     .with_for_update(of=RepositoryBlob)
 )
@@ -78,6 +78,7 @@ class PurgeService:
         self._removal = removal
         self._periods = periods
         self._deletions = deletions
+        self._purged = PurgedDigests(database)
 
     def purge(self, actor: Actor, digest: Digest, reason: str) -> PurgeDone:
         """Hide a blob or manifest in every repository, remove its bytes, and refuse its return.
@@ -94,8 +95,11 @@ class PurgeService:
             raise RequestInvalid(
                 "this is Docker's empty layer, which the registry itself provides", detail={"digest": str(digest)}
             )
-        done = self._database.write(lambda connection: self._purge(connection, actor, str(digest), reason.strip()))
-        self._deletions.drain()
+        done, doomed = self._database.write(
+            lambda connection: self._purge(connection, actor, str(digest), reason.strip())
+        )
+        if doomed is not None:
+            self._deletions.remove_now(doomed)
         return done
 
     def list(self, actor: Actor, limit: int, last: str) -> Page[Purge]:
@@ -114,7 +118,8 @@ class PurgeService:
         if not gone:
             raise BlobUnknown("this digest was not purged", detail={"digest": str(digest)})
 
-    def _purge(self, connection: Connection, actor: Actor, digest: str, reason: str) -> PurgeDone:
+    def _purge(self, connection: Connection, actor: Actor, digest: str, reason: str) -> tuple[PurgeDone, Doomed | None]:
+        self._purged.hold_back_pushes(connection)
         now = self._database.now(connection)
         connection.execute(
             self._database.insert_ignore(PurgedDigest).values(
@@ -127,9 +132,15 @@ class PurgeService:
             tags = current_of_manifest(connection, row.id)
             self._periods.end(connection, row.repository_id, now, tags, EndReason.PURGED)
             freed.add(self._removal.manifests(connection, now, row.repository_id, [row.id]))
-        for member in connection.execute(_MEMBERS, {"digest": digest}).all():
-            names.add(member.name)
-            freed.add(self._removal.membership(connection, now, member.repository_id, member.blob_id))
-        purge = find_purge(connection, digest)
+        # The lock waits for mounts that are under way, and makes later ones find the blob given up.
+        blob = connection.execute(_BLOB, {"digest": digest}).first()
+        doomed = None
+        if blob is not None:
+            for member in connection.execute(_MEMBERS, {"blob": blob.id}).all():
+                names.add(member.name)
+                freed.add(self._removal.membership(connection, now, member.repository_id, blob.id))
+            freed.add(self._removal.blob(connection, now, blob.id))
+            doomed = Doomed(blob.storage_id, blob.storage_key, blob_id=blob.id)
+        purge = self._purged.find(connection, digest)
         assert purge is not None  # noqa: S101 - it was just written
-        return PurgeDone(Purge(digest, *purge), freed, sorted(names))
+        return PurgeDone(Purge(digest, *purge), freed, sorted(names)), doomed

@@ -2,23 +2,61 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, bindparam, select
+from collections.abc import Sequence
 
+from sqlalchemy import Connection, bindparam, select, text
+
+from registry.db.engine import Database
 from registry.db.models import PurgedDigest
 from registry.errors import DigestPurged
 
-_FIND = select(PurgedDigest.reason, PurgedDigest.actor, PurgedDigest.purged_ms).where(
-    PurgedDigest.digest == bindparam("digest")
+_AT_ONCE = 500
+_FIND = (
+    select(PurgedDigest.reason, PurgedDigest.actor, PurgedDigest.purged_ms)
+    .where(PurgedDigest.digest == bindparam("digest"))
+    .with_for_update(read=True)
 )
+_NAMED = (
+    select(PurgedDigest.digest, PurgedDigest.reason)
+    .where(PurgedDigest.digest.in_(bindparam("digests", expanding=True)))
+    .order_by(PurgedDigest.digest)
+    .limit(1)
+)
+_EXCLUDE = text("LOCK TABLE purged_digest IN EXCLUSIVE MODE")
 
 
-def find_purge(connection: Connection, digest: str) -> Row[str, str, int] | None:
-    """Return why, by whom and when a digest was purged, or None."""
-    return connection.execute(_FIND, {"digest": digest}).first()
+class PurgedDigests:
+    """Knows what was purged; every push asks, in its own transaction."""
+
+    def __init__(self, database: Database) -> None:
+        """Look into ``database``."""
+        self._database = database
+        self._find = database.prepare(_FIND)
+
+    def find(self, connection: Connection, digest: str) -> tuple[str, str, int] | None:
+        """Return why, by whom and when (milliseconds) a digest was purged, or None, until the transaction ends."""
+        row = self._find(connection, {"digest": digest})
+        return None if row is None else (row[0], row[1], row[2])
+
+    def refuse(self, connection: Connection, digest: str) -> None:
+        """Raise :class:`DigestPurged` for a digest that may not come back; the answer holds until the end as well."""
+        found = self.find(connection, digest)
+        if found is not None:
+            raise DigestPurged(detail={"digest": digest, "reason": found[0]})
+
+    def hold_back_pushes(self, connection: Connection) -> None:
+        """Wait for transactions that have asked by :meth:`refuse`; others wait until this one ends.
+
+        PostgreSQL: asking with a row lock takes the table's ROW SHARE lock, even where no row is found. Plain reads
+        (a backup) neither wait nor are waited for. SQLite has one writer at a time anyway.
+        """
+        if self._database.dialect == "postgresql":
+            connection.execute(_EXCLUDE)
 
 
-def refuse_purged(connection: Connection, digest: str) -> None:
-    """Raise :class:`DigestPurged` for a digest that may not come back, in the caller's transaction."""
-    found = find_purge(connection, digest)
-    if found is not None:
-        raise DigestPurged(detail={"digest": digest, "reason": found.reason})
+def refuse_named(connection: Connection, digests: Sequence[str]) -> None:
+    """Raise :class:`DigestPurged` where one of the digests that a manifest names, and that are not here, was purged."""
+    for start in range(0, len(digests), _AT_ONCE):
+        found = connection.execute(_NAMED, {"digests": digests[start : start + _AT_ONCE]}).first()
+        if found is not None:
+            raise DigestPurged(detail={"digest": found.digest, "reason": found.reason})

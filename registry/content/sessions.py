@@ -217,8 +217,9 @@ class UploadSessions:
         self._expire(claim, CLOSING)
 
     def _expire(self, claim: Claim, state: str) -> None:
-        values = {"b_uuid": claim.uuid, "b_token": claim.token, "b_state": state, "b_deadline": 0}
-        self._database.write(lambda connection: connection.execute(_TOUCH, values), durable=False)
+        values = {"b_uuid": claim.uuid, "b_token": claim.token, "b_state": state}
+        expire = _TOUCH.values(deadline_ms=self._database.now_clause())  # no earlier: silence counts from there
+        self._database.write(lambda connection: connection.execute(expire, values), durable=False)
 
     def end(self, connection: Connection, claim: Claim) -> None:
         """Remove the session in the caller's transaction; raises :class:`UploadBusy` where it was taken over."""
@@ -249,8 +250,7 @@ class UploadSessions:
     def _state(self, connection: Connection, row: Row[Upload]) -> UploadState:
         parts: tuple[Part, ...] = ()
         if row.handle:
-            rows = connection.execute(_PARTS, {"upload": row.id})
-            parts = tuple(Part(part.number, part.size, part.etag) for part in rows)
+            parts = tuple(Part(*part) for part in connection.execute(_PARTS, {"upload": row.id}))
         tail = Part(0, row.tail_size, row.tail_etag) if row.tail_etag else None
         return UploadState(row.storage_key, row.offset, row.handle, parts, tail)
 

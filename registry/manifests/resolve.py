@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, select
 
 from registry.content.members import Member, members
+from registry.content.purged import refuse_named
 from registry.db.models import Manifest, ManifestChild
 from registry.digest import Digest
 from registry.errors import ManifestBlobUnknown, ManifestInvalid
@@ -53,11 +54,14 @@ class Resolved:
 def resolve(connection: Connection, hooks: Hooks, repository_id: int | None, manifest: ParsedManifest) -> Resolved:
     """Look up all that ``manifest`` names.
 
-    Raises :class:`ManifestInvalid` for a size that is not that of the content, and for nesting that is too deep.
+    Raises :class:`ManifestInvalid` for a size that is not that of the content, and for nesting that is too deep;
+    :class:`~registry.errors.DigestPurged` for what is missing because it was purged, also where content may be missing.
     """
     found = Resolved(descriptors=list(hooks.children(manifest)))
     _children(connection, hooks, repository_id, found)
     _blobs(connection, repository_id, manifest, found)
+    named = (*found.blobs, *found.children)
+    refuse_named(connection, [text for text in named if text not in found.members and text not in found.child_ids])
     if found.children and repository_id is not None:
         _refuse_depth(connection, repository_id, found.children)
     return found

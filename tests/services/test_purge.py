@@ -1,12 +1,16 @@
 """Purging a leaked secret: gone at once everywhere, and refused from then on."""
 
+import contextlib
+import threading
+
 import pytest
 
 from registry.digest import Digest
-from registry.errors import BlobUnknown, DigestPurged, ManifestBlobUnknown, ManifestUnknown, RequestInvalid
+from registry.errors import BlobUnknown, DigestPurged, ManifestUnknown, RequestInvalid
 from registry.manifests.creator import EMPTY_LAYER_DIGEST
 from registry.names import RepositoryName
-from tests.support.images import image, index, layer
+from tests.support.direct import ManualClock
+from tests.support.images import Blob, image, index, layer
 
 OTHER = RepositoryName.parse("team/other")
 SECRET = layer({"key": b"secret"})
@@ -39,8 +43,35 @@ def test_a_purged_blob_does_not_come_back(direct):
     direct.services.deletions.drain()
     assert direct.content()["keys"] == 1
     assert not direct.services.mounts.mount(direct.actor, Digest.parse(SECRET.digest), OTHER, None)
-    with pytest.raises(ManifestBlobUnknown):
+    with pytest.raises(DigestPurged) as refused:
         direct.put(image(SECRET, labels={"another": "image"}), "v2")
+    assert refused.value.detail == {"digest": SECRET.digest, "reason": "a key leaked"}
+
+
+def test_nothing_may_name_what_was_purged_also_where_content_may_be_missing(sparse):
+    sparse.push(LEAKY, "v1")
+    purge(sparse, SECRET)
+    for made in (image(SECRET, labels={"another": "image"}), index(LEAKY)):
+        if made.children:
+            purge(sparse, LEAKY)
+        with pytest.raises(DigestPurged):
+            sparse.put(made, "v2")
+
+
+def test_a_blob_without_a_repository_is_purged_as_well(direct):
+    direct.upload(SECRET)
+    direct.change("DELETE FROM repository_blob")
+    assert purge(direct, SECRET).freed.blobs == 1
+    assert direct.content()["keys"] == direct.content()["blob"] == 0
+
+
+def test_a_purge_does_not_wait_for_other_deletions(direct):
+    direct.upload(Blob(b"other"))
+    direct.clock.turn(seconds=2 * 86_400)
+    direct.services.collector.run()
+    direct.upload(SECRET)
+    purge(direct, SECRET)
+    assert direct.content()["keys"] == direct.content()["storage_deletion"] == 1
 
 
 def test_a_manifest_goes_with_its_tags_protected_or_not(direct):
@@ -98,3 +129,74 @@ def test_a_purge_reaches_a_push_that_is_under_way(direct):
     with pytest.raises(DigestPurged):
         direct.put(LEAKY, "v1")
     assert direct.blob_bytes(SECRET.digest) == SECRET.data
+
+
+class Gate:
+    """Steps that stop once, where a name is reached."""
+
+    def __init__(self, name):
+        self.name, self.reached, self.open = name, threading.Event(), threading.Event()
+
+    def __call__(self, name):
+        if str(name) == self.name and not self.reached.is_set():
+            self.reached.set()
+            assert self.open.wait(60)
+
+
+def refused_or_done(work):
+    """Return a thread that pushes, and may be refused."""
+
+    def run():
+        with contextlib.suppress(DigestPurged):
+            work()
+
+    return threading.Thread(target=run)
+
+
+def upload(pusher, gate):
+    pusher.upload(SECRET)
+
+
+def put(pusher, gate):
+    pusher.put(LEAKY, "v1")
+
+
+def mount(pusher, gate):
+    join = pusher.services.blobs.join
+
+    def slowly(*values):
+        join(*values)
+        gate("mount.commit")
+
+    pusher.services.blobs.join = slowly
+    pusher.services.mounts.mount(pusher.actor, Digest.parse(SECRET.digest), OTHER, pusher.repository)
+
+
+@pytest.mark.needs_tools
+@pytest.mark.parametrize(
+    ("act", "step", "before", "purged"),
+    [
+        (upload, "upload.commit", [], SECRET),
+        (upload, "upload.commit", [SECRET], SECRET),
+        (mount, "mount.commit", [SECRET], SECRET),
+        (put, "manifest.store.commit", LEAKY.blobs, LEAKY),
+    ],
+)
+def test_a_purge_sees_what_is_being_committed(start_with_steps, act, step, before, purged):
+    clock, gate = ManualClock(), Gate(step)
+    purger, pusher = start_with_steps(clock), start_with_steps(clock, gate)
+    purger.upload(Blob(b"the repository"))
+    for blob in before:
+        purger.upload(blob, OTHER if act is upload else None)
+    pushing = refused_or_done(lambda: act(pusher, gate))
+    pushing.start()
+    assert gate.reached.wait(60)
+    purging = threading.Thread(target=lambda: purge(purger, purged))
+    purging.start()
+    purging.join(0.2)  # time to get ahead of the push, where nothing makes it wait
+    gate.open.set()
+    pushing.join(60)
+    purging.join(60)
+    left = "SELECT digest FROM manifest UNION ALL SELECT digest FROM blob WHERE state = 'LIVE'"
+    assert purged.digest not in purger.column(left)
+    purger.assert_sound()

@@ -370,3 +370,21 @@ def test_a_failed_push_tells_its_own_reason_also_where_tidying_fails(on_storage)
         on_storage.services.uploads.push(
             on_storage.actor, on_storage.repository, Digest.parse(digest_of(b"abc")), Pieces([b"a", cut], 3)
         )
+
+
+@pytest.mark.parametrize("after", ["a commit", "a takeover"])
+def test_the_collector_waits_for_an_upload_that_the_store_interrupted(on_storage, monkeypatch, after):
+    uuid, calls = begin(on_storage), {"a commit": "complete_upload", "a takeover": "take_over"}
+    append(on_storage, uuid, b"abc")
+    if after == "a takeover":
+        on_storage.change("UPDATE upload SET state = 'WRITING', deadline_ms = :now", now=on_storage.clock.now)
+
+    def fail(*_):
+        raise StorageError("the store is away")
+
+    monkeypatch.setattr(on_storage.services.storage, calls[after], fail)
+    with pytest.raises(Unavailable):
+        finish(on_storage, uuid, b"abc")
+    monkeypatch.undo()
+    on_storage.collect()
+    assert finish(on_storage, uuid, b"abc").size == 3

@@ -95,6 +95,7 @@ class Direct:
         storage = cast("MemoryStorage", services.storage)
         storage.__init__()  # type: ignore[misc] # it is as it was made
         self.clock.now = NOON
+        self.repository, self.actor = RepositoryName.parse("team/app"), Actor()
 
     def upload(self, blob: Blob, repository: RepositoryName | None = None) -> StoredBlob:
         """Push a blob in one request."""
