@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Long: it names every service once, and grows by a line with each.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,7 +42,7 @@ from registry.manifests.restoration import Restoration, RestorationParts
 from registry.manifests.revival import Revival
 from registry.manifests.rows import ManifestRows
 from registry.manifests.signing import SigningKeys
-from registry.manifests.tagging import LifeBounds, TagChanges
+from registry.manifests.tagging import TagChanges
 from registry.repositories import immutability
 from registry.repositories.history import HistoryService
 from registry.repositories.lifecycle import RepositoryLifecycle
@@ -50,6 +51,7 @@ from registry.repositories.periods import Periods
 from registry.repositories.protection import Protection
 from registry.repositories.repositories import RepositoryService
 from registry.repositories.rules import RuleService
+from registry.repositories.tag_values import LifeBounds
 from registry.repositories.tags import TagService
 from registry.repositories.trial import ProtectionTrial
 from registry.repositories.trim import HistoryTrim
@@ -243,7 +245,7 @@ class _Wiring:
         self.authorizer = Authorizer()
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
-        self.protection = Protection()
+        self.protection = Protection(database)
         self.periods = Periods(database, self.reviews, self.protection)
         self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews)
         self.removal = Removal(database, self.reviews, self.deletions)
@@ -254,8 +256,8 @@ class _Wiring:
 
         self.history = HistoryService(database, self.authorizer)
         self.revival = Revival(self._lease_ms, allow_sparse=settings.allow_sparse)
-        self.labels = LabelService(database, storage, hooks, self.authorizer, self.periods, self.reviews)
-
+        self.lives = LifeBounds(settings.tag_expiry_min * 1000, settings.tag_expiry_max * 1000)
+        self.labels = LabelService(database, storage, hooks, self.authorizer, self.periods, self.reviews, self.lives)
         self.changes = TagChanges(
             database,
             self.authorizer,
@@ -264,7 +266,7 @@ class _Wiring:
             self.labels,
             self.revival,
             self.reviews,
-            LifeBounds(settings.tag_expiry_min * 1000, settings.tag_expiry_max * 1000),
+            self.lives,
         )
 
     def restoration(self) -> Restoration:
@@ -302,7 +304,7 @@ class _Wiring:
             self.authorizer,
             self.blobs,
             self.periods,
-            PushTerms(self._lease_ms, self._settings.allow_sparse),
+            PushTerms(self._lease_ms, self._settings.allow_sparse, self.lives),
             self._steps,
         )
 

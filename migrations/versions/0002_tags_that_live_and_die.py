@@ -211,10 +211,14 @@ def upgrade() -> None:
     op.create_index(
         "ix_tag_family",
         "tag",
-        ["repository_id", "family", "current", "lifetime_start_ms"],
+        ["repository_id", "family", "current", "id"],
         sqlite_where=sa.text("family IS NOT NULL"),
         postgresql_where=sa.text("family IS NOT NULL"),
     )
+
+    if op.get_bind().dialect.name == "sqlite":  # a label's id is said to clients, and is never another label's
+        with op.batch_alter_table("label", recreate="always", table_kwargs={"sqlite_autoincrement": True}):
+            pass
 
     op.create_index("ix_upload_deadline", "upload", ["deadline_ms"])
 

@@ -12,22 +12,23 @@ KEYS = ("quay.expires-after", "org.moorage.expires-after")
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _VALUE = re.compile(r"([0-9]+)([smhdw])")
-_LONGEST = timedelta(days=36_500)
+_LONGEST = timedelta.max // timedelta(seconds=1)
 _SHOWN = 64
 
 
 def expire(value: str) -> Sequence[Effect]:
     """Return the expiry that ``value`` asks for: a positive whole number and one of ``s m h d w``.
 
-    Raises :class:`LabelValueRefused` for anything else; beyond a hundred years it is a hundred years.
+    Raises :class:`LabelValueRefused` for anything else. How long a tag may live at most is the registry's own to say.
     """
     match = _VALUE.fullmatch(value)
-    if match is None or not match[1].strip("0"):
+    number = match[1].lstrip("0") if match else ""
+    if match is None or not number:
         raise LabelValueRefused(
             f"{value[:_SHOWN]!r} is no time to live: use a positive whole number and one of s, m, h, d, w (30d)"
         )
-    seconds = float(match[1][:_SHOWN]) * _SECONDS[match[2]]
-    return [ExpireTag(min(timedelta(seconds=min(seconds, _LONGEST.total_seconds())), _LONGEST))]
+    seconds = int(number[:_SHOWN]) * _SECONDS[match[2]]
+    return [ExpireTag(timedelta(seconds=min(seconds, _LONGEST)))]
 
 
 @hookimpl

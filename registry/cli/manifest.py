@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.cli.common import json_flag
+from registry.cli.common import json_flag, print_json
 from registry.cli.connecting import (
     DIGEST,
     REPOSITORY,
@@ -107,4 +107,24 @@ def delete_manifest(client: Client, repository: RepositoryName, digest: Digest, 
     tags = client.get(at(repository, "manifests", digest))["tag_count"]
     confirm(f"Delete {digest} of {repository}, which has {tags} tags?", yes=yes)
     client.send("DELETE", at(repository, "manifests", digest))
-    click.echo(f"deleted {digest} and {tags} tags")
+    click.echo(f"deleted {digest} and {tags} tags; to undo: moorage manifest restore {repository} {digest}")
+
+
+@command.command(
+    "restore",
+    short_help="Bring a deleted manifest back.",
+    epilog="\b\nExamples:\n  moorage manifest list team/app --deleted\n  moorage manifest restore team/app sha256:...",
+)
+@with_client
+@click.argument("repository", type=REPOSITORY)
+@click.argument("digest", type=DIGEST)
+@json_flag
+def restore_manifest(client: Client, repository: RepositoryName, digest: Digest, *, as_json: bool) -> None:
+    """Bring a deleted manifest back, with the tags that its deletion ended; tags taken by others since stay so."""
+    done = client.send("POST", at(repository, "manifests", digest, "restore"))
+    if as_json:
+        print_json(done)
+        return
+    click.echo(f"restored {digest}; tags: {', '.join(done['tags']) or 'none'}")
+    if done["taken"]:
+        click.echo(f"these tags stand for something else by now: {', '.join(done['taken'])}")

@@ -11,7 +11,7 @@ from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.collection.removal import Freed, Removal
 from registry.content.deletions import Deletions, Doomed
-from registry.content.purged import find_purge, hold_back_pushes
+from registry.content.purged import PurgedDigests
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Blob, Manifest, PurgedDigest, Repository, RepositoryBlob
@@ -78,6 +78,7 @@ class PurgeService:
         self._removal = removal
         self._periods = periods
         self._deletions = deletions
+        self._purged = PurgedDigests(database)
 
     def purge(self, actor: Actor, digest: Digest, reason: str) -> PurgeDone:
         """Hide a blob or manifest in every repository, remove its bytes, and refuse its return.
@@ -118,7 +119,7 @@ class PurgeService:
             raise BlobUnknown("this digest was not purged", detail={"digest": str(digest)})
 
     def _purge(self, connection: Connection, actor: Actor, digest: str, reason: str) -> tuple[PurgeDone, Doomed | None]:
-        hold_back_pushes(self._database, connection)
+        self._purged.hold_back_pushes(connection)
         now = self._database.now(connection)
         connection.execute(
             self._database.insert_ignore(PurgedDigest).values(
@@ -140,6 +141,6 @@ class PurgeService:
                 freed.add(self._removal.membership(connection, now, member.repository_id, blob.id))
             freed.add(self._removal.blob(connection, now, blob.id))
             doomed = Doomed(blob.storage_id, blob.storage_key, blob_id=blob.id)
-        purge = find_purge(connection, digest)
+        purge = self._purged.find(connection, digest)
         assert purge is not None  # noqa: S101 - it was just written
         return PurgeDone(Purge(digest, *purge), freed, sorted(names)), doomed

@@ -16,7 +16,7 @@ from registry.access.authorizer import Action, Authorizer
 from registry.content.deletions import Deletions, Doomed
 from registry.content.keys import new_key, storage_unavailable
 from registry.content.leases import BLOB_REVIEW, Held, Leases
-from registry.content.purged import refuse_purged
+from registry.content.purged import PurgedDigests
 from registry.content.reviews import Reviews
 from registry.db.base import table
 from registry.db.engine import Database
@@ -127,6 +127,7 @@ class BlobService:
         self._reviews = reviews
         self._leases = leases
         self._lease_ms = lease_ms
+        self.purged = PurgedDigests(database)
         self._find = database.prepare(_FIND)
         self._asked = database.prepare(_ASKED)
         join = database.insert(RepositoryBlob)
@@ -242,7 +243,7 @@ class BlobService:
         Returns the blob's row id and what became superfluous: the caller's key, or that of a blob which this
         store cannot read (damaged, or left in another store). It is queued for deletion already.
         """
-        refuse_purged(connection, digest)
+        self.purged.refuse(connection, digest)
         storage_id = self._storage.storage_id
         now = self._database.now(connection)
         row = connection.execute(_LOCK, {"digest": digest}).first()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Row, bindparam, select, text
+from sqlalchemy import Connection, bindparam, select, text
 
 from registry.db.engine import Database
 from registry.db.models import PurgedDigest
@@ -24,16 +24,34 @@ _NAMED = (
 _EXCLUDE = text("LOCK TABLE purged_digest IN EXCLUSIVE MODE")
 
 
-def find_purge(connection: Connection, digest: str) -> Row[str, str, int] | None:
-    """Return why, by whom and when a digest was purged, or None."""
-    return connection.execute(_FIND, {"digest": digest}).first()
+class PurgedDigests:
+    """Knows what was purged; every push asks."""
 
+    def __init__(self, database: Database) -> None:
+        """Look into ``database``, in the caller's transaction."""
+        self._database = database
+        self._find = database.prepare(_FIND)
+        self._ask = database.prepare(_ASK)
 
-def refuse_purged(connection: Connection, digest: str) -> None:
-    """Raise :class:`DigestPurged` for a digest that may not come back; the answer holds until the transaction ends."""
-    found = connection.execute(_ASK, {"digest": digest}).first()
-    if found is not None:
-        raise DigestPurged(detail={"digest": digest, "reason": found.reason})
+    def find(self, connection: Connection, digest: str) -> tuple[str, str, int] | None:
+        """Return why, by whom and when (milliseconds) a digest was purged, or None."""
+        row = self._find(connection, {"digest": digest})
+        return None if row is None else (row[0], row[1], row[2])
+
+    def refuse(self, connection: Connection, digest: str) -> None:
+        """Raise :class:`DigestPurged` for a digest that may not come back; that holds until the transaction ends."""
+        found = self._ask(connection, {"digest": digest})
+        if found is not None:
+            raise DigestPurged(detail={"digest": digest, "reason": found[0]})
+
+    def hold_back_pushes(self, connection: Connection) -> None:
+        """Wait for transactions that have asked by :meth:`refuse`; others wait until this one ends.
+
+        PostgreSQL: asking with a row lock takes the table's ROW SHARE lock, even where no row is found. Plain reads
+        (a backup) neither wait nor are waited for. SQLite has one writer at a time anyway.
+        """
+        if self._database.dialect == "postgresql":
+            connection.execute(_EXCLUDE)
 
 
 def refuse_named(connection: Connection, digests: Sequence[str]) -> None:
@@ -42,13 +60,3 @@ def refuse_named(connection: Connection, digests: Sequence[str]) -> None:
         found = connection.execute(_NAMED, {"digests": digests[start : start + _AT_ONCE]}).first()
         if found is not None:
             raise DigestPurged(detail={"digest": found.digest, "reason": found.reason})
-
-
-def hold_back_pushes(database: Database, connection: Connection) -> None:
-    """Wait for transactions that have asked by :func:`refuse_purged`; others wait until this one ends.
-
-    PostgreSQL: asking with a row lock takes the table's ROW SHARE lock, even where no row is found. Plain reads (a
-    backup) neither wait nor are waited for. SQLite has one writer at a time anyway.
-    """
-    if database.dialect == "postgresql":
-        connection.execute(_EXCLUDE)

@@ -321,22 +321,26 @@ def convert_manifest(
 def label_actions() -> Iterable[LabelAction] | None:
     """Name the labels that make something happen, and what. Collected from every plugin at start-up.
 
-    An action only says what should happen; the registry does it, for every tag made for a manifest that carries
-    the label. So a plugin needs no database and is tested in one line. Two actions for one label stop the
-    start with both names::
+    An action only says what should happen, as :class:`~registry.hooks.ExpireTag`,
+    :class:`~registry.hooks.ProtectTag`, :class:`~registry.hooks.KeepLast` and :class:`~registry.hooks.Pin`; the
+    registry does it, for every tag made for a manifest that carries the label, pushed or added later. So a plugin
+    needs no database and is tested in one line. A value that means nothing is refused with a reason: the push goes
+    on without the effect, and people read the reason beside the label. Two actions for one label stop the start
+    with both names::
 
         from datetime import timedelta
 
-        from registry.hooks import ExpireTag, LabelAction, LabelValueRefused, hookimpl
+        from registry.hooks import ExpireTag, LabelAction, LabelValueRefused, Pin, hookimpl
 
-        def expire_nightly(value):
-            if value != "true":
-                raise LabelValueRefused("org.example.nightly takes only: true")
-            return [ExpireTag(timedelta(days=1))]
+        def by_stage(value):
+            stages = {"nightly": [ExpireTag(timedelta(days=1))], "golden": [Pin()], "normal": []}
+            if value not in stages:
+                raise LabelValueRefused(f"org.example.stage is one of: {', '.join(stages)}")
+            return stages[value]
 
         @hookimpl
         def label_actions():
-            return [LabelAction("org.example.nightly", expire_nightly)]
+            return [LabelAction("org.example.stage", by_stage)]
     """
 
 

@@ -139,7 +139,11 @@ class SignatureParts:
 
 @dataclass(frozen=True, slots=True)
 class ExpireTag:
-    """Every tag made for the manifest ends ``after`` this long, counted from the tag's own start."""
+    """Every tag made for the manifest ends ``after`` this long, counted from the tag's own start.
+
+    A life is longer than nothing. One beyond what the registry's settings allow is brought within them, and a
+    warning beside the label says so; of several, the shortest wins.
+    """
 
     after: timedelta
 
@@ -151,7 +155,10 @@ class ProtectTag:
 
 @dataclass(frozen=True, slots=True)
 class KeepLast:
-    """Of the repository's tags made from manifests with this very label and value, the ``count`` newest are kept."""
+    """Of the repository's tags made from manifests with this very label and value, the ``count`` newest are kept.
+
+    At least one is. Immutable ones count, and stay; of several families of one manifest, the smallest wins.
+    """
 
     count: int
 

@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.content.blobs import BlobService
-from registry.content.purged import refuse_purged
 from registry.db.engine import Database
 from registry.digest import Digest
 from registry.errors import DigestInvalid, ManifestTooLarge, Unavailable
@@ -23,12 +22,12 @@ from registry.hooks.ports import StorageDriver
 from registry.hooks.types import LegacyImage, ParsedManifest
 from registry.manifests import legacy
 from registry.manifests.content import RepositoryContent
-from registry.manifests.labels import LabelRow, judge, label_rows, labels_to_apply
+from registry.manifests.labels import AddedLabels, LabelRow, judge, label_rows, labels_to_apply, log_warnings
 from registry.manifests.resolve import Resolved, digest_of, require_complete, resolve
 from registry.manifests.rows import ContentChanged, ManifestRecord, ManifestRows
 from registry.names import RepositoryName, TagName
 from registry.repositories.periods import Periods
-from registry.repositories.tag_values import TagEffects, TagTarget
+from registry.repositories.tag_values import LifeBounds, TagEffects, TagTarget
 from registry.steps import Steps
 
 MAX_MANIFEST = 4 * 1024 * 1024
@@ -49,10 +48,14 @@ class CreatedManifest:
 
 @dataclass(frozen=True, slots=True)
 class PushTerms:
-    """What a push names is kept for ``lease_ms`` milliseconds at least; ``allow_sparse``: it may be missing."""
+    """What a push names is kept for ``lease_ms`` milliseconds at least; ``allow_sparse``: it may be missing.
+
+    Its labels give tags lives within ``lives``.
+    """
 
     lease_ms: int
     allow_sparse: bool
+    lives: LifeBounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ class Prepared:
     empty_layer: int | None
     known: bool
     """The manifest was here already, with its v1 images and its empty layer."""
+    added: tuple[int, int]
+    """The mark of the labels that the API had added to it."""
 
 
 class ManifestCreator:
@@ -96,6 +101,7 @@ class ManifestCreator:
         self._steps = steps
         self._rows = ManifestRows(database, terms.lease_ms)
         self._allow_sparse = terms.allow_sparse
+        self._lives = terms.lives
 
     def create(
         self,
@@ -143,7 +149,8 @@ class ManifestCreator:
         self._hooks.validate(manifest, content)
         own = self._hooks.labels(manifest, content)
         applied = labels_to_apply(self._hooks, content, manifest, found.descriptors, own)
-        verdict = judge(self._hooks, [*applied.items(), *place.api_labels], digest)
+        verdict = judge(self._hooks, [*applied.items(), *place.added.labels], self._lives)
+        log_warnings(digest, verdict.warnings)
         images: Sequence[LegacyImage] = ()
         empty_layer = None
         if not place.known:
@@ -161,6 +168,7 @@ class ManifestCreator:
             images,
             empty_layer,
             place.known,
+            place.added.mark,
         )
 
     def _store(
@@ -172,7 +180,7 @@ class ManifestCreator:
         tags: Sequence[TagName],
     ) -> CreatedManifest:
         """Write all of it in the caller's transaction."""
-        refuse_purged(connection, str(prepared.digest))
+        self._blobs.purged.refuse(connection, str(prepared.digest))
         repository_id = self._rows.repository(connection, repository)
         self._rows.lease(connection, repository_id, prepared.found)
         blobs = list(prepared.found.blobs)
@@ -185,11 +193,13 @@ class ManifestCreator:
         )
         self._steps("manifest.store.row")
         if newly_created:
-            if prepared.known:
+            if prepared.known or prepared.added != AddedLabels().mark:
                 raise ContentChanged
             self._rows.edges(connection, record, repository_id, blobs, prepared.found.children)
             self._rows.labels(connection, record, prepared.labels)
             legacy.store(self._database, connection, repository_id, record.manifest_id, prepared.images)
+        elif self._rows.mark(connection, record) != prepared.added:
+            raise ContentChanged
         if prepared.pin:
             self._rows.pin(connection, record)
         self._steps("manifest.store.edges")

@@ -1,4 +1,8 @@
-"""Labels of manifests through the API: listed, added and removed, with the actions that pushed labels have."""
+"""Labels of manifests through the API: listed, added and removed, with the actions that pushed labels have.
+
+Plugins are asked before the transaction, about the labels as they will be; inside it, the mark of the labels tells
+whether that still holds.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
@@ -23,48 +27,64 @@ from registry.hooks.ports import StorageDriver
 from registry.manifests.content import RepositoryContent
 from registry.manifests.labels import (
     API,
-    MANIFEST,
     MAX_LABELS,
+    Judgement,
     Label,
     LabelVerdict,
     judge,
     labels_to_apply,
+    log_warnings,
     media_type_of,
 )
+from registry.manifests.revival import reach
 from registry.manifests.rows import ContentChanged
+from registry.manifests.stored_labels import (
+    ONE_LABEL,
+    PAGE_OF_LABELS,
+    StoredLabel,
+    added_labels,
+    mark,
+    own_labels,
+    used,
+)
 from registry.names import RepositoryName
+from registry.pages import Page, cut
 from registry.repositories.periods import Periods
 from registry.repositories.repositories import require_repository
+from registry.repositories.tag_values import LifeBounds
 
 T = TypeVar("T")
 MAX_KEY, MAX_VALUE = 1024, 64 * 1024
+MAX_ADDED = 1024 * 1024
+"""How many characters all keys and values that were added to one manifest may have: each push of it reads them."""
 _ROUNDS = 5
 _LABEL, _MANIFEST = table(LabelModel), table(Manifest)
-_SHOWN = (_LABEL.c.id, _LABEL.c.key, _LABEL.c.value, _LABEL.c.media_type, _LABEL.c.source, _LABEL.c.warning)
-_OF_MANIFEST = select(*_SHOWN).where(_LABEL.c.manifest_id == bindparam("manifest")).order_by(_LABEL.c.id)
-_FIND = select(_MANIFEST.c.id, _MANIFEST.c.label_pin).where(
-    _MANIFEST.c.repository_id == bindparam("repository"),
-    _MANIFEST.c.digest == bindparam("digest"),
-    _MANIFEST.c.deleted_at.is_(None),
+_KEPT = select(_MANIFEST.c.id, _MANIFEST.c.digest, _MANIFEST.c.media_type, _MANIFEST.c.payload)
+_ANY = _KEPT.where(_MANIFEST.c.repository_id == bindparam("repository"), _MANIFEST.c.digest == bindparam("digest"))
+_ALIVE = _ANY.where(_MANIFEST.c.deleted_at.is_(None))
+_DELETED = _KEPT.where(
+    _MANIFEST.c.id.in_(bindparam("ids", expanding=True)), _MANIFEST.c.deleted_at.is_not(None)
+).order_by(_MANIFEST.c.id)
+_LOCK = (
+    select(_MANIFEST.c.label_pin)
+    .where(_MANIFEST.c.id == bindparam("id"), _MANIFEST.c.deleted_at.is_(None))
+    .with_for_update()
 )
-_LOCK = _FIND.with_for_update()
-_STORED = select(_MANIFEST.c.id, _MANIFEST.c.media_type, _MANIFEST.c.payload).where(
-    _MANIFEST.c.repository_id == bindparam("repository"), _MANIFEST.c.digest == bindparam("digest")
-)
-_COUNT = select(func.count()).where(_LABEL.c.manifest_id == bindparam("manifest"))
 _PIN = update(_MANIFEST).where(_MANIFEST.c.id == bindparam("b_id")).values(label_pin=bindparam("b_pin"))
 
 
 @dataclass(frozen=True, slots=True)
-class StoredLabel:
-    """A label as it is stored. ``warning`` says why its action refused the value; ``source`` who gave it."""
+class _Labelled:
+    """A stored manifest with its labels; ``mark`` is that of the added ones."""
 
-    id: int
-    key: str
-    value: str
+    repository_id: int
+    manifest_id: int
+    digest: Digest
     media_type: str
-    source: str
-    warning: str
+    payload: bytes
+    own: Sequence[Label]
+    added: Sequence[Label]
+    mark: tuple[int, int]
 
 
 class LabelService:
@@ -78,22 +98,30 @@ class LabelService:
         authorizer: Authorizer,
         periods: Periods,
         reviews: Reviews,
+        lives: LifeBounds,
     ) -> None:
-        """Run label actions of ``hooks``; what they change in tags is done by ``periods``."""
+        """Run label actions of ``hooks``; ``periods`` change tags, whose lives stay within bounds."""
         self._database = database
         self._storage = storage
         self._hooks = hooks
         self._authorizer = authorizer
         self._periods = periods
         self._reviews = reviews
+        self._lives = lives
 
-    def list(self, actor: Actor, repository: RepositoryName, digest: Digest) -> Sequence[StoredLabel]:
-        """Return a manifest's labels, oldest first; raises :class:`ManifestUnknown`."""
+    def list(
+        self, actor: Actor, repository: RepositoryName, digest: Digest, limit: int, after: int
+    ) -> Page[StoredLabel]:
+        """Return at most ``limit`` labels of a manifest after the id ``after``, oldest first.
+
+        Raises :class:`ManifestUnknown`.
+        """
         self._authorizer.require(actor, Action.PULL, repository, str(digest))
         with self._database.read() as connection:
-            repository_id = require_repository(connection, repository)
-            manifest_id, _ = _require(connection, repository_id, digest)
-            return [StoredLabel(*row) for row in connection.execute(_OF_MANIFEST, {"manifest": manifest_id})]
+            found = self._require(connection, repository, digest)
+            values = {"manifest": found.manifest_id, "after": after, "limit": limit + 1}
+            rows = connection.execute(PAGE_OF_LABELS, values).all()
+        return cut([StoredLabel._make(row) for row in rows], limit)
 
     def add(self, actor: Actor, repository: RepositoryName, digest: Digest, key: str, value: str) -> StoredLabel:
         """Add a label, and let it act on all living tags of the manifest, from each tag's own start.
@@ -104,26 +132,31 @@ class LabelService:
         self._authorizer.require(actor, Action.PUSH, repository, str(digest))
         if not 0 < len(key) <= MAX_KEY or len(value) > MAX_VALUE or "\0" in key + value:
             raise LabelInvalid(
-                f"a label has a key of 1 to {MAX_KEY} characters and a value of at most {MAX_VALUE}",
-                detail={"key": key[:64], "length": len(value)},
+                f"a label has a key of 1 to {MAX_KEY} characters and a value of at most {MAX_VALUE}, without NUL",
+                detail={"key": key[:64], "keyLength": len(key), "valueLength": len(value)},
             )
+        media_type = media_type_of(value)
 
-        def work(connection: Connection, before: Sequence[int], verdict: LabelVerdict) -> StoredLabel:
-            repository_id, manifest_id, pinned = self._lock(connection, repository, digest, before)
-            if (connection.scalar(_COUNT, {"manifest": manifest_id}) or 0) >= MAX_LABELS:
-                raise LabelInvalid("the manifest has too many labels", detail={"limit": MAX_LABELS})
-            row = {
-                "key": key,
-                "value": value,
-                "media_type": media_type_of(value),
-                "source": API,
-                "warning": verdict.warnings.get((key, value), ""),
-            }
-            made = connection.execute(insert(_LABEL).values(manifest_id=manifest_id, **row).returning(_LABEL.c.id))
-            self._apply(connection, repository_id, manifest_id, verdict, pinned=pinned)
-            return StoredLabel(id=made.scalar_one(), **row)
+        def attempt() -> StoredLabel:
+            found = self._find(repository, digest)
+            verdict = self._verdict(found, [*found.added, (key, value)])
+            warning = verdict.warnings.get((key, value), "")
+            row = {"key": key, "value": value, "media_type": media_type, "source": API, "warning": warning}
 
-        return self._write(work, lambda: self._judged(repository, digest, added=(key, value)))
+            def work(connection: Connection) -> StoredLabel:
+                pinned = self._lock(connection, found)
+                _require_room(connection, found.manifest_id, len(key) + len(value))
+                made = connection.execute(
+                    insert(_LABEL).values(manifest_id=found.manifest_id, **row).returning(_LABEL.c.id)
+                )
+                self._apply(connection, found, verdict, pinned=pinned)
+                return StoredLabel(made.scalar_one(), **row)
+
+            return self._database.write(work)
+
+        made = until_unchanged(attempt)
+        log_warnings(digest, {(key, value): made.warning} if made.warning else {})
+        return made
 
     def remove(self, actor: Actor, repository: RepositoryName, digest: Digest, label_id: int) -> None:
         """Remove a label that the API added; what labels alone had set is worked out again.
@@ -132,99 +165,118 @@ class LabelService:
         """
         self._authorizer.require(actor, Action.PUSH, repository, str(digest))
 
-        def work(connection: Connection, before: Sequence[int], verdict: LabelVerdict) -> None:
-            repository_id, manifest_id, pinned = self._lock(connection, repository, digest, before)
-            connection.execute(delete(_LABEL).where(_LABEL.c.id == label_id))
-            self._apply(connection, repository_id, manifest_id, verdict, pinned=pinned)
+        def attempt() -> None:
+            found = self._find(repository, digest)
+            with self._database.read() as connection:
+                gone = _require_removable(connection, found, label_id)
+            left = list(found.added)
+            if gone in left:  # else it went meanwhile, which the transaction sees
+                left.remove(gone)
+            verdict = self._verdict(found, left)
 
-        self._write(work, lambda: self._judged(repository, digest, removed=label_id))
+            def work(connection: Connection) -> None:
+                pinned = self._lock(connection, found)
+                connection.execute(delete(_LABEL).where(_LABEL.c.id == label_id))
+                self._apply(connection, found, verdict, pinned=pinned)
 
-    def verdict(self, repository_id: int, digest: Digest) -> LabelVerdict:
-        """Return what a manifest's labels make happen, a deleted one's as well; raises :class:`ManifestUnknown`."""
-        with self._database.read() as connection:
-            row = connection.execute(_STORED, {"repository": repository_id, "digest": str(digest)}).first()
-            if row is None:
-                raise ManifestUnknown(detail={"digest": str(digest)})
-            stored = [StoredLabel(*found) for found in connection.execute(_OF_MANIFEST, {"manifest": row.id})]
-        return self._verdict(repository_id, digest, row.media_type, row.payload, stored)
+            self._database.write(work)
 
-    def _verdict(
-        self, repository_id: int, digest: Digest, media_type: str, payload: bytes, stored: Sequence[StoredLabel]
-    ) -> LabelVerdict:
-        content = RepositoryContent(self._database, self._storage, self._hooks, repository_id, deleted=True)
-        parsed = self._hooks.parse(media_type, payload)
-        own = {label.key: label.value for label in stored if label.source == MANIFEST}
-        applied = labels_to_apply(self._hooks, content, parsed, self._hooks.children(parsed), own)
-        added: list[Label] = [(label.key, label.value) for label in stored if label.source == API]
-        return judge(self._hooks, [*applied.items(), *added], digest)
+        until_unchanged(attempt)
 
-    def _judged(
-        self, repository: RepositoryName, digest: Digest, *, added: Label | None = None, removed: int | None = None
-    ) -> tuple[Sequence[int], LabelVerdict]:
-        """Judge the labels as they will be; returns the ids of those that were there as well."""
+    def judgement(self, repository: RepositoryName, digest: Digest) -> Judgement:
+        """Return what the labels of a manifest, deleted or not, make happen to a tag that is to stand for it.
+
+        Raises :class:`ManifestUnknown`.
+        """
         with self._database.read() as connection:
             repository_id = require_repository(connection, repository)
-            manifest_id, _ = _require(connection, repository_id, digest)
-            row = connection.execute(_STORED, {"repository": repository_id, "digest": str(digest)}).one()
-            stored = [StoredLabel(*found) for found in connection.execute(_OF_MANIFEST, {"manifest": manifest_id})]
-        if removed is not None:
-            gone = next((label for label in stored if label.id == removed), None)
-            if gone is None:
-                raise LabelUnknown(detail={"label": removed, "digest": str(digest)})
-            if gone.source != API:
-                raise LabelRefused(
-                    "this label came with the manifest, and stays with it",
-                    detail={"label": removed, "key": gone.key[:64], "source": gone.source},
-                )
-        future = [label for label in stored if label.id != removed]
-        if added is not None:
-            future.append(StoredLabel(0, *added, "", API, ""))
-        verdict = self._verdict(repository_id, digest, row.media_type, row.payload, future)
-        return [label.id for label in stored], verdict
+            row = connection.execute(_ANY, {"repository": repository_id, "digest": str(digest)}).first()
+            if row is None:
+                raise ManifestUnknown(detail={"digest": str(digest)})
+            found = _labelled(connection, repository_id, row)
+            below, _ = reach(connection, found.manifest_id)
+            deleted = [
+                _labelled(connection, repository_id, row)
+                for row in connection.execute(_DELETED, {"ids": sorted(below)}).all()
+            ]
+        verdicts = {one.digest: self._verdict(one, one.added) for one in [found, *deleted]}
+        pins = {str(one.digest): verdicts[one.digest].pin for one in deleted}
+        return Judgement(verdicts[found.digest].effects, found.mark, pins)
 
-    def _write(
-        self,
-        work: Callable[[Connection, Sequence[int], LabelVerdict], T],
-        judge_again: Callable[[], tuple[Sequence[int], LabelVerdict]],
-    ) -> T:
-        """Run ``work`` on labels that were judged as they are: plugins are asked outside the transaction."""
-        for _ in range(_ROUNDS):
-            with suppress(ContentChanged):
-                return self._attempt(work, *judge_again())
-        raise Unavailable("the labels change too fast: try again")
+    def _find(self, repository: RepositoryName, digest: Digest) -> _Labelled:
+        with self._database.read() as connection:
+            return self._require(connection, repository, digest)
 
-    def _attempt(
-        self,
-        work: Callable[[Connection, Sequence[int], LabelVerdict], T],
-        before: Sequence[int],
-        verdict: LabelVerdict,
-    ) -> T:
-        return self._database.write(lambda connection: work(connection, before, verdict))
-
-    def _lock(
-        self, connection: Connection, repository: RepositoryName, digest: Digest, before: Sequence[int]
-    ) -> tuple[int, int, bool]:
-        """Lock the manifest; raises :class:`ContentChanged` where its labels are not those that were judged."""
+    @staticmethod
+    def _require(connection: Connection, repository: RepositoryName, digest: Digest) -> _Labelled:
         repository_id = require_repository(connection, repository)
-        manifest_id, pinned = _require(connection, repository_id, digest, lock=True)
-        present = [row.id for row in connection.execute(_OF_MANIFEST, {"manifest": manifest_id})]
-        if present != list(before):
+        row = connection.execute(_ALIVE, {"repository": repository_id, "digest": str(digest)}).first()
+        if row is None:
+            raise ManifestUnknown(detail={"digest": str(digest)})
+        return _labelled(connection, repository_id, row)
+
+    def _verdict(self, found: _Labelled, added: Sequence[Label]) -> LabelVerdict:
+        applied = dict(found.own)
+        if self._hooks.owns(found.media_type):  # else its plugin was removed, and nobody knows what it consists of
+            content = RepositoryContent(self._database, self._storage, self._hooks, found.repository_id, deleted=True)
+            parsed = self._hooks.parse(found.media_type, found.payload)
+            children = self._hooks.children(parsed)
+            applied = dict(labels_to_apply(self._hooks, content, parsed, children, applied))
+        return judge(self._hooks, [*applied.items(), *added], self._lives)
+
+    @staticmethod
+    def _lock(connection: Connection, found: _Labelled) -> bool:
+        """Lock a manifest, and return whether it is pinned; raises :class:`ContentChanged` where it is another now."""
+        row = connection.execute(_LOCK, {"id": found.manifest_id}).first()
+        if row is None or mark(connection, found.manifest_id) != found.mark:
             raise ContentChanged
-        return repository_id, manifest_id, pinned
+        return bool(row.label_pin)
 
-    def _apply(
-        self, connection: Connection, repository_id: int, manifest_id: int, verdict: LabelVerdict, *, pinned: bool
-    ) -> None:
+    def _apply(self, connection: Connection, found: _Labelled, verdict: LabelVerdict, *, pinned: bool) -> None:
         now = self._database.now(connection)
-        self._periods.apply_labels(connection, now, repository_id, manifest_id, verdict.effects)
+        self._periods.apply_labels(connection, now, found.repository_id, found.manifest_id, verdict.effects)
         if verdict.pin != pinned:
-            connection.execute(_PIN, {"b_id": manifest_id, "b_pin": verdict.pin})
+            connection.execute(_PIN, {"b_id": found.manifest_id, "b_pin": verdict.pin})
         if pinned and not verdict.pin:
-            self._reviews.manifests(connection, repository_id, [manifest_id], now + self._reviews.grace_ms)
+            due = now + self._reviews.grace_ms
+            self._reviews.manifests(connection, found.repository_id, [found.manifest_id], due)
 
 
-def _require(connection: Connection, repository_id: int, digest: Digest, *, lock: bool = False) -> tuple[int, bool]:
-    row = connection.execute(_LOCK if lock else _FIND, {"repository": repository_id, "digest": str(digest)}).first()
+def until_unchanged(attempt: Callable[[], T]) -> T:
+    """Judge labels and use the judgement, again where they were others by then."""
+    for _ in range(_ROUNDS):
+        with suppress(ContentChanged):
+            return attempt()
+    raise Unavailable("the labels change too fast: try again")
+
+
+def _labelled(connection: Connection, repository_id: int, row: Row[int, str, str, bytes]) -> _Labelled:
+    own = own_labels(connection, row.id)
+    added = added_labels(connection, row.id)
+    return _Labelled(
+        repository_id, row.id, Digest.parse(row.digest), row.media_type, row.payload, own, added.labels, added.mark
+    )
+
+
+def _require_room(connection: Connection, manifest_id: int, length: int) -> None:
+    count, so_far = used(connection, manifest_id)
+    if count >= MAX_LABELS:
+        raise LabelInvalid("the manifest has too many labels", detail={"labels": count, "limit": MAX_LABELS})
+    if so_far + length > MAX_ADDED:
+        raise LabelInvalid(
+            "the labels added to this manifest are too long together",
+            detail={"length": so_far + length, "limit": MAX_ADDED},
+        )
+
+
+def _require_removable(connection: Connection, found: _Labelled, label_id: int) -> Label:
+    row = connection.execute(ONE_LABEL, {"manifest": found.manifest_id, "label": label_id}).first()
     if row is None:
-        raise ManifestUnknown(detail={"digest": str(digest)})
-    return row.id, row.label_pin
+        raise LabelUnknown(detail={"label": label_id, "digest": str(found.digest)})
+    label = StoredLabel._make(row)
+    if label.source != API:
+        raise LabelRefused(
+            "this label came with the manifest, and stays with it",
+            detail={"label": label_id, "key": label.key[:64], "source": label.source},
+        )
+    return label.key, label.value

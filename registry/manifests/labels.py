@@ -22,10 +22,12 @@ from registry.hooks.types import (
     Pin,
     ProtectTag,
 )
-from registry.repositories.tag_values import Family, TagEffects
+from registry.repositories.tag_values import Family, LifeBounds, TagEffects
 
-MAX_LIFE = timedelta(days=36500)
 MAX_LABELS = 4096
+_MAX_FAMILY = 2**31
+_MAX_WARNING = 1000
+_MS = timedelta(milliseconds=1)
 MANIFEST, API = "manifest", "api"
 """Sources of labels: the pushed content, and the API."""
 _log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ Label = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """A label to store; ``warning`` says why its action refused the value."""
+    """A label to store; ``warning`` says what its action found odd about the value."""
 
     key: str
     value: str
@@ -52,6 +54,27 @@ class LabelVerdict:
     effects: TagEffects
     pin: bool
     warnings: Mapping[Label, str]
+
+
+@dataclass(frozen=True, slots=True)
+class AddedLabels:
+    """The labels that the API added to a manifest; ``mark`` is another one whenever they are others."""
+
+    labels: Sequence[Label] = ()
+    mark: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the labels of a stored manifest make happen; only for as long as ``mark`` is that of its added labels.
+
+    ``pins`` tells, by digest, of each deleted manifest that it consists of, itself included, whether labels pin
+    that one: it is pinned again when it comes back.
+    """
+
+    effects: TagEffects
+    mark: tuple[int, int]
+    pins: Mapping[str, bool]
 
 
 def labels_to_apply(
@@ -94,13 +117,14 @@ def _image_labels(
             yield from _image_labels(hooks, content, hooks.children(parsed), seen)
 
 
-def judge(hooks: Hooks, labels: Iterable[Label], manifest: Digest) -> LabelVerdict:
+def judge(hooks: Hooks, labels: Iterable[Label], bounds: LifeBounds) -> LabelVerdict:
     """Run the label actions; a refused value becomes a warning and has no effect.
 
     Of several expiries the earliest wins, of several families the one that keeps the fewest; protection beats any
-    expiry.
+    expiry. A life beyond ``bounds`` is brought within them, with a warning.
     """
     found: list[Effect] = []
+    lives: list[int] = []
     families: list[Family] = []
     warnings: dict[Label, str] = {}
     for key, value in labels:
@@ -110,19 +134,21 @@ def judge(hooks: Hooks, labels: Iterable[Label], manifest: Digest) -> LabelVerdi
         try:
             effects = [_checked(effect) for effect in action.effects(value)]
         except LabelValueRefused as refusal:
-            warnings[key, value] = str(refusal)
+            warnings[key, value] = _readable(str(refusal))
+            continue
         except Exception as error:  # noqa: BLE001 - a plugin's failure must not refuse a push
-            warnings[key, value] = f"the label's action failed: {type(error).__name__}: {error}"
-        else:
-            found += effects
-            families += [_family(key, value, effect) for effect in effects if isinstance(effect, KeepLast)]
-    for (key, _), warning in warnings.items():
-        _log.warning("label %s of %s has no effect: %s", key, manifest, warning)
+            warnings[key, value] = _readable(f"the label's action failed: {type(error).__name__}: {error}")
+            continue
+        found += effects
+        families += [_family(key, value, effect) for effect in effects if isinstance(effect, KeepLast)]
+        for asked in (effect.after // _MS for effect in effects if isinstance(effect, ExpireTag)):
+            lives.append(bounds.within(asked))
+            if lives[-1] != asked:
+                warnings[key, value] = f"a tag cannot be given this life: it is brought to {lives[-1] * _MS}"
     protected = any(isinstance(effect, ProtectTag) for effect in found)
-    lives = [effect.after for effect in found if isinstance(effect, ExpireTag)]
     return LabelVerdict(
         TagEffects(
-            lives_ms=_life_ms(min(lives)) if lives and not protected else None,
+            lives_ms=min(lives) if lives and not protected else None,
             immutable=protected,
             family=min(families, key=lambda family: family.last, default=None),
         ),
@@ -131,14 +157,22 @@ def judge(hooks: Hooks, labels: Iterable[Label], manifest: Digest) -> LabelVerdi
     )
 
 
+def log_warnings(manifest: Digest, warnings: Mapping[Label, str]) -> None:
+    """Log what is odd about a manifest's labels, also those of its children, which have no rows of their own here."""
+    for (key, _), warning in warnings.items():
+        _log.warning("label %s of %s: %s", key, manifest, warning)
+
+
 def _checked(effect: Effect) -> Effect:
     """Return a plugin's effect; raises :class:`TypeError` or :class:`ValueError` where it cannot be applied."""
     match effect:
         case ExpireTag(after):
-            _life_ms(after)
-        case KeepLast(count):
-            if count < 1:
-                raise ValueError("a family keeps one tag at least")
+            if after <= timedelta():
+                raise ValueError("a tag lives for some time at least")
+        case KeepLast(int(count)) if count >= 1:
+            pass
+        case KeepLast():
+            raise ValueError("a family keeps a whole number of tags, one at least")
         case ProtectTag() | Pin():
             pass
         case _:
@@ -146,12 +180,14 @@ def _checked(effect: Effect) -> Effect:
     return effect
 
 
-def _life_ms(life: timedelta) -> int:
-    return min(max(life, timedelta(milliseconds=1)), MAX_LIFE) // timedelta(milliseconds=1)
+def _readable(warning: str) -> str:
+    """Return a plugin's words as they can be stored and shown: bounded, on one line, and free of NUL."""
+    shown = warning if len(warning) <= _MAX_WARNING else warning[:_MAX_WARNING] + "\u2026"
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)
 
 
 def _family(key: str, value: str, effect: KeepLast) -> Family:
-    return Family(Digest.of(f"{key}={value}".encode()).encoded, effect.count)
+    return Family(Digest.of(f"{key}={value}".encode()).encoded, min(effect.count, _MAX_FAMILY))
 
 
 def label_rows(labels: Mapping[str, str], warnings: Mapping[Label, str]) -> list[LabelRow]:

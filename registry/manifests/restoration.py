@@ -15,7 +15,8 @@ from registry.db.engine import Database
 from registry.db.models import Manifest, Tag
 from registry.digest import Digest
 from registry.errors import ManifestUnknown, NotRestorable, TagImmutable
-from registry.manifests.label_service import LabelService
+from registry.manifests.label_service import LabelService, until_unchanged
+from registry.manifests.labels import Judgement
 from registry.manifests.revival import Revival
 from registry.manifests.rows import ManifestRecord, ManifestRows
 from registry.manifests.tagging import TagChanges
@@ -25,7 +26,7 @@ from registry.repositories.history import HistoryService, TagPeriod
 from registry.repositories.periods import Periods, find_current, is_alive
 from registry.repositories.protection import Protection
 from registry.repositories.repositories import require_repository
-from registry.repositories.tag_values import EndReason, Period, TagEffects
+from registry.repositories.tag_values import EndReason, Period
 from registry.work.jobs import JobContext
 
 _PAGE = 1000
@@ -116,19 +117,21 @@ class Restoration:
         Raises :class:`ManifestUnknown` where there is none, :class:`NotRestorable` where parts of it are gone.
         """
         self._authorizer.require(actor, Action.PUSH, repository, str(digest))
-        with self._database.read() as connection:
-            repository_id = require_repository(connection, repository)
-            if connection.execute(_DELETED, {"repository": repository_id, "digest": str(digest)}).first() is None:
-                raise ManifestUnknown(detail={"digest": str(digest)})
-        effects = self._labels.verdict(repository_id, digest).effects
+        return until_unchanged(
+            lambda: self._restored(actor, repository, digest, self._labels.judgement(repository, digest))
+        )
 
+    def _restored(
+        self, actor: Actor, repository: RepositoryName, digest: Digest, judgement: Judgement
+    ) -> RestoredManifest:
         def work(connection: Connection) -> RestoredManifest:
+            repository_id = require_repository(connection, repository)
             now = self._database.now(connection)
             row = connection.execute(_DELETED, {"repository": repository_id, "digest": str(digest)}).first()
             if row is None or row.deleted_at is None:
                 raise ManifestUnknown("this manifest is not a deleted one", detail={"digest": str(digest)})
             names = connection.scalars(_ITS_TAGS, {"manifest": row.id, "deleted": row.deleted_at}).all()
-            self._revival.revive(connection, now, repository_id, row.id)
+            self._revival.revive(connection, now, repository_id, row.id, judgement)
             back, taken = [], []
             for name in names:
                 tag = TagName.parse(name)
@@ -136,7 +139,7 @@ class Restoration:
                 if current is not None and is_alive(current, now):
                     taken.append(name)
                     continue
-                self._changes.put_back(connection, now, repository_id, tag, str(digest), effects, actor)
+                self._changes.put_back(connection, now, repository_id, tag, str(digest), judgement, actor)
                 back.append(name)
             subject = Digest.parse(row.subject_digest) if row.subject_digest else None
             record = ManifestRecord(row.id, digest, row.media_type, row.size, subject)
@@ -175,17 +178,21 @@ class Restoration:
         self, actor: Actor, repository: RepositoryName, batch: Sequence[tuple[Planned, TagPeriod | None]]
     ) -> Sequence[tuple[str, Planned]]:
         wanted = {planned.then for planned, _ in batch if planned.change in (Change.SET, Change.MOVE)}
-        effects = self._effects(repository, [digest for digest in wanted if digest is not None])
 
-        def work(connection: Connection) -> Sequence[tuple[str, Planned]]:
-            repository_id = require_repository(connection, repository)
-            now = self._database.now(connection)
-            return [
-                (self._change(connection, now, repository_id, planned, seen, effects, actor), planned)
-                for planned, seen in batch
-            ]
+        def attempt() -> Sequence[tuple[str, Planned]]:
+            judged = self._judged(repository, [digest for digest in wanted if digest is not None])
 
-        return self._database.write(work)
+            def work(connection: Connection) -> Sequence[tuple[str, Planned]]:
+                repository_id = require_repository(connection, repository)
+                now = self._database.now(connection)
+                return [
+                    (self._change(connection, now, repository_id, planned, seen, judged, actor), planned)
+                    for planned, seen in batch
+                ]
+
+            return self._database.write(work)
+
+        return until_unchanged(attempt)
 
     def _change(
         self,
@@ -194,7 +201,7 @@ class Restoration:
         repository_id: int,
         planned: Planned,
         seen: TagPeriod | None,
-        effects: Mapping[str, TagEffects],
+        judged: Mapping[str, Judgement],
         actor: Actor,
     ) -> str:
         if planned.change not in (Change.SET, Change.MOVE, Change.END):
@@ -208,18 +215,16 @@ class Restoration:
             if planned.change is Change.END and alive is not None:
                 self._periods.delete(connection, now, repository_id, [alive], EndReason.RESTORED)
             elif planned.then is not None:
-                self._changes.put_back(connection, now, repository_id, tag, planned.then, effects[planned.then], actor)
+                self._changes.put_back(connection, now, repository_id, tag, planned.then, judged[planned.then], actor)
         except (NotRestorable, TagImmutable, KeyError):
             return "changed meanwhile"
         return planned.change
 
-    def _effects(self, repository: RepositoryName, digests: Sequence[str]) -> Mapping[str, TagEffects]:
-        with self._database.read() as connection:
-            repository_id = require_repository(connection, repository)
-        found: dict[str, TagEffects] = {}
+    def _judged(self, repository: RepositoryName, digests: Sequence[str]) -> Mapping[str, Judgement]:
+        found: dict[str, Judgement] = {}
         for digest in digests:
             try:
-                found[digest] = self._labels.verdict(repository_id, Digest.parse(digest)).effects
+                found[digest] = self._labels.judgement(repository, Digest.parse(digest))
             except ManifestUnknown:
                 continue  # collected since the plan
         return found

@@ -9,6 +9,9 @@ from sqlalchemy import BindParameter, Connection, bindparam, select, update
 from registry.db.base import table
 from registry.db.models import Blob, Manifest, ManifestBlob, ManifestChild, Repository, RepositoryBlob
 from registry.errors import NotRestorable
+from registry.manifests.labels import Judgement
+from registry.manifests.rows import ContentChanged
+from registry.manifests.stored_labels import mark
 
 _MANIFEST, _MEMBER = table(Manifest), table(RepositoryBlob)
 _IDS: BindParameter[list[int]] = bindparam("ids", expanding=True)
@@ -28,6 +31,7 @@ _CHILDREN = (
     .where(ManifestChild.manifest_id.in_(_IDS))
 )
 _WAKE = update(_MANIFEST).where(_MANIFEST.c.id.in_(_B_IDS)).values(deleted_at=None, lease_until=bindparam("b_lease"))
+_PIN = update(_MANIFEST).where(_MANIFEST.c.id.in_(_B_IDS)).values(label_pin=True)
 _HIDDEN = (
     select(RepositoryBlob.blob_id)
     .join(Blob, Blob.id == RepositoryBlob.blob_id)
@@ -54,34 +58,43 @@ class Revival:
         self._lease_ms = lease_ms
         self._allow_sparse = allow_sparse
 
-    def revive(self, connection: Connection, now: int, repository_id: int, manifest_id: int) -> Sequence[str]:
+    def revive(
+        self, connection: Connection, now: int, repository_id: int, manifest_id: int, judgement: Judgement
+    ) -> Sequence[str]:
         """Bring a manifest back with all that it reaches, and lease it; returns the digests that were deleted.
 
-        Raises :class:`NotRestorable` that names the parts which are gone for good.
+        Raises :class:`NotRestorable` that names the parts which are gone for good, and :class:`ContentChanged` where
+        ``judgement`` is not of what is there now.
         """
-        reached, missing = self._reach(connection, manifest_id)
+        reached, missing = reach(connection, manifest_id)
         own = connection.scalar(_SPARSE, {"repository": repository_id})
         if missing and not (self._allow_sparse if own is None else own):
             raise NotRestorable("parts of it were removed for good: push it again", detail={"missing": sorted(missing)})
         rows = connection.execute(_LOCK, {"ids": sorted(reached)}).all()
         lease = now + self._lease_ms
         connection.execute(_WAKE, {"b_ids": sorted(reached), "b_lease": lease})
+        deleted = {row.digest: row.id for row in rows if row.deleted_at is not None}
+        if mark(connection, manifest_id) != judgement.mark or not deleted.keys() <= judgement.pins.keys():
+            raise ContentChanged
+        pinned = sorted(row_id for digest, row_id in deleted.items() if judgement.pins[digest])
+        if pinned:
+            connection.execute(_PIN, {"b_ids": pinned})
         hidden = connection.scalars(_HIDDEN, {"ids": sorted(reached)}).all()
         if hidden:
             connection.execute(_SHOW, {"b_repository": repository_id, "b_ids": sorted(hidden), "b_lease": lease})
-        return [row.digest for row in rows if row.deleted_at is not None]
+        return list(deleted)
 
-    @staticmethod
-    def _reach(connection: Connection, manifest_id: int) -> tuple[set[int], set[str]]:
-        """Return the rows of all manifests that one consists of, itself included, and the digests that have none."""
-        reached, missing, level = {manifest_id}, set(), [manifest_id]
-        while level:
-            below: set[int] = set()
-            for row in connection.execute(_CHILDREN, {"ids": level}):
-                if row.id is None:
-                    missing.add(row.digest)
-                else:
-                    below.add(row.id)
-            level = sorted(below - reached)
-            reached |= below
-        return reached, missing
+
+def reach(connection: Connection, manifest_id: int) -> tuple[set[int], set[str]]:
+    """Return the rows of all manifests that one consists of, itself included, and the digests that have none."""
+    reached, missing, level = {manifest_id}, set(), [manifest_id]
+    while level:
+        below: set[int] = set()
+        for row in connection.execute(_CHILDREN, {"ids": level}):
+            if row.id is None:
+                missing.add(row.digest)
+            else:
+                below.add(row.id)
+        level = sorted(below - reached)
+        reached |= below
+    return reached, missing

@@ -15,8 +15,9 @@ from registry.db.models import Label as LabelModel
 from registry.db.models import Manifest, ManifestBlob, ManifestChild, Repository, RepositoryBlob, Tag
 from registry.digest import Digest
 from registry.hooks.types import ParsedManifest
-from registry.manifests.labels import API, MANIFEST, Label, LabelRow
+from registry.manifests.labels import MANIFEST, AddedLabels, LabelRow
 from registry.manifests.resolve import Resolved
+from registry.manifests.stored_labels import MARK, added_labels
 from registry.names import RepositoryName
 from registry.repositories.repositories import ensure_repository
 
@@ -88,20 +89,8 @@ _PLACE = (
 )
 
 
-_API_LABELS = (
-    select(LabelModel.key, LabelModel.value)
-    .where(LabelModel.manifest_id == bindparam("manifest"), LabelModel.source == API)
-    .order_by(LabelModel.id)
-)
-
-
-def api_labels(connection: Connection, manifest_id: int) -> Sequence[Label]:
-    """Return the labels that were added to a manifest through the API."""
-    return [(row.key, row.value) for row in connection.execute(_API_LABELS, {"manifest": manifest_id})]
-
-
 class ContentChanged(Exception):
-    """A blob or child that was there is gone: the push must look again."""
+    """A blob or child that was there is gone, or labels are others: what was prepared must be prepared again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +111,7 @@ class Place:
     repository_id: int | None
     allow_sparse: bool | None
     known: bool
-    api_labels: Sequence[Label]
-    """Those that were added to it through the API."""
+    added: AddedLabels
 
 
 class ManifestRows:
@@ -135,15 +123,16 @@ class ManifestRows:
         self._wake = database.prepare_change(_WAKE)
         self._adopt_referrers = database.prepare_change(_ADOPT_REFERRERS)
         self._settle = database.prepare_change(_SETTLE)
+        self._mark = database.prepare(MARK)
         self._lease_ms = lease_ms
 
     def place(self, connection: Connection, name: RepositoryName, digest: Digest) -> Place:
         """Look up what is known before the push."""
         row = connection.execute(_PLACE, {"name": name.value, "digest": str(digest)}).first()
         if row is None:
-            return Place(None, None, known=False, api_labels=())
+            return Place(None, None, known=False, added=AddedLabels())
         there: int | None = row[2]  # none where the outer join found none
-        labels = () if there is None else api_labels(connection, there)
+        labels = AddedLabels() if there is None else added_labels(connection, there)
         return Place(row[0], row[1], there is not None and row[3] is None, labels)
 
     def repository(self, connection: Connection, name: RepositoryName) -> int:
@@ -238,6 +227,11 @@ class ManifestRows:
                     for label in labels
                 ],
             )
+
+    def mark(self, connection: Connection, record: ManifestRecord) -> tuple[int, int]:
+        """Return the mark of the labels that the API has added to the manifest."""
+        count, last = self._mark(connection, {"manifest": record.manifest_id}) or (0, 0)
+        return count, last
 
     def pin(self, connection: Connection, record: ManifestRecord) -> None:
         """Keep the manifest for as long as a label says so."""

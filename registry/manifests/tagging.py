@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Update, bindparam, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.content.reviews import Reviews
-from registry.db.base import table
-from registry.db.engine import Database
-from registry.db.models import Manifest, Tag
+from registry.db.engine import Conflict, Database
+from registry.db.models import Manifest
 from registry.digest import Digest
 from registry.errors import ExpiryInvalid, ManifestUnknown, NotRestorable, TagImmutable
-from registry.manifests.label_service import LabelService
+from registry.manifests.label_service import LabelService, until_unchanged
+from registry.manifests.labels import Judgement
 from registry.manifests.revival import Revival
 from registry.names import RepositoryName, TagName
 from registry.repositories.history import HistoryService, TagPeriod
-from registry.repositories.periods import Periods, as_text, require_alive
+from registry.repositories.periods import CHANGE, Periods, as_read, as_text, require_alive
 from registry.repositories.protection import Protection, refusal
 from registry.repositories.repositories import require_repository
-from registry.repositories.tag_values import EndReason, ExpirySource, Period, TagEffects, TagTarget
+from registry.repositories.tag_values import EndReason, ExpirySource, LifeBounds, Period, TagTarget
 from registry.revisions import Condition, revision_of
 
-_TAG = table(Tag)
 _FIND = select(Manifest.id, Manifest.deleted_at).where(
     Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
 )
-_CHANGE = update(_TAG).where(_TAG.c.id == bindparam("b_id"), _TAG.c.current == 1)
-_EXPIRE = _CHANGE.values(lifetime_end_ms=bindparam("b_end"), expiry_source=ExpirySource.API)
-_PROTECT = _CHANGE.values(immutable=bindparam("b_immutable"))
-
-
-@dataclass(frozen=True, slots=True)
-class LifeBounds:
-    """How long a life a tag may be given, in milliseconds from its start."""
-
-    least_ms: int
-    most_ms: int
+_EXPIRE = CHANGE.values(lifetime_end_ms=bindparam("b_end"), expiry_source=ExpirySource.API)
+_PROTECT = CHANGE.values(immutable=bindparam("b_immutable"))
 
 
 class TagChanges:
@@ -73,21 +61,25 @@ class TagChanges:
         Raises :class:`ManifestUnknown`, :class:`TagImmutable`.
         """
         self._authorizer.require(actor, Action.PUSH, repository, tag.value)
-        effects = self._effects(repository, digest)
 
-        def work(connection: Connection) -> TagPeriod:
-            repository_id = require_repository(connection, repository)
-            now = self._database.now(connection)
-            _require_revision(connection, repository_id, tag, condition)
-            row = connection.execute(_FIND, {"repository": repository_id, "digest": str(digest)}).first()
-            if row is None or row.deleted_at is not None:
-                raise ManifestUnknown(detail={"digest": str(digest)})
-            self._revival.revive(connection, now, repository_id, row.id)
-            target = TagTarget(row.id, str(digest), effects)
-            self._periods.set(connection, now, repository_id, tag, target, actor)
-            return _shown(connection, repository_id, tag)
+        def attempt() -> TagPeriod:
+            judgement = self._labels.judgement(repository, digest)
 
-        return self._database.write(work)
+            def work(connection: Connection) -> TagPeriod:
+                repository_id = require_repository(connection, repository)
+                now = self._database.now(connection)
+                _require_revision(connection, repository_id, tag, condition)
+                row = connection.execute(_FIND, {"repository": repository_id, "digest": str(digest)}).first()
+                if row is None or row.deleted_at is not None:
+                    raise ManifestUnknown(detail={"digest": str(digest)})
+                self._revival.revive(connection, now, repository_id, row.id, judgement)
+                target = TagTarget(row.id, str(digest), judgement.effects)
+                self._periods.set(connection, now, repository_id, tag, target, actor)
+                return _shown(connection, repository_id, tag)
+
+            return self._database.write(work)
+
+        return until_unchanged(attempt)
 
     def restore(
         self,
@@ -106,16 +98,20 @@ class TagChanges:
         """
         self._authorizer.require(actor, Action.PUSH, repository, tag.value)
         wanted = self._wanted(repository, tag, digest, time_ms)
-        effects = self._effects(repository, Digest.parse(wanted.digest))
 
-        def work(connection: Connection) -> TagPeriod:
-            repository_id = require_repository(connection, repository)
-            now = self._database.now(connection)
-            _require_revision(connection, repository_id, tag, condition)
-            self.put_back(connection, now, repository_id, tag, wanted.digest, effects, actor)
-            return _shown(connection, repository_id, tag)
+        def attempt() -> TagPeriod:
+            judgement = self._labels.judgement(repository, Digest.parse(wanted.digest))
 
-        return self._database.write(work)
+            def work(connection: Connection) -> TagPeriod:
+                repository_id = require_repository(connection, repository)
+                now = self._database.now(connection)
+                _require_revision(connection, repository_id, tag, condition)
+                self.put_back(connection, now, repository_id, tag, wanted.digest, judgement, actor)
+                return _shown(connection, repository_id, tag)
+
+            return self._database.write(work)
+
+        return until_unchanged(attempt)
 
     def put_back(
         self,
@@ -124,15 +120,18 @@ class TagChanges:
         repository_id: int,
         tag: TagName,
         digest: str,
-        effects: TagEffects,
+        judgement: Judgement,
         actor: Actor,
     ) -> None:
-        """Put a tag back in the caller's transaction; raises as :meth:`restore` does."""
+        """Put a tag back in the caller's transaction; raises as :meth:`restore` does.
+
+        Also raises :class:`~registry.manifests.rows.ContentChanged` where ``judgement`` is out of date.
+        """
         row = connection.execute(_FIND, {"repository": repository_id, "digest": digest}).first()
         if row is None:
             raise NotRestorable("its manifest was removed for good", detail={"digest": digest})
-        self._revival.revive(connection, now, repository_id, row.id)
-        target = TagTarget(row.id, digest, effects, reversion=True)
+        self._revival.revive(connection, now, repository_id, row.id, judgement)
+        target = TagTarget(row.id, digest, judgement.effects, reversion=True)
         self._periods.set(connection, now, repository_id, tag, target, actor)
 
     def expire(
@@ -157,7 +156,7 @@ class TagChanges:
                 reason = self._protection.forbids_end(connection, repository_id, row.name, start, end - start)
                 if reason is not None:
                     raise refusal(row.name, reason)
-            connection.execute(_EXPIRE, {"b_id": row.id, "b_end": end})
+            _change(connection, _EXPIRE, row, b_end=end)
             if end is not None and row.manifest_id is not None:
                 self._reviews.after_window(connection, repository_id, [row.manifest_id], end)
             return _shown(connection, repository_id, tag)
@@ -184,7 +183,7 @@ class TagChanges:
                     f"an immutable tag has no end, and {tag} ends at {ends}: clear that first",
                     detail={"tag": tag.value, "ends": ends},
                 )
-            connection.execute(_PROTECT, {"b_id": row.id, "b_immutable": immutable})
+            _change(connection, _PROTECT, row, b_immutable=immutable)
             return _shown(connection, repository_id, tag)
 
         return self._database.write(work)
@@ -205,19 +204,13 @@ class TagChanges:
     def _bounded(self, now: int, row: Period, at_ms: int) -> int:
         if at_ms <= now:
             raise ExpiryInvalid("a tag ends in the future", detail={"tag": row.name, "at": as_text(at_ms)})
-        life = min(max(at_ms - row.lifetime_start_ms, self._bounds.least_ms), self._bounds.most_ms)
-        end = row.lifetime_start_ms + life
+        end = row.lifetime_start_ms + self._bounds.within(at_ms - row.lifetime_start_ms)
         if end <= now:
             raise ExpiryInvalid(
                 "the tag is older than the longest life that is allowed",
                 detail={"tag": row.name, "since": as_text(row.lifetime_start_ms)},
             )
         return end
-
-    def _effects(self, repository: RepositoryName, digest: Digest) -> TagEffects:
-        with self._database.read() as connection:
-            repository_id = require_repository(connection, repository)
-        return self._labels.verdict(repository_id, digest).effects
 
     def _wanted(
         self, repository: RepositoryName, tag: TagName, digest: Digest | None, time_ms: int | None
@@ -236,6 +229,12 @@ class TagChanges:
                 detail={"tag": tag.value, "digest": found.digest},
             )
         return found
+
+
+def _change(connection: Connection, statement: Update, row: Period, **values: object) -> None:
+    """Change a period; raises :class:`Conflict` where it is not as it was read."""
+    if connection.execute(statement, {**as_read(row), **values}).rowcount != 1:
+        raise Conflict
 
 
 def _require_revision(connection: Connection, repository_id: int, tag: TagName, condition: Condition) -> None:

@@ -16,9 +16,10 @@ from registry.access.actors import Actor
 from registry.content.reviews import Reviews
 from registry.db.base import table
 from registry.db.engine import Conflict, Database
-from registry.db.models import Tag
+from registry.db.models import Repository, Tag
 from registry.errors import ManifestUnknown
 from registry.names import TagName
+from registry.repositories.label_effects import goes_on, labelled_end
 from registry.repositories.protection import Protection
 from registry.repositories.tag_values import EndReason, ExpirySource, Family, Period, TagEffects, TagTarget
 
@@ -33,9 +34,7 @@ _LATEST = (
     .limit(1)
 )
 _OF_MANIFEST = CURRENT.where(Tag.manifest_id == bindparam("manifest")).order_by(Tag.name)
-_OF_FAMILY = CURRENT.where(Tag.repository_id == bindparam("repository"), Tag.family == bindparam("family")).order_by(
-    Tag.lifetime_start_ms.desc(), Tag.id.desc()
-)
+_IN_TURN = select(Repository.id).where(Repository.id == bindparam("repository")).with_for_update(key_share=True)
 _COLUMNS = (
     "repository_id",
     "name",
@@ -52,20 +51,21 @@ _COLUMNS = (
 _INSERT = insert(_TAG).values(
     current=1, immutable=false(), end_reason=null(), **{column: bindparam(column) for column in _COLUMNS}
 )
-_END = (
-    update(_TAG)
-    .where(_TAG.c.id == bindparam("b_id"), _TAG.c.current == 1)
-    .values(current=None, lifetime_end_ms=bindparam("b_end"), end_reason=bindparam("b_reason"))
+CHANGE = update(_TAG).where(
+    _TAG.c.id == bindparam("b_id"),
+    _TAG.c.current == 1,
+    _TAG.c.immutable == bindparam("b_was_immutable"),
+    _TAG.c.label_immutable == bindparam("b_was_label_immutable"),
+    _TAG.c.lifetime_end_ms.is_not_distinct_from(bindparam("b_was_end")),
+    _TAG.c.expiry_source.is_not_distinct_from(bindparam("b_was_source")),
 )
-_RELABEL = (
-    update(_TAG)
-    .where(_TAG.c.id == bindparam("b_id"), _TAG.c.current == 1)
-    .values(
-        lifetime_end_ms=bindparam("b_end"),
-        expiry_source=bindparam("b_source"),
-        label_immutable=bindparam("b_immutable"),
-        family=bindparam("b_family"),
-    )
+"""Changes a current period that is still as it was read: give it :func:`as_read`, and see that it changes one row."""
+_END = CHANGE.values(current=None, lifetime_end_ms=bindparam("b_end"), end_reason=bindparam("b_reason"))
+_RELABEL = CHANGE.values(
+    lifetime_end_ms=bindparam("b_end"),
+    expiry_source=bindparam("b_source"),
+    label_immutable=bindparam("b_immutable"),
+    family=bindparam("b_family"),
 )
 _LAST_PERIOD = (
     select(Tag.lifetime_end_ms, Tag.end_reason)
@@ -83,6 +83,29 @@ def alive(now: ColumnElement[int]) -> ColumnElement[bool]:
 def is_alive(row: Period, now: int) -> bool:
     """Tell whether a current period is alive at ``now``."""
     return row.lifetime_end_ms is None or row.lifetime_end_ms > now
+
+
+_OLDER = (
+    CURRENT.where(
+        Tag.repository_id == bindparam("repository"),
+        Tag.family == bindparam("family"),
+        or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("now")),
+    )
+    # By their ids, which go up even where the clock does not: what was just made is the newest.
+    .order_by(Tag.id.desc())
+    .offset(bindparam("last"))
+)
+
+
+def as_read(row: Period) -> dict[str, object]:
+    """Return the values by which :data:`CHANGE` finds a period, and finds it unchanged."""
+    return {
+        "b_id": row.id,
+        "b_was_immutable": row.immutable,
+        "b_was_label_immutable": row.label_immutable,
+        "b_was_end": row.lifetime_end_ms,
+        "b_was_source": row.expiry_source,
+    }
 
 
 def find_current(connection: Connection, repository_id: int, name: TagName) -> Period | None:
@@ -124,12 +147,14 @@ class Periods:
         Its own manifest again makes no new period, unless the tag has an end: then a new one starts, so that a
         nightly push of an unchanged image extends its life. Raises :class:`~registry.errors.TagImmutable`.
         """
+        if target.effects.family is not None:
+            connection.execute(_IN_TURN, {"repository": repository_id})
         row, start = self._latest(connection, now, repository_id, name)
         effects = self._protection.settle(connection, now, repository_id, name, target.effects)
         if row is not None:
             same = row.manifest_id == target.manifest_id
-            for_ever = row.lifetime_end_ms is None and effects.lives_ms is None
-            if same and is_alive(row, now) and (for_ever or row.expiry_source == ExpirySource.API):
+            if same and is_alive(row, now) and goes_on(row, effects):
+                self._label(connection, now, repository_id, row, effects)
                 return
             if not same and is_alive(row, now):
                 self._protection.refuse(connection, now, repository_id, [row])
@@ -171,7 +196,7 @@ class Periods:
     ) -> None:
         """End current periods at ``end``, or just after their start; one that lapsed before keeps its end.
 
-        Raises :class:`Conflict` where one was moved or deleted since it was read.
+        Raises :class:`Conflict` where one was changed since it was read.
         """
         for row in rows:
             old = row.lifetime_end_ms
@@ -179,7 +204,7 @@ class Periods:
             ended = self._end(
                 connection,
                 {
-                    "b_id": row.id,
+                    **as_read(row),
                     "b_end": old if lapsed else max(end, row.lifetime_start_ms + 1),
                     "b_reason": None if lapsed else reason,
                 },
@@ -210,40 +235,36 @@ class Periods:
 
         An end that the API set stays, unless labels make the tag immutable; one that would lie in the past is now.
         """
+        if effects.family is not None:
+            connection.execute(_IN_TURN, {"repository": repository_id})
         for row in current_of_manifest(connection, manifest_id):
-            if not is_alive(row, now):
-                continue
-            name = TagName.parse(row.name)
-            settled = self._protection.settle(connection, row.lifetime_start_ms, repository_id, name, effects)
-            end, source = row.lifetime_end_ms, row.expiry_source
-            if settled.immutable:
-                end, source = None, None
-            elif source != ExpirySource.API:
-                lives = None if row.immutable else settled.lives_ms
-                end = None if lives is None else max(row.lifetime_start_ms + lives, now)
-                source = None if lives is None else ExpirySource.LABEL
-            family = None if settled.family is None else settled.family.name
-            self._relabel(
-                connection,
-                {
-                    "b_id": row.id,
-                    "b_end": end,
-                    "b_source": source,
-                    "b_immutable": settled.immutable,
-                    "b_family": family,
-                },
-            )
-            if end is not None:
-                self._reviews.after_window(connection, repository_id, [manifest_id], end)
+            if is_alive(row, now):
+                start, name = row.lifetime_start_ms, TagName.parse(row.name)
+                settled = self._protection.settle(connection, start, repository_id, name, effects)
+                self._label(connection, now, repository_id, row, settled)
+
+    def _label(self, connection: Connection, now: int, repository_id: int, row: Period, effects: TagEffects) -> None:
+        """Let labels act on a living period, where they do not yet; raises :class:`Conflict` as :meth:`end` does."""
+        end, source = labelled_end(now, row, effects)
+        family = None if effects.family is None else effects.family.name
+        found = (row.lifetime_end_ms, row.expiry_source, row.label_immutable, row.family)
+        if found == (end, source, effects.immutable, family):
+            return
+        values = {"b_end": end, "b_source": source, "b_immutable": effects.immutable, "b_family": family}
+        if self._relabel(connection, {**as_read(row), **values}) != 1:
+            raise Conflict
+        if end is not None and row.manifest_id is not None:
+            self._reviews.after_window(connection, repository_id, [row.manifest_id], end)
         if effects.family is not None:
             self._thin(connection, now, repository_id, effects.family)
 
     def _thin(self, connection: Connection, now: int, repository_id: int, family: Family) -> None:
-        """End the oldest tags of a family that has more than it keeps; protected ones stay and count."""
-        values = {"repository": repository_id, "family": family.name}
-        rows = map(Period._make, connection.execute(_OF_FAMILY, values))
-        living = [row for row in rows if is_alive(row, now)]
-        older = living[family.last :]
+        """End the oldest tags of a family that has more than it keeps; protected ones stay and count.
+
+        Who adds to a family has taken its turn: nobody else is about to.
+        """
+        values = {"repository": repository_id, "family": family.name, "last": family.last, "now": now}
+        older = [Period._make(row) for row in connection.execute(_OLDER, values)]
         reasons = self._protection.reasons(connection, now, repository_id, older)
         gone = [row for row, reason in zip(older, reasons, strict=True) if reason is None]
         self.end(connection, repository_id, now, gone, EndReason.KEEP_LAST)

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
+from registry.db.engine import Database
+from registry.db.models import Rule
 from registry.errors import TagImmutable
 from registry.names import TagName
-from registry.repositories.immutability import RulesInForce, rules_in_force
+from registry.repositories.immutability import KIND, RulesInForce, rules_in_force
 from registry.repositories.tag_values import Period, TagEffects
+
+_ANY_RULE = select(Rule.id).where(Rule.kind == KIND).limit(1)
 
 
 class Protection:
     """Knows why a tag is immutable: by itself, by a label, or by a rule."""
+
+    def __init__(self, database: Database) -> None:
+        """Look for rules in ``database``, in the caller's transaction."""
+        self._any_rule = database.prepare(_ANY_RULE)
 
     def reasons(
         self, connection: Connection, now: int, repository_id: int, rows: Sequence[Period]
@@ -22,7 +30,7 @@ class Protection:
         """Return, for each of some current periods, who made it immutable, or None; asks for the rules once."""
         if all(row.immutable or row.label_immutable for row in rows):
             return [_own_reason(row) for row in rows]
-        rules = rules_in_force(connection, repository_id)
+        rules = self._rules(connection, repository_id)
         return [_own_reason(row) or _rule_reason(rules, row, now) for row in rows]
 
     def reason(self, connection: Connection, now: int, repository_id: int, row: Period) -> str | None:
@@ -49,8 +57,14 @@ class Protection:
         self, connection: Connection, repository_id: int, tag: str, start_ms: int, lives_ms: int
     ) -> str | None:
         """Return the rule by which a period of a tag could not end after this life, or None."""
-        rule = rules_in_force(connection, repository_id).forbidding_end(tag, start_ms, lives_ms)
+        rule = self._rules(connection, repository_id).forbidding_end(tag, start_ms, lives_ms)
         return None if rule is None else _by_rule(rule.name)
+
+    def _rules(self, connection: Connection, repository_id: int) -> RulesInForce:
+        """Return the rules of a repository; most registries have none at all, which is quickly asked."""
+        if self._any_rule(connection, {}) is None:
+            return RulesInForce(())
+        return rules_in_force(connection, repository_id)
 
 
 def refusal(tag: str, reason: str) -> TagImmutable:

@@ -42,6 +42,18 @@ class ExpirySource(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LifeBounds:
+    """How long a life a tag may be given, in milliseconds from its start."""
+
+    least_ms: int
+    most_ms: int
+
+    def within(self, life_ms: int) -> int:
+        """Return the life nearest to ``life_ms`` that is allowed."""
+        return min(max(life_ms, self.least_ms), self.most_ms)
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """The tags of a repository of which a label keeps the ``last`` few, by a name that they share."""
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 _log = logging.getLogger(__name__)
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 _SOUND_SECONDS = 60.0
+_LOOK_SECONDS = 0.2
+_DESCRIPTORS = 1024
 
 
 class Companion:
@@ -27,7 +29,7 @@ class Companion:
         self._flags = tuple(flags)
         self._grace_seconds = grace_seconds
         self._ending = threading.Event()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._pid = 0
         self._thread = threading.Thread(target=self._watch, name="companion", daemon=True)
 
     def start(self) -> None:
@@ -46,21 +48,42 @@ class Companion:
     def _watch(self) -> None:
         pause = _FIRST_WAIT
         while not self._ending.is_set():
-            command = [sys.executable, "-m", "registry", "worker", *self._flags, "--beside", str(os.getpid())]
-            self._process = subprocess.Popen(command)  # noqa: S603 - this very program, with flags it was given
+            started = time.monotonic()
+            self._pid = _spawn([sys.executable, "-m", "registry", "worker", *self._flags, "--beside", str(os.getpid())])
             if self._ending.is_set():
                 self._signal(signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_SOUND_SECONDS)
-                pause = min(pause * 2, _LONGEST_WAIT)
-            if self._process.poll() is None:
-                pause = _FIRST_WAIT
-                self._process.wait()
+            while _runs(self._pid):
+                time.sleep(_LOOK_SECONDS)  # the arbiter takes the news of every child, so nothing here can await it
+            pause = _FIRST_WAIT if time.monotonic() - started > _SOUND_SECONDS else min(pause * 2, _LONGEST_WAIT)
             if not self._ending.is_set():
                 _log.info("the worker ended; it is started again in %g s", pause)
             self._ending.wait(pause)
 
     def _signal(self, number: int) -> None:
-        if self._process is not None:
+        if self._pid:
             with suppress(ProcessLookupError):
-                self._process.send_signal(number)
+                os.kill(self._pid, number)
+
+
+def _spawn(command: Sequence[str]) -> int:
+    """Start a program that inherits nothing but the three standard streams, and return its process id.
+
+    subprocess.Popen waits on a pipe that a server process, forked in the same moment, would hold open for ever.
+    """
+    inherited = [number for number in range(3, _DESCRIPTORS) if _is_inherited(number)]
+    actions = [(os.POSIX_SPAWN_CLOSE, number) for number in inherited]
+    return os.posix_spawn(command[0], list(command), os.environ, file_actions=actions)
+
+
+def _is_inherited(descriptor: int) -> bool:
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:
+        return False
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    except ChildProcessError:  # the arbiter was quicker
+        return False

@@ -1,5 +1,12 @@
 """kill -9 of master and workers during pushes: what was answered with 201 is there after the next start."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
 import httpx
 import pytest
 
@@ -10,7 +17,7 @@ from tests.support.server import MoorageServer
 
 pytestmark = [pytest.mark.needs_tools, pytest.mark.soak, pytest.mark.timeout(hang_guard(1800))]
 
-GONE = 404
+ACCEPTED, GONE = 202, 404
 
 
 def resume(client: httpx.Client, location: str, data: bytes, acknowledged: int) -> str:
@@ -29,6 +36,23 @@ def resume(client: httpx.Client, location: str, data: bytes, acknowledged: int) 
     return "resumed"
 
 
+def delete_one(client: httpx.Client, ledger: Ledger) -> list[str]:
+    """Delete a manifest that was acknowledged; what that was is no longer in the ledger."""
+    if not ledger.manifests:
+        return []
+    repository, tag = next(iter(ledger.manifests))
+    digest = ledger.manifests.pop((repository, tag))
+    assert client.delete(f"/v2/{repository}/manifests/{digest}").status_code == ACCEPTED
+    return [f"/v2/{repository}/manifests/{digest}", f"/v2/{repository}/manifests/{tag}"]
+
+
+def fsck(data: Path, env: dict[str, str]) -> dict[str, Any]:
+    """Check all that is stored."""
+    argv = [sys.executable, "-m", "registry", "fsck", "--json", "--data", str(data)]
+    done = subprocess.run(argv, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    return json.loads(done.stdout)
+
+
 @pytest.fixture(params=["sqlite and files", "postgresql and s3"])
 def services(request) -> dict[str, str]:
     """Give the settings of where database and blobs are."""
@@ -41,14 +65,15 @@ def services(request) -> dict[str, str]:
 
 def test_kill_9_during_pushes_loses_nothing_that_was_acknowledged(tmp_path, services, ledger, figure):
     rounds = scaled(50, minimum=4)
-    ends = []
+    ends, deleted = [], []
     settings = {"MOORAGE_UPLOAD_DEADLINE": "1", **services}
-    with MoorageServer(tmp_path / "data", workers=2, threads=8, env=settings) as server:
+    with MoorageServer(tmp_path / "data", workers=2, threads=8, env=settings, worker=True) as server:
         for turn in range(rounds):
             half, data = 100_000, some_bytes(-turn - 1, 200_000)
             with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
                 opened = Pusher(client, ledger, "fault/resumed")
                 location = opened.patch(opened.begin(), data[:half])
+                deleted += delete_one(client, ledger)
             with pushing(server.url, ledger, seed=turn):
                 # Each round is cut somewhere else.
                 ledger.wait_for(ledger.acknowledged + 5 + 7 * turn % 31)
@@ -57,7 +82,13 @@ def test_kill_9_during_pushes_loses_nothing_that_was_acknowledged(tmp_path, serv
             with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
                 ends.append(resume(client, location, data, half))
         kept = ledger.summary(server.url)
-    figure(f"kill -9, {rounds} rounds: {kept}; uploads cut: {ends.count('resumed')} resumed, {ends.count('gone')} gone")
+        with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
+            resurrected = [path for path in deleted if client.get(path).status_code != GONE]
+        checked = fsck(tmp_path / "data", settings)
+    cut = f"uploads cut: {ends.count('resumed')} resumed, {ends.count('gone')} gone"
+    figure(f"kill -9 of server and worker, {rounds} rounds: {kept}; deleted {len(deleted)}, resurrected 0; {cut}")
+    assert resurrected == []
+    assert checked["errors"] == 0, checked
     assert ends == ["resumed"] * rounds
     assert ledger.acknowledged >= 5 * rounds
     assert set(ledger.refused) <= {0}, ledger.texts

@@ -53,13 +53,14 @@ DOCKER = Flavour(
     gzip_layer="application/vnd.docker.image.rootfs.diff.tar.gzip",
 )
 SIGNED_SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json"
 MANIFEST_TYPES = (
     OCI.manifest,
     OCI.index,
     DOCKER.manifest,
     DOCKER.index,
     SIGNED_SCHEMA1,
-    "application/vnd.docker.distribution.manifest.v1+json",
+    SCHEMA1,
 )
 
 
@@ -243,6 +244,24 @@ def simple_image(text: str, flavour: Flavour = OCI, architecture: str = "amd64")
     """Build an image of two layers that is like no other text's."""
     layers = [layer({f"base-{architecture}.txt": b"base"}, flavour), layer({"text": text.encode()}, flavour)]
     return image(*layers, flavour=flavour, architecture=architecture, labels={"text": text}, empty_steps=1)
+
+
+def schema1(*layers: Layer, labels: Mapping[str, str] | None = None) -> Manifest:
+    """Build an unsigned manifest of Docker's schema 1; its leaf has the labels."""
+    ids = [digest_of(f"{place} {one.digest}".encode()).partition(":")[2] for place, one in enumerate(layers)]
+    steps: list[dict[str, Any]] = [{"id": own, "created": CREATED} for own in ids]
+    for step, parent in zip(steps[1:], ids, strict=False):
+        step["parent"] = parent
+    steps[-1]["config"] = {"Labels": dict(labels or {})}
+    body = {
+        "schemaVersion": 1,
+        "name": "any/name",
+        "tag": "any",
+        "architecture": "amd64",
+        "fsLayers": [{"blobSum": one.digest} for one in reversed(layers)],
+        "history": [{"v1Compatibility": to_json(step).decode()} for step in reversed(steps)],
+    }
+    return Manifest(to_json(body), SCHEMA1, blobs=layers)
 
 
 def index(

@@ -272,3 +272,31 @@ def test_a_leaked_secret_is_purged_and_may_be_allowed_again(place):
     call(place, "purge", digest, "--undo")
     assert ask(place, "purge", "--list") == []
     assert "say which digest" in call(place, "purge", code=2)
+
+
+# Labels
+
+
+def test_labels_are_added_listed_and_removed_by_tag_and_by_digest(place):
+    key = "org.moorage.expires-after"
+    made = ask(place, "label", "add", "team/app", "v1", key, "30d")
+    assert (made["key"], made["value"], made["source"], made["warning"]) == (key, "30d", "api", "")
+    assert made in ask(place, "label", "list", "team/app", IMAGE.digest)
+    assert ask(place, "tag", "show", "team/app", "v2")["until"]
+    assert key in call(place, "label", "list", "team/app", "v2")
+    assert "removed label" in call(place, "label", "remove", "team/app", "v1", str(made["id"]))
+    assert ask(place, "tag", "show", "team/app", "v2")["until"] is None
+
+
+def test_an_odd_label_is_added_with_a_warning(place):
+    told = call(place, "label", "add", "team/app", "v1", "quay.expires-after", "soon")
+    assert "added label" in told
+    assert "warning: 'soon' is no time to live" in told
+    assert "is no time to live" in ask(place, "label", "list", "team/app", "v1")[-1]["warning"]
+
+
+def test_labels_that_came_with_the_image_stay(place):
+    (own,) = ask(place, "label", "list", "team/app", "v1")
+    refused = call(place, "label", "remove", "team/app", "v1", str(own["id"]), code=1)
+    assert "this label came with the manifest" in refused
+    assert "manifest unknown" in call(place, "label", "list", "team/app", "nothing", code=1)

@@ -12,6 +12,7 @@ from registry.blueprints._http import services
 from registry.blueprints._problems import PREFIX
 from registry.blueprints.api._inputs import Body
 from registry.blueprints.api._operations import operation
+from registry.blueprints.api._pages import PageOf, PageQuery, page_of
 from registry.digest import Digest
 from registry.errors import (
     DigestInvalid,
@@ -21,8 +22,10 @@ from registry.errors import (
     ManifestUnknown,
     NameInvalid,
     NameUnknown,
+    PaginationInvalid,
 )
-from registry.manifests.label_service import MAX_KEY, MAX_VALUE, StoredLabel
+from registry.manifests.label_service import MAX_KEY, MAX_VALUE
+from registry.manifests.stored_labels import StoredLabel
 from registry.names import RepositoryName
 
 blueprint = Blueprint("api_labels", __name__, url_prefix=PREFIX)
@@ -31,7 +34,10 @@ _ERRORS = (NameInvalid, NameUnknown, DigestInvalid, ManifestUnknown)
 
 
 class Label(msgspec.Struct):
-    """A label. ``source`` is manifest (it came with the content) or api; ``warning`` says why it has no effect."""
+    """A label. ``source`` is manifest (it came with the content) or api.
+
+    ``warning`` says what the label's action found odd about the value: why it has no effect, or another one.
+    """
 
     id: int
     key: str
@@ -41,12 +47,6 @@ class Label(msgspec.Struct):
     warning: str
 
 
-class Labels(msgspec.Struct):
-    """All labels of a manifest, oldest first."""
-
-    items: list[Label]
-
-
 class NewLabel(Body):
     """A label to add; it acts as if it had come with the manifest."""
 
@@ -54,10 +54,12 @@ class NewLabel(Body):
     value: Annotated[str, msgspec.Meta(max_length=MAX_VALUE)]
 
 
-@operation(blueprint, "GET", _PATH, errors=_ERRORS)
-def list_labels(actor: Actor, name: RepositoryName, digest: Digest) -> Labels:
-    """List a manifest's labels, with what their actions had to say."""
-    return Labels([_shown(label) for label in services().labels.list(actor, name, digest)])
+@operation(blueprint, "GET", _PATH, errors=(*_ERRORS, PaginationInvalid))
+def list_labels(actor: Actor, name: RepositoryName, digest: Digest, query: PageQuery) -> PageOf[Label]:
+    """List a manifest's labels, oldest first, with what their actions had to say."""
+    (after,) = query.after(0)
+    page = services().labels.list(actor, name, digest, query.size, int(after))
+    return page_of(page, _shown, lambda label: (label.id,))
 
 
 @operation(blueprint, "POST", _PATH, status=201, errors=(*_ERRORS, LabelInvalid))

@@ -80,10 +80,10 @@ class ManifestChild(Base):
 
 
 class Label(Base):
-    """A label of a manifest; ``warning`` says why its action refused the value, if it did."""
+    """A label of a manifest; ``warning`` says what its action found odd about the value, if anything."""
 
     __tablename__ = "label"
-    __table_args__ = (Index("ix_label_manifest", "manifest_id"),)
+    __table_args__ = (Index("ix_label_manifest", "manifest_id"), NEVER_REUSED)
 
     id: Mapped[Id]
     manifest_id: Mapped[int] = mapped_column(BigInteger, reference("manifest.id", cascade=True))

@@ -73,7 +73,7 @@ class Tag(Base):
         Index("ix_tag_history", "repository_id", "name", "lifetime_start_ms"),
         Index("ix_tag_started", "repository_id", "lifetime_start_ms"),
         Index("ix_tag_manifest", "manifest_id", "current"),
-        _only("family", "ix_tag_family", "repository_id", "family", "current", "lifetime_start_ms"),
+        _only("family", "ix_tag_family", "repository_id", "family", "current", "id"),
         _only("lifetime_end_ms", "ix_tag_ended", "lifetime_end_ms"),
     )
 
