@@ -144,6 +144,7 @@ class Fsck:
         for name in names:
             faults = self._faults[name]
             column, repository = faults[0].column, faults[0].repository
+            looked.at(name, 0)
             for after, upto, last in scanner.windows(column):
                 yield from scanner.look(faults, after, upto)
                 looked.at(name, scanner.count(column, repository, after, upto), upto, last)
