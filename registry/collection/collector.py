@@ -6,7 +6,8 @@ each candidate is locked, its roots and leases are looked up under the lock, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,12 +19,16 @@ from registry.collection.removal import MEMBERSHIP, Freed, Removal, lock_members
 from registry.collection.roots import FOR_EVER, Place, Walk, place
 from registry.db.base import table
 from registry.db.engine import Database
-from registry.db.models import Blob, GcReview, Manifest, Repository, Upload, work
+from registry.db.models import GcReview, Upload, work
 from registry.steps import Steps
 
 BATCH = 50
 _PIECE = 200
 """How many rows of a deleted repository go in one transaction."""
+_AT_ONCE = 100
+"""How many manifests go in one statement: PostgreSQL takes 65,535 parameters, and each may have 127 v1 images."""
+_REHEARSAL_SECONDS = 1.0
+"""A preview holds the locks that a run takes batch by batch, so that pushes wait for it."""
 _REVIEW = table(GcReview)
 _DUE = (
     select(GcReview.id, GcReview.kind, GcReview.repository_id, GcReview.target, GcReview.due_ms)
@@ -38,11 +43,6 @@ _ANY_DUE = union_all(
 )
 _DROP = delete(_REVIEW).where(_REVIEW.c.id == bindparam("b_id"))
 _MOVE = update(_REVIEW).where(_REVIEW.c.id == bindparam("b_id")).values(due_ms=bindparam("b_due"))
-_DIGEST = {
-    work.MANIFEST: select(Manifest.digest).where(Manifest.id == bindparam("target")),
-    work.BLOB: select(Blob.digest).where(Blob.id == bindparam("target")),
-    work.REPOSITORY: select(Repository.name).where(Repository.id == bindparam("target")),
-}
 
 
 class Step(StrEnum):
@@ -83,6 +83,12 @@ class Collected:
     freed: Freed = field(default_factory=Freed)
     removed: list[Removed] = field(default_factory=list)
     more: bool = False
+
+    def add(self, other: Collected) -> None:
+        """Count what ``other`` did."""
+        self.looked_at += other.looked_at
+        self.freed.add(other.freed)
+        self.removed += other.removed
 
 
 class _Undo(Exception):
@@ -130,46 +136,42 @@ class Collector:
     def preview(self, limit: int) -> Collected:
         """Return what a run would remove now, from at most ``limit`` reviews, and change nothing.
 
-        It is found out by doing it in a transaction that is rolled back.
+        It is found out by doing it in a transaction that is rolled back, for about a second at most.
         """
         done = Collected()
 
         def rehearse(connection: Connection) -> None:
             done.__init__()  # type: ignore[misc] # the transaction may be run again
-            while done.looked_at < limit:
-                batch = self._collect(connection, min(BATCH, limit - done.looked_at), listed=True)
-                done.looked_at += batch.looked_at
-                done.freed.add(batch.freed)
-                done.removed += batch.removed
+            give_up = time.monotonic() + _REHEARSAL_SECONDS
+            while done.looked_at < limit and time.monotonic() < give_up:
+                batch = self._collect(connection, min(BATCH, limit - done.looked_at))
+                done.add(batch)
                 if not batch.looked_at:
                     break
             done.more = bool(connection.execute(_DUE, {"now": self._database.now(connection), "limit": 1}).first())
-            done.freed.add(self._drop_uploads(connection))
+            while (dropped := self._drop_uploads(connection)).uploads:
+                done.freed.add(dropped)
             raise _Undo
 
         with suppress(_Undo):
             self._database.write(rehearse)
         return done
 
-    def _collect(self, connection: Connection, limit: int = BATCH, *, listed: bool = False) -> Collected:
+    def _collect(self, connection: Connection, limit: int = BATCH) -> Collected:
         now = self._database.now(connection)
         reviews = [Review._make(row) for row in connection.execute(_DUE, {"now": now, "limit": limit})]
         self._steps(Step.CLAIMED)
         done = Collected(looked_at=len(reviews))
         for review in reviews:
-            name = self._name(connection, review) if listed else ""
-            freed = self._look_at(connection, now, review)
-            done.freed.add(freed)
-            if listed and freed != Freed():
-                done.removed.append(Removed(review.kind, name, review.repository_id, freed.bytes))
+            done.add(self._look_at(connection, now, review))
         self._steps(Step.REMOVED)
         return done
 
-    def _look_at(self, connection: Connection, now: int, review: Review) -> Freed:
+    def _look_at(self, connection: Connection, now: int, review: Review) -> Collected:
         where = place(connection, review.repository_id, self._window_ms)
         if where is None:
             self._drop(connection, review)
-            return Freed()
+            return Collected()
         match review.kind:
             case work.MANIFEST:
                 return self._manifest(connection, now, review, where)
@@ -178,40 +180,45 @@ class Collector:
             case _:
                 return self._repository(connection, now, review, where)
 
-    def _manifest(self, connection: Connection, now: int, review: Review, where: Place) -> Freed:
+    def _manifest(self, connection: Connection, now: int, review: Review, where: Place) -> Collected:
         walk = Walk(connection, where, now)
         until = walk.until(review.target, lock=True)
         self._steps(Step.DECIDED)
         if until is None or until > now:
             self._postpone(connection, review, until)
-            return Freed()
+            return Collected()
         self._drop(connection, review)
-        return self._removal.manifests(connection, now, review.repository_id, walk.visited)
+        done = Collected()
+        for ids in _parts(walk.visited):
+            done.freed.add(self._removal.manifests(connection, now, review.repository_id, ids))
+            done.removed += [Removed(review.kind, walk.digest(one), review.repository_id, 0) for one in ids]
+        return done
 
-    def _membership(self, connection: Connection, now: int, review: Review) -> Freed:
+    def _membership(self, connection: Connection, now: int, review: Review) -> Collected:
         key = {"repository": review.repository_id, "blob": review.target}
         lock_membership(connection, review.repository_id, review.target)
         row = connection.execute(MEMBERSHIP, key).first()
         self._steps(Step.DECIDED)
         if row is None or row.named:
             self._drop(connection, review)
-            return Freed()
+            return Collected()
         if row.lease_until > now:
             self._postpone(connection, review, row.lease_until)
-            return Freed()
+            return Collected()
         self._drop(connection, review)
-        return self._removal.membership(connection, now, review.repository_id, review.target)
+        freed = self._removal.membership(connection, now, review.repository_id, review.target)
+        return Collected(freed=freed, removed=[Removed(review.kind, row.digest, review.repository_id, freed.bytes)])
 
-    def _repository(self, connection: Connection, now: int, review: Review, where: Place) -> Freed:
+    def _repository(self, connection: Connection, now: int, review: Review, where: Place) -> Collected:
         until = FOR_EVER if where.deleted_at is None else where.deleted_at + where.window_ms
         self._steps(Step.DECIDED)
         if until > now:
             self._postpone(connection, review, until)
-            return Freed()
+            return Collected()
         freed, gone = self._removal.repository(connection, now, review.repository_id, _PIECE)
         if gone:
             self._drop(connection, review)
-        return freed
+        return Collected(freed=freed, removed=[Removed(review.kind, where.name, review.repository_id, freed.bytes)])
 
     def _postpone(self, connection: Connection, review: Review, until: int | None) -> None:
         """Look again when the last known root ends; one without an end makes a new review when it ends."""
@@ -229,6 +236,7 @@ class Collector:
         self._steps(Step.UPLOADS)
         return freed
 
-    @staticmethod
-    def _name(connection: Connection, review: Review) -> str:
-        return str(connection.scalar(_DIGEST[review.kind], {"target": review.target}) or "")
+
+def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), _AT_ONCE):
+        yield ids[start : start + _AT_ONCE]

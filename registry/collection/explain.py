@@ -5,39 +5,58 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, exists, select, union_all
 
 from registry.access.actors import Actor
 from registry.access.authorizer import AccessRequest, Action, Authorizer
 from registry.collection.roots import FOR_EVER, Place, Root, Walk, place
 from registry.db.engine import Database
-from registry.db.models import Blob, GcReview, Manifest, ManifestBlob, PurgedDigest, RepositoryBlob
+from registry.db.models import Blob, GcReview, Manifest, ManifestBlob, PurgedDigest, Repository, RepositoryBlob, Tag
 from registry.db.models.content import LIVE
 from registry.db.models.work import BLOB, MANIFEST
 from registry.digest import Digest
 from registry.errors import BlobUnknown
 from registry.names import RepositoryName, TagName
-from registry.repositories.periods import explain_missing, find_current
+from registry.repositories.periods import explain_missing
 from registry.repositories.repositories import require_repository
 
 _SHOWN = 20
-"""Of how many repositories, and how many manifests that name a blob, an explanation speaks."""
-_MANIFESTS = (
-    select(Manifest.id, Manifest.repository_id)
-    .where(Manifest.digest == bindparam("digest"))
-    .order_by(Manifest.repository_id)
+"""Of how many repositories, and of how many roots in each, an explanation speaks."""
+_HOLDERS = (
+    select(Repository.id, Repository.name)
+    .where(
+        Repository.id.in_(
+            union_all(
+                select(Manifest.repository_id).where(Manifest.digest == bindparam("digest")),
+                select(RepositoryBlob.repository_id)
+                .join(Blob, Blob.id == RepositoryBlob.blob_id)
+                .where(Blob.digest == bindparam("digest")),
+            )
+        )
+    )
+    .order_by(Repository.id)
 )
-_MEMBERS = (
-    select(RepositoryBlob.repository_id, RepositoryBlob.blob_id, RepositoryBlob.lease_until, RepositoryBlob.hidden_at)
+_HOLDERS_NAMED = _HOLDERS.where(Repository.name == bindparam("name"))
+_MANIFEST = select(Manifest.id).where(
+    Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
+)
+_MEMBER = (
+    select(RepositoryBlob.blob_id, RepositoryBlob.lease_until, RepositoryBlob.hidden_at)
     .join(Blob, Blob.id == RepositoryBlob.blob_id)
-    .where(Blob.digest == bindparam("digest"))
-    .order_by(RepositoryBlob.repository_id)
+    .where(RepositoryBlob.repository_id == bindparam("repository"), Blob.digest == bindparam("digest"))
 )
+_TAGGED = exists().where(Tag.manifest_id == Manifest.id, Tag.current == 1, Tag.lifetime_end_ms.is_(None))
 _NAMING = (
     select(Manifest.id)
     .join(ManifestBlob, ManifestBlob.manifest_id == Manifest.id)
     .where(ManifestBlob.repository_id == bindparam("repository"), ManifestBlob.digest == bindparam("digest"))
-    .order_by(Manifest.id.desc())
+    .order_by(_TAGGED.desc(), Manifest.id.desc())
+)
+_LAST_PERIOD = (
+    select(Tag.digest)
+    .where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
+    .order_by(Tag.lifetime_start_ms.desc())
+    .limit(1)
 )
 _REVIEW = select(GcReview.due_ms).where(
     GcReview.kind == bindparam("kind"),
@@ -86,55 +105,66 @@ class Explainer:
     def explain_tag(self, actor: Actor, repository: RepositoryName, tag: TagName) -> Explained:
         """Explain the manifest that a tag stands for, or last stood for.
 
-        Raises :class:`~registry.errors.ManifestUnknown` where the tag never was.
+        Raises :class:`~registry.errors.ManifestUnknown` where the tag never was, or what it stood for is gone.
         """
         self._authorizer.require(actor, Action.PULL, repository, tag.value)
         with self._database.read() as connection:
             repository_id = require_repository(connection, repository)
-            row = find_current(connection, repository_id, tag)
-            if row is None:
+            values = {"repository": repository_id, "tag": tag.value}
+            digest = connection.scalar(_LAST_PERIOD, values)
+            there = connection.scalar(_MANIFEST, {"repository": repository_id, "digest": digest})
+            if digest is None or there is None:
                 raise explain_missing(connection, repository_id, tag)
-        return self.explain(actor, Digest.parse(row.digest), repository)
+        return self.explain(actor, Digest.parse(digest), repository)
 
     def explain(self, actor: Actor, digest: Digest, repository: RepositoryName | None = None) -> Explained:
         """Explain a manifest or blob, in one repository or in all; raises :class:`BlobUnknown` where it is nowhere."""
         self._authorizer.require(actor, Action.LIST if repository is None else Action.PULL, repository, str(digest))
+        of = {"digest": str(digest)}
+        with self._database.read() as connection:
+            if repository is None:
+                holders = connection.execute(_HOLDERS, of).all()
+            else:
+                holders = connection.execute(_HOLDERS_NAMED, {**of, "name": repository.value}).all()
+            state = connection.scalar(_BLOB, of)
+            purged = connection.scalar(_PURGED, of)
+        asked = [AccessRequest(actor, Action.PULL, RepositoryName(row.name), str(digest)) for row in holders]
+        decisions = self._authorizer.authorize(asked)
+        shown = [row.id for row, decision in zip(holders, decisions, strict=True) if decision.allowed][:_SHOWN]
+        if not shown and purged is None and (state is None or repository is not None):
+            raise BlobUnknown("no manifest and no blob has this digest", detail=of)
         with self._database.read() as connection:
             now = self._database.now(connection)
-            found = [*self._manifests(connection, now, str(digest)), *self._blobs(connection, now, str(digest))]
-            state = connection.scalar(_BLOB, {"digest": str(digest)})
-            purged = connection.scalar(_PURGED, {"digest": str(digest)})
-        if repository is not None:
-            found = [one for one in found if one.repository == repository.value]
-        shown = self._allowed(actor, digest, found)[:_SHOWN]
-        if not shown and state is None and purged is None:
-            raise BlobUnknown("no manifest and no blob has this digest", detail={"digest": str(digest)})
-        return Explained(str(digest), shown, state or LIVE, purged)
+            places = [one for row_id in shown for one in self._in(connection, now, row_id, str(digest))]
+        return Explained(str(digest), places, state or LIVE, purged)
 
-    def _allowed(self, actor: Actor, digest: Digest, found: Sequence[Explanation]) -> Sequence[Explanation]:
-        asked = [AccessRequest(actor, Action.PULL, RepositoryName(one.repository), str(digest)) for one in found]
-        return [one for one, decision in zip(found, self._authorizer.authorize(asked), strict=True) if decision.allowed]
+    def _in(self, connection: Connection, now: int, repository_id: int, digest: str) -> Iterator[Explanation]:
+        where = place(connection, repository_id, self._window_ms)
+        if where is None:
+            return
+        of = {"repository": repository_id, "digest": digest}
+        manifest_id = connection.scalar(_MANIFEST, of)
+        if manifest_id is not None:
+            roots = list(Walk(connection, where, now).roots(manifest_id))
+            yield _explained(now, where, MANIFEST, digest, roots, self._due(connection, MANIFEST, where, manifest_id))
+        member = connection.execute(_MEMBER, of).first()
+        if member is not None:
+            roots = [Root("lease", "a push used it", member.lease_until, (digest,))]
+            roots += self._above(connection, now, where, digest)
+            kind = BLOB if member.hidden_at is None else "deleted blob"
+            yield _explained(now, where, kind, digest, roots, self._due(connection, BLOB, where, member.blob_id))
 
-    def _manifests(self, connection: Connection, now: int, digest: str) -> Iterator[Explanation]:
-        for row in connection.execute(_MANIFESTS, {"digest": digest}).all():
-            where = place(connection, row.repository_id, self._window_ms)
-            if where is not None:
-                roots = list(Walk(connection, where, now).roots(row.id))
-                due = self._due(connection, MANIFEST, where, row.id)
-                yield _explained(now, where, MANIFEST, digest, roots, due)
-
-    def _blobs(self, connection: Connection, now: int, digest: str) -> Iterator[Explanation]:
-        for row in connection.execute(_MEMBERS, {"digest": digest}).all():
-            where = place(connection, row.repository_id, self._window_ms)
-            if where is None:
-                continue
-            naming = connection.scalars(_NAMING, {"repository": row.repository_id, "digest": digest}).fetchmany(_SHOWN)
-            roots = [Root("lease", "a push used it", row.lease_until, (digest,))]
-            for manifest_id in naming:
-                above = Walk(connection, where, now).roots(manifest_id)
-                roots += [Root(root.kind, root.detail, root.until, (digest, *root.path)) for root in above]
-            kind = BLOB if row.hidden_at is None else "deleted blob"
-            yield _explained(now, where, kind, digest, roots, self._due(connection, BLOB, where, row.blob_id))
+    @staticmethod
+    def _above(connection: Connection, now: int, where: Place, digest: str) -> Sequence[Root]:
+        """Return the longest roots of the manifests that name a blob; one without an end says it all."""
+        found: list[Root] = []
+        for manifest_id in connection.scalars(_NAMING, {"repository": where.repository_id, "digest": digest}).all():
+            above = Walk(connection, where, now).roots(manifest_id)
+            found += [Root(root.kind, root.detail, root.until, (digest, *root.path)) for root in above]
+            found = sorted(found, key=lambda root: -root.until)[:_SHOWN]
+            if found and found[0].until >= FOR_EVER:
+                break
+        return found
 
     @staticmethod
     def _due(connection: Connection, kind: str, where: Place, target: int) -> int | None:

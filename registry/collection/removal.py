@@ -69,7 +69,7 @@ _BLOBS_OF = (
 _DELETE_MANIFESTS = delete(_MANIFEST).where(_MANIFEST.c.id.in_(_IDS))
 _NAMED = exists().where(ManifestBlob.repository_id == RepositoryBlob.repository_id, ManifestBlob.digest == Blob.digest)
 MEMBERSHIP = (
-    select(RepositoryBlob.lease_until, _NAMED.label("named"))
+    select(RepositoryBlob.lease_until, _NAMED.label("named"), Blob.digest)
     .join(Blob, Blob.id == RepositoryBlob.blob_id)
     .where(RepositoryBlob.repository_id == _REPOSITORY, RepositoryBlob.blob_id == bindparam("blob"))
 )

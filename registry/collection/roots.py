@@ -121,6 +121,10 @@ class Walk:
         """The row ids of all manifests that keep the one asked about, itself included, that were met so far."""
         return sorted(self._paths)
 
+    def digest(self, manifest_id: int) -> str:
+        """Return the digest of a manifest that was visited."""
+        return self._paths[manifest_id][-1]
+
     def until(self, manifest_id: int, *, lock: bool = False) -> int | None:
         """Return when the last root of a manifest ends, or None where it has no row; stops at one without an end.
 

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from sqlalchemy import Connection, Row, bindparam, insert, null, select, update
+from sqlalchemy import Connection, bindparam, insert, null, select, update
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
@@ -29,7 +29,7 @@ from registry.digest import Digest
 from registry.errors import BlobUnknown, DeletionRefused, NameUnknown, RegistryError
 from registry.hooks.ports import KeyMissing, OpensFiles, StorageDriver, StorageError
 from registry.names import RepositoryName
-from registry.repositories.repositories import find_repository, require_repository
+from registry.repositories.repositories import ensure_repository, find_repository, require_repository
 
 _log = logging.getLogger(__name__)
 _NAMED_AT_MOST = 20
@@ -226,28 +226,24 @@ class BlobService:
         self.purged.refuse(connection, digest)
         storage_id = self._storage.storage_id
         now = self._database.now(connection)
+        held = {"size": size, "state": LIVE, "storage_id": storage_id, "storage_key": key, "checked_ms": now}
         row = connection.execute(_LOCK, {"digest": digest}).first()
         if row is None:
-            fresh = {
-                "digest": digest,
-                "size": size,
-                "state": LIVE,
-                "storage_id": storage_id,
-                "storage_key": key,
-                "created_ms": now,
-                "checked_ms": now,
-            }
+            fresh = {**held, "digest": digest, "created_ms": now}
             return int(connection.execute(_INSERT, fresh).scalar_one()), None
         if row.state == LIVE and row.storage_id == storage_id:
             loser = Doomed(storage_id, key)
         else:
             loser = Doomed(row.storage_id, row.storage_key)
-            self._replace(connection, row, size, key, now)
+            connection.execute(update(Blob).where(Blob.id == row.id).values(held))
         self._deletions.queue(connection, now, loser)
         return row.id, loser
 
-    def ensure_shared(self, digest: Digest, payload: bytes) -> int:
-        """Store a blob that the registry itself provides, once for all repositories; return its row id."""
+    def ensure_shared(self, repository: RepositoryName, digest: Digest, payload: bytes) -> int:
+        """Store a blob that the registry itself provides, once for all repositories; return its row id.
+
+        Where it was not there yet it is one of ``repository``, so that it goes again should no manifest come for it.
+        """
         with self._database.read() as connection:
             found = connection.execute(select(Blob.id).where(Blob.digest == str(digest), Blob.state == LIVE)).scalar()
         if found is not None:
@@ -262,7 +258,9 @@ class BlobService:
 
         def work(connection: Connection) -> tuple[int, Doomed | None]:
             self._deletions.keep(connection, doomed)
-            return self.adopt(connection, str(digest), len(payload), key)
+            blob_id, loser = self.adopt(connection, str(digest), len(payload), key)
+            self.join(connection, ensure_repository(self._database, connection, repository), blob_id)
+            return blob_id, loser
 
         blob_id, loser = self._database.write(work)
         if loser is not None:
@@ -277,10 +275,3 @@ class BlobService:
             with suppress(RegistryError):  # a pull must not fail otherwise because nothing can be written
                 self._database.write(lambda connection: connection.execute(_SUSPECT, values), durable=False)
         return storage_unavailable(error)
-
-    def _replace(self, connection: Connection, row: Row[Any], size: int, key: str, now: int) -> None:
-        connection.execute(
-            update(Blob)
-            .where(Blob.id == row.id)
-            .values(state=LIVE, size=size, storage_id=self._storage.storage_id, storage_key=key, checked_ms=now)
-        )

@@ -20,12 +20,14 @@ from registry.fsck.findings import Finding, Kind, error, note
 from registry.fsck.repairs import Repairs
 from registry.fsck.rows import shared_keys
 from registry.fsck.scanning import AnyRow, AnySelect
-from registry.hooks.ports import ListsKeys, StorageDriver, StoredKey
+from registry.hooks.ports import KeyMissing, ListsKeys, StorageDriver, StoredKey
 
 T = TypeVar("T")
 _BATCH = 1000
 _AT_ONCE = 100
-_TABLES: tuple[Any, ...] = (Blob, StorageDeletion, Upload)
+_TABLES: tuple[Any, ...] = (Upload, Blob, StorageDeletion)
+"""In the order in which a key goes from one to the next, so that none is missed that moves while they are read."""
+_LOOKS = 2
 _SCHEMA = """
 CREATE TABLE stored (key TEXT PRIMARY KEY, size INTEGER, modified_ms INTEGER) WITHOUT ROWID;
 CREATE TABLE known (key TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -139,11 +141,26 @@ class OrphanChecks:
                     yield error(Kind.KEY_SHARED, f"key {key}", f"claimed by {' and '.join(names)}")
 
     def _orphans(self, keys: Sequence[str]) -> Iterator[Finding]:
-        with self._database.read() as connection:
-            known = self._among(connection, keys)
-        for key in keys:
-            if key not in known:
-                yield error(Kind.ORPHAN, f"key {key}", "no row knows these bytes", self._repair(key))
+        known: set[str] = set()
+        for _ in range(_LOOKS):  # a copy of an upload's bytes goes the other way, once
+            with self._database.read() as connection:
+                known |= self._among(connection, keys)
+        for key in self._still_there([key for key in keys if key not in known]):
+            yield error(Kind.ORPHAN, f"key {key}", "no row knows these bytes", self._repair(key))
+
+    def _still_there(self, keys: Sequence[str]) -> Sequence[str]:
+        """Return those of some keys that the store still has: collection may have removed others meanwhile."""
+        gone = {key for key in keys if not self._is_complete(key)}
+        if gone and isinstance(self._storage, ListsKeys):  # or they are of uploads, of which only the list tells
+            gone -= {stored.key for stored in self._storage.list_keys()}
+        return [key for key in keys if key not in gone]
+
+    def _is_complete(self, key: str) -> bool:
+        try:
+            self._storage.size(key)
+        except KeyMissing:
+            return False
+        return True
 
     def _repair(self, key: str) -> Any:  # noqa: ANN401 - a Finding's repair
         def work(connection: Connection) -> str:

@@ -156,7 +156,7 @@ class ManifestCreator:
         if not place.known:
             images = legacy.derive(self._database, self._hooks, content, place.repository_id, manifest)
             if self._hooks.needs_empty_layer(manifest, content):
-                empty_layer = self._blobs.ensure_shared(EMPTY_LAYER_DIGEST, EMPTY_LAYER)
+                empty_layer = self._blobs.ensure_shared(repository, EMPTY_LAYER_DIGEST, EMPTY_LAYER)
         return Prepared(
             manifest,
             digest,

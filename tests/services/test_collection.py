@@ -2,6 +2,7 @@
 
 import pytest
 
+from registry.collection import collector
 from registry.digest import Digest
 from registry.errors import BlobUnknown, ManifestUnknown
 from registry.hooks import StorageError
@@ -326,6 +327,55 @@ def test_a_preview_tells_what_a_run_then_does_and_changes_nothing(direct):
     assert index(built("a"), built("b")).digest in {one.name for one in seen.removed}
     assert direct.collect().freed == seen.freed
     assert direct.services.collector.preview(1000).removed == []
+
+
+def test_a_preview_names_all_that_goes_together(direct):
+    leaf = built("a")
+    above = index(leaf, subject=leaf)
+    direct.push(above, "v1")
+    direct.delete_tag("v1")
+    direct.clock.turn(seconds=WINDOW + 1)
+    seen = direct.services.collector.preview(1000)
+    assert {leaf.digest, above.digest} <= {one.name for one in seen.removed if one.kind == "manifest"}
+
+
+def test_a_preview_counts_every_upload_that_a_run_drops(direct, monkeypatch):
+    monkeypatch.setattr(collector, "_PIECE", 2)
+    for _ in range(5):
+        direct.services.uploads.start(direct.actor, direct.repository, None)
+    direct.clock.turn(seconds=8 * DAY)
+    seen = direct.services.collector.preview(1000)
+    assert direct.collect().freed == seen.freed
+    assert seen.freed.uploads == 5
+
+
+def test_a_preview_holds_up_pushes_for_a_moment_only(direct, monkeypatch):
+    monkeypatch.setattr(collector, "_REHEARSAL_SECONDS", 0)
+    direct.push(built("a"), "v1")
+    direct.clock.turn(seconds=GRACE)
+    seen = direct.services.collector.preview(1000)
+    assert (seen.looked_at, seen.more) == (0, True)
+
+
+def test_what_goes_together_goes_in_statements_of_bounded_length(direct, monkeypatch):
+    monkeypatch.setattr(collector, "_AT_ONCE", 2)
+    leaf, lengths, remove = built("a"), [], direct.services.collector._removal.manifests
+    lists = [index(leaf, annotations={"n": str(number)}) for number in range(5)]
+    for number, above in enumerate(lists):
+        direct.push(above, f"v{number}")
+    direct.put(leaf, "first")
+    for name in ("first", *(f"v{number}" for number in range(5))):
+        direct.delete_tag(name)
+    direct.clock.turn(seconds=WINDOW + 1)
+
+    def measure(connection, now, repository_id, ids):
+        lengths.append(len(ids))
+        return remove(connection, now, repository_id, ids)
+
+    monkeypatch.setattr(direct.services.collector._removal, "manifests", measure)
+    direct.collect()
+    assert max(lengths) == 2
+    assert empty(direct)
 
 
 def test_a_preview_is_bounded(direct):

@@ -21,7 +21,7 @@ PUSHING = [
 ]
 COLLECTING = [*CollectionStep, *DeletionStep]
 KEPT = image(layer({"shared": b"shared"}), layer({"kept": b"kept"}))
-GONE = image(layer({"shared": b"shared"}), layer({"gone": b"gone"}))
+GONE = image(layer({"shared": b"shared"}), layer({"gone": b"gone"}), empty_steps=1)
 SIGNED = artifact("application/x-sig", Blob(b"signed"), subject=GONE)
 
 

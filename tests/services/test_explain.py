@@ -248,6 +248,34 @@ def test_a_blob_is_explained_in_each_repository(direct):
     assert [place.repository for place in one.places] == ["team/other"]
 
 
+def test_a_blob_that_many_images_share_is_explained_by_the_one_that_stays(direct):
+    base = layer({"base": b"base"})
+    direct.push(image(base, layer({"own": b"kept"})), "kept")
+    for number in range(25):
+        direct.push(image(base, layer({"own": str(number).encode()})), f"t{number}")
+        direct.delete_tag(f"t{number}")
+    found = explain(direct, base)
+    assert (found.until, found.goes, found.roots[0].detail) == (None, None, "kept")
+
+
+def test_what_another_repository_holds_is_unknown_in_this_one(direct):
+    tagged(direct)
+    direct.upload(LONE, OTHER)
+    with pytest.raises(BlobUnknown):
+        direct.services.explainer.explain(direct.actor, Digest.parse(LAYER.digest), OTHER)
+
+
+def test_a_deleted_tag_is_explained_until_its_manifest_is_gone(direct):
+    deleted_tag(direct)
+    tag = TagName.parse("v1")
+    explained = direct.services.explainer.explain_tag(direct.actor, direct.repository, tag)
+    assert (explained.digest, explained.places[0].until) == (LEAF.digest, direct.clock.now + WINDOW)
+    direct.clock.turn(ms=WINDOW)
+    direct.collect()
+    with pytest.raises(ManifestUnknown, match="life ended"):
+        direct.services.explainer.explain_tag(direct.actor, direct.repository, tag)
+
+
 def test_a_tag_is_explained_by_what_it_stands_for(direct):
     tagged(direct)
     tag = TagName.parse("v1")
