@@ -105,6 +105,15 @@ def direct(start) -> Direct:
 
 
 @pytest.fixture
+def stays_sound(request) -> Iterator[None]:
+    """Check all that a test leaves behind."""
+    direct = request.getfixturevalue("direct") if "direct" in request.fixturenames else None
+    yield
+    if direct is not None:
+        direct.assert_sound(deep=True)
+
+
+@pytest.fixture
 def sparse(start) -> Direct:
     """Give an app that takes manifests whose content is missing."""
     return start(allow_sparse=True)

@@ -10,6 +10,8 @@ from registry.names import RepositoryName
 from tests.support.direct import ANYTHING, body
 from tests.support.images import Blob, artifact, image, index, layer, simple_image
 
+pytestmark = pytest.mark.usefixtures("stays_sound")
+
 DAY = 86_400
 WINDOW = 14 * DAY
 GRACE = 2 * DAY

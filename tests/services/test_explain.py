@@ -8,6 +8,8 @@ from registry.errors import BlobUnknown, ManifestUnknown, NameUnknown
 from registry.names import RepositoryName, TagName
 from tests.support.images import Blob, artifact, image, index, layer
 
+pytestmark = pytest.mark.usefixtures("stays_sound")
+
 DAY = 86_400_000
 WINDOW = 14 * DAY
 LEASE = DAY

@@ -620,3 +620,30 @@ def test_what_the_registry_provides_leaves_no_bytes_behind_when_it_crashes(full,
     full.clock.turn(seconds=2 * DAY)
     full.services.deletions.drain()
     assert not full.services.storage._blobs
+
+
+def test_a_blob_in_quarantine_is_missing_for_all_until_it_is_pushed(full):
+    made, blobs = image(layer({"q": b"q"})), full.services.blobs
+    full.push(made, "quarantined")
+    layer_of, where = made.blobs[1], (full.actor, full.repository, Digest.parse(made.blobs[1].digest))
+    (old,) = full.column("SELECT storage_key FROM blob WHERE digest = :d", d=layer_of.digest)
+    flip(full, layer_of.digest)
+    fsck(full, deep=True, repair=True)
+    for ask in (blobs.find, blobs.check):
+        with pytest.raises(BlobUnknown):
+            ask(*where)
+    assert not full.services.mounts.mount(full.actor, where[2], OTHER, full.repository)
+    assert not full.services.mounts.mount(full.actor, where[2], OTHER, None)
+    full.upload(made.blobs[0], OTHER)
+    with pytest.raises(ManifestBlobUnknown):
+        full.put(made, "again", repository=OTHER)
+    with pytest.raises(ManifestBlobUnknown):
+        full.put(made, "again")
+    full.clock.turn(seconds=5)
+    full.upload(layer_of)
+    row = full.rows("SELECT state, storage_key, checked_ms FROM blob WHERE digest = :d", d=layer_of.digest)[0]
+    assert (row.state, row.checked_ms) == ("LIVE", full.clock.now)
+    assert row.storage_key != old
+    assert old not in full.services.storage._blobs  # queued with the commit, and removed after it
+    full.put(made, "again")
+    full.assert_sound(deep=True)

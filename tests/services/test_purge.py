@@ -12,6 +12,8 @@ from registry.names import RepositoryName
 from tests.support.direct import ManualClock
 from tests.support.images import Blob, image, index, layer
 
+pytestmark = pytest.mark.usefixtures("stays_sound")
+
 OTHER = RepositoryName.parse("team/other")
 SECRET = layer({"key": b"secret"})
 LEAKY = image(SECRET)

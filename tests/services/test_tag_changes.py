@@ -16,6 +16,8 @@ from registry.repositories.history import HistoryFilter
 from registry.revisions import Condition
 from tests.support.images import image, index, layer
 
+pytestmark = pytest.mark.usefixtures("stays_sound")
+
 SECOND, HOUR, DAY = 1000, 3_600_000, 86_400_000
 WINDOW = 14 * DAY
 
