@@ -56,6 +56,7 @@ def scrub_of(direct):
     return scrub.run(context)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("finder", ["fsck --deep", "scrub"])
 def test_every_flipped_bit_is_found_and_healed_by_a_push(direct, bucket, client, finder, figure):
     blobs = [Blob(f"blob {number}".encode()) for number in range(scaled(100, 5))]
