@@ -27,6 +27,9 @@ def test_a_tag_is_what_it_was(client, then):
     assert answer.data == OLD.data
     assert answer.headers["Docker-Content-Digest"] == OLD.digest
     assert client.head(f"{then}/manifests/v1").headers["Docker-Content-Digest"] == OLD.digest
+    day, _, time = then.removeprefix("/v2/as-of.").partition("/")[0].rstrip("z").partition("t")
+    dashed = f"{day[:4]}-{day[4:6]}-{day[6:]}t{time[:2]}-{time[2:4]}-{time[4:]}z"
+    assert client.get(f"/v2/as-of.{dashed}/team/app/manifests/v1").data == OLD.data
     assert client.get("/v2/team/app/manifests/v1").data == NEW.data
 
 
@@ -49,7 +52,7 @@ def test_the_tags_are_those_of_then(client, then):
 def test_what_was_not_there_then_is_told(client, then):
     error = error_of(client.get(f"{then}/manifests/fresh"), 404, "MANIFEST_UNKNOWN")
     assert error["message"] == "the tag did not exist at that time"
-    error_of(client.get("/v2/as-of.19990101t000000z/team/app/manifests/v1"), 404, "MANIFEST_UNKNOWN")
+    error_of(client.get("/v2/as-of.1999-01-01t00-00-00z/team/app/manifests/v1"), 404, "MANIFEST_UNKNOWN")
     error_of(client.get("/v2/as-of.20990101t000000z/team/app/manifests/gone"), 404, "MANIFEST_UNKNOWN")
     error_of(client.get("/v2/as-of.20990101t000000z/nobody/here/manifests/v1"), 404, "NAME_UNKNOWN")
 
@@ -75,7 +78,18 @@ def test_nothing_can_be_changed(client, then, method, rest):
 
 
 @pytest.mark.parametrize(
-    "stamp", ["now", "2026", "20261301t000000z", "20261124t100000", "20261124t10000z", "2026-11-24"]
+    "stamp",
+    [
+        "now",
+        "2026",
+        "20261301t000000z",
+        "20261124t100000",
+        "20261124t10000z",
+        "2026-11-24",
+        "2026-11-24t10-00-0z",
+        "2026-11-24t100000z",
+        "2026-11-2-t10-00-00z",
+    ],
 )
 def test_a_time_that_cannot_be_read_is_told_how(client, stamp):
     error = error_of(client.get(f"/v2/as-of.{stamp}/team/app/manifests/v1"), 400, "NAME_INVALID")
