@@ -154,7 +154,8 @@ def test_a_tag_tells_which_rule_makes_it_immutable(direct):
     direct.push(A, "v1", "v2")
     direct.services.rules.delete(direct.actor, "releases", Condition())
     direct.delete_tag("v2")
-    direct.rule("releases", "immutability", {"tags": ["v*"], "retroactive": True})
+    direct.clock.turn(ms=HOUR)
+    direct.rule("releases", "immutability", {"tags": ["v*"], "after": "30m", "retroactive": True})
     page = direct.services.history.list(direct.actor, direct.repository, 10, "")
     told = {"other": None, "v0": "releases", "v1": "releases"}
     assert {one.name: one.rule for one in page.items} == told
