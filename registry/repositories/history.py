@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, or_, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select
+from sqlalchemy.orm import aliased
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
@@ -78,6 +79,13 @@ class TagPeriod(NamedTuple):
         return self.end_reason or "expired"
 
 
+_AGAIN = aliased(Manifest)
+_PUSHED_AGAIN = (
+    select(_AGAIN.id)
+    .where(_AGAIN.repository_id == Tag.repository_id, _AGAIN.digest == Tag.digest)
+    .correlate(Tag)
+    .scalar_subquery()
+)
 _SHOWN = select(
     Tag.id,
     Tag.name,
@@ -95,8 +103,8 @@ _SHOWN = select(
     Manifest.size,
     Manifest.media_type,
     Manifest.deleted_at,
-    # By digest: what was collected may have been pushed again.
-).outerjoin(Manifest, (Manifest.repository_id == Tag.repository_id) & (Manifest.digest == Tag.digest))
+    # What was collected may have been pushed again; only for such a period that has to be looked up by digest.
+).outerjoin(Manifest, Manifest.id == func.coalesce(Tag.manifest_id, _PUSHED_AGAIN))
 _IN = _SHOWN.where(Tag.repository_id == bindparam("repository"))
 _AFTER = or_(
     Tag.lifetime_start_ms < bindparam("before"),
