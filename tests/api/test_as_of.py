@@ -70,8 +70,8 @@ def test_what_was_deleted_can_be_pulled_while_it_is_kept(client, app, clock, the
     assert "removed for good" in error["message"]
 
 
-@pytest.mark.parametrize("method", ["post", "put", "delete"])
-@pytest.mark.parametrize("rest", ["manifests/v1", "blobs/uploads/", f"blobs/{OLD.digest}"])
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+@pytest.mark.parametrize("rest", ["manifests/v1", "blobs/uploads/", "blobs/uploads/some", f"blobs/{OLD.digest}"])
 def test_nothing_can_be_changed(client, then, method, rest):
     error_of(getattr(client, method)(f"{then}/{rest}"), 405, "UNSUPPORTED")
     assert client.get(f"{then}/manifests/v1").data == OLD.data

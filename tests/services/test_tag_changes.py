@@ -80,6 +80,7 @@ def test_what_was_collected_and_pushed_again_can_be_put_back(moved):
     moved.push(A)
     assert [one.restorable for one in moved.history("v1")] == [True, False, True]
     assert moved.restore("v1", digest=A.digest).digest == A.digest
+    moved.assert_sound()
 
 
 def test_what_names_a_purged_blob_is_not_restored(moved):
@@ -411,6 +412,7 @@ def test_old_periods_are_forgotten_whatever_they_stood_for(start):
     direct.collect()
     assert trimmed(direct) == 1
     assert direct.tags() == ["other"]
+    direct.assert_sound()
 
 
 def test_no_period_is_forgotten_that_a_window_holds(start):
@@ -428,6 +430,7 @@ def test_no_period_is_forgotten_that_a_window_holds(start):
     assert trimmed(direct) == 2
     direct.clock.turn(ms=60 * DAY)
     assert trimmed(direct) == 2
+    direct.assert_sound()
 
 
 def trimmed(direct):
