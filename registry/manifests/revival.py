@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
 from registry.db.base import table
+from registry.db.engine import Conflict
 from registry.db.models import (
     Blob,
     Manifest,
@@ -64,7 +65,7 @@ _PURGED = (
 )
 _AT_ONCE = 500
 
-PARTS_GONE = "parts of it were removed for good: push it again"
+PARTS_GONE = "parts of it were removed for good"
 _Reach = tuple[set[int], set[str]]
 """The rows of all manifests that one consists of, and the digests of those that have no row."""
 
@@ -90,6 +91,8 @@ class Revival:
         if gone:
             raise NotRestorable(PARTS_GONE, detail={"missing": gone[manifest_id]})
         rows = connection.execute(_LOCK, {"ids": sorted(reached)}).all()
+        if len(rows) != len(reached):
+            raise Conflict  # some of it was collected since it was looked up
         lease = now + self._lease_ms
         connection.execute(_WAKE, {"b_ids": sorted(reached), "b_lease": lease})
         deleted = {row.digest: row.id for row in rows if row.deleted_at is not None}

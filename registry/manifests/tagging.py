@@ -17,12 +17,12 @@ from registry.manifests.label_service import LabelService, until_unchanged
 from registry.manifests.labels import Judgement
 from registry.manifests.revival import Revival
 from registry.names import RepositoryName, TagName
-from registry.repositories.history import HistoryService, TagPeriod, with_rules
+from registry.repositories.history import HistoryService, TagPeriod, require_revision, with_rules
 from registry.repositories.periods import CHANGE, Periods, as_read, as_text, require_alive
 from registry.repositories.protection import Protection, refusal
 from registry.repositories.repositories import require_repository
-from registry.repositories.tag_values import EndReason, ExpirySource, LifeBounds, Period, TagTarget
-from registry.revisions import Condition, revision_of
+from registry.repositories.tag_values import ExpirySource, LifeBounds, Period, TagTarget
+from registry.revisions import Condition
 
 _FIND = select(Manifest.id, Manifest.deleted_at).where(
     Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
@@ -76,7 +76,7 @@ class TagChanges:
     ) -> TagPeriod:
         """Make a tag, new or not, stand for a manifest of the repository, as a push of it would.
 
-        Raises :class:`ManifestUnknown`, :class:`TagImmutable`.
+        Raises :class:`ManifestUnknown`, :class:`NotRestorable` where parts of it are gone, :class:`TagImmutable`.
         """
         self._authorizer.require(actor, Action.PUSH, repository, tag.value)
 
@@ -86,7 +86,7 @@ class TagChanges:
             def work(connection: Connection) -> TagPeriod:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
-                _require_revision(connection, repository_id, tag, condition)
+                require_revision(connection, repository_id, tag, condition)
                 row = connection.execute(_FIND, {"repository": repository_id, "digest": str(digest)}).first()
                 if row is None or row.deleted_at is not None:
                     raise ManifestUnknown(detail={"digest": str(digest)})
@@ -123,7 +123,7 @@ class TagChanges:
             def work(connection: Connection) -> TagPeriod:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
-                _require_revision(connection, repository_id, tag, condition)
+                require_revision(connection, repository_id, tag, condition)
                 self.put_back(connection, now, repository_id, tag, wanted.digest, judgement, actor)
                 return self._shown(connection, now, repository_id, tag)
 
@@ -166,7 +166,7 @@ class TagChanges:
         def work(connection: Connection) -> TagPeriod:
             repository_id = require_repository(connection, repository)
             now = self._database.now(connection)
-            _require_revision(connection, repository_id, tag, condition)
+            require_revision(connection, repository_id, tag, condition)
             row = require_alive(connection, now, repository_id, tag)
             end, source = row.lifetime_end_ms, row.expiry_source
             if wanted.ends is not None:
@@ -190,19 +190,6 @@ class TagChanges:
             return self._shown(connection, now, repository_id, tag)
 
         return self._database.write(work)
-
-    def delete(self, actor: Actor, repository: RepositoryName, tag: TagName, condition: Condition) -> None:
-        """End a tag's life under a condition; raises :class:`ManifestUnknown`, :class:`TagImmutable`."""
-        self._authorizer.require(actor, Action.DELETE, repository, tag.value)
-
-        def work(connection: Connection) -> None:
-            repository_id = require_repository(connection, repository)
-            now = self._database.now(connection)
-            _require_revision(connection, repository_id, tag, condition)
-            row = require_alive(connection, now, repository_id, tag)
-            self._periods.delete(connection, now, repository_id, [row], EndReason.DELETED)
-
-        self._database.write(work)
 
     def _bounded(self, now: int, row: Period, at_ms: int) -> int:
         if at_ms <= now:
@@ -248,9 +235,3 @@ class TagChanges:
                 detail={"tag": tag.value, "digest": found.digest},
             )
         return found
-
-
-def _require_revision(connection: Connection, repository_id: int, tag: TagName, condition: Condition) -> None:
-    """Compare with what the tag is now; one that does not exist has the revision of nothing."""
-    found = HistoryService.current(connection, repository_id, tag)
-    condition.require(revision_of() if found is None else found.revision)

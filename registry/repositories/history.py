@@ -19,7 +19,7 @@ from registry.pages import Page, cut
 from registry.repositories.periods import as_text, explain_missing
 from registry.repositories.protection import Protection, reason_of
 from registry.repositories.repositories import require_repository
-from registry.revisions import revision_of
+from registry.revisions import Condition, revision_of
 
 _NEWEST = 1 << 62
 _ABOVE_ALL = "\x7f"
@@ -279,6 +279,13 @@ def with_rules(
         rule = rules.protecting(period.name, period.start_ms, period.end_ms, now) if living else None
         found.append(period if rule is None else period._replace(rule=rule.name))
     return found
+
+
+def require_revision(connection: Connection, repository_id: int, tag: TagName, condition: Condition) -> None:
+    """Compare with what the tag is now; one that does not exist has the revision of nothing."""
+    if condition.revisions is not None:
+        found = HistoryService.current(connection, repository_id, tag)
+        condition.require(revision_of() if found is None else found.revision)
 
 
 def _period(row: Row[*tuple[object, ...]]) -> TagPeriod:

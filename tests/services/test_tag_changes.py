@@ -11,6 +11,7 @@ from registry.errors import (
     PreconditionFailed,
     TagImmutable,
 )
+from registry.manifests import revival
 from registry.manifests.tagging import TagEnd, TagWish
 from registry.names import RepositoryName, TagName
 from registry.repositories.history import HistoryFilter
@@ -153,6 +154,21 @@ def test_a_deleted_manifest_comes_back_with_its_tag_and_all_that_it_reaches(dire
     assert direct.get(leaf.digest).payload == leaf.data
 
 
+def test_what_is_collected_while_it_is_put_back_is_looked_up_again(direct, monkeypatch):
+    direct.push(WHOLE, "all")
+    direct.delete_tag("all")
+    found, walks = revival.reach, []
+
+    def early(connection, manifest_id):
+        walks.append(manifest_id)
+        reached, missing = found(connection, manifest_id)
+        return (reached | {1 << 40} if len(walks) == 1 else reached), missing
+
+    monkeypatch.setattr(revival, "reach", early)
+    assert direct.restore("all").digest == WHOLE.digest
+    assert len(walks) == 2
+
+
 def test_what_lost_a_part_for_good_is_not_restored(direct):
     leaf = built("leaf")
     direct.push(index(leaf, A), "all")
@@ -280,7 +296,7 @@ def test_changes_are_made_under_the_revision_that_was_seen(direct):
     tag = TagName("v1")
     direct.change_tag("v1", TagWish(TagEnd(direct.clock.now + HOUR)), seen)
     with pytest.raises(PreconditionFailed):
-        direct.services.changes.delete(direct.actor, direct.repository, tag, seen)
+        direct.services.tags.delete(direct.actor, direct.repository, tag, seen)
     with pytest.raises(PreconditionFailed):
         direct.services.changes.move(direct.actor, direct.repository, TagName("new"), Digest.parse(A.digest), seen)
 
@@ -357,7 +373,7 @@ def test_a_repository_is_put_back_to_a_time_just_as_the_plan_says(direct, messed
     }
     assert planned["protected"][1] == "it was made immutable"
     assert planned["lost"][1] == "its manifest was removed for good"
-    assert planned["partly"][1] == planned["leaky"][1] == "parts of it were removed for good: push it again"
+    assert planned["partly"][1] == planned["leaky"][1] == "parts of it were removed for good"
     context = Context()
     result = direct.services.restoration.apply(direct.repository, messed, context)
     assert {name: count for name, count in result.items() if count and name != "left"} == {

@@ -141,7 +141,7 @@ class Direct:
 
     def delete_tag(self, tag: str) -> None:
         """Delete a tag."""
-        self.services.tags.delete(self.actor, self.repository, TagName.parse(tag))
+        self.services.tags.delete(self.actor, self.repository, TagName.parse(tag), Condition())
 
     def delete_manifest(self, manifest: Blob) -> None:
         """Delete a manifest by digest."""

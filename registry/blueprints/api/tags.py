@@ -139,7 +139,7 @@ def list_history(actor: Actor, name: RepositoryName, query: HistoryQuery) -> Pag
     return page_of(page, _shower(), lambda row: (row.start_ms, row.id))
 
 
-@operation(blueprint, "PUT", _TAGS + "/{tag}", errors=(*_ERRORS, DigestInvalid, TagImmutable))
+@operation(blueprint, "PUT", _TAGS + "/{tag}", errors=(*_ERRORS, DigestInvalid, NotRestorable, TagImmutable))
 def move_tag(actor: Actor, name: RepositoryName, tag: TagName, wanted: TagTarget, condition: Condition) -> Reply[Tag]:
     """Make a tag, new or not, stand for a manifest of the repository."""
     row = services().changes.move(actor, name, tag, Digest.parse(wanted.digest), condition)
@@ -160,7 +160,7 @@ def change_tag(actor: Actor, name: RepositoryName, tag: TagName, wanted: TagChan
 @operation(blueprint, "DELETE", _TAGS + "/{tag}", errors=(*_ERRORS, TagImmutable))
 def delete_tag(actor: Actor, name: RepositoryName, tag: TagName, condition: Condition) -> None:
     """End a tag's life; its manifest stays restorable for the recovery window, and other tags stay."""
-    services().changes.delete(actor, name, tag, condition)
+    services().tags.delete(actor, name, tag, condition)
 
 
 @operation(
