@@ -215,7 +215,8 @@ class TagChanges:
 
     def _shown(self, connection: Connection, now: int, repository_id: int, tag: TagName) -> TagPeriod:
         found = HistoryService.current(connection, repository_id, tag)
-        assert found is not None  # noqa: S101 - this transaction has just changed it
+        if found is None:
+            raise Conflict  # it stood for that already, so nothing was changed, and it was deleted meanwhile
         return with_rules(connection, self._protection, now, repository_id, [found])[0]
 
     def _wanted(

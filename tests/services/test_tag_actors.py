@@ -8,6 +8,7 @@ import pytest
 
 from registry.digest import Digest
 from registry.errors import (
+    ExpiryInvalid,
     ManifestBlobUnknown,
     ManifestUnknown,
     NotRestorable,
@@ -28,7 +29,28 @@ MADE = [
     image(layer({"f": b"lives"}), labels={"quay.expires-after": "1h"}),
     index(LEAF),
 ]
-EXPECTED = (ManifestBlobUnknown, ManifestUnknown, NotRestorable, PreconditionFailed, TagImmutable, Unavailable)
+EXPECTED = (
+    ExpiryInvalid,
+    ManifestBlobUnknown,
+    ManifestUnknown,
+    NotRestorable,
+    PreconditionFailed,
+    TagImmutable,
+    Unavailable,
+)
+
+
+class Run:
+    """Stands for a run of a job."""
+
+    def __init__(self, actor):
+        self.actor = actor
+
+    def progress(self, done):
+        pass
+
+    def stopping(self):
+        return False
 
 
 def push(direct, chance, tag):
@@ -62,11 +84,15 @@ def restore_image(direct, chance, tag):
     direct.services.restoration.manifest(direct.actor, direct.repository, digest)
 
 
+def put_back(direct, chance, tag):
+    direct.services.restoration.apply(direct.repository, direct.clock.now - chance.randrange(HOUR), Run(direct.actor))
+
+
 def wait(direct, chance, tag):
     direct.clock.turn(ms=chance.randrange(HOUR // 2))
 
 
-DEEDS = (push, push, delete, move, change, change, restore, restore, delete_image, restore_image, wait)
+DEEDS = (push, push, delete, move, change, change, restore, restore, delete_image, restore_image, put_back, wait)
 
 
 def act(direct, seed, deeds):

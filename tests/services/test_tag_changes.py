@@ -14,7 +14,7 @@ from registry.errors import (
 from registry.manifests import revival
 from registry.manifests.tagging import TagEnd, TagWish
 from registry.names import RepositoryName, TagName
-from registry.repositories.history import HistoryFilter
+from registry.repositories.history import HistoryFilter, HistoryService
 from registry.repositories.lifecycle import RepositorySettings
 from registry.revisions import Condition
 from tests.support.images import image, index, layer
@@ -288,6 +288,15 @@ def test_a_tag_is_pointed_at_what_the_repository_has(direct):
     direct.delete_manifest(A)
     with pytest.raises(ManifestUnknown):
         direct.move("v1", A)
+
+
+def test_a_tag_that_is_deleted_while_it_is_left_as_it_is_is_set_anew(direct, monkeypatch):
+    direct.push(A, "v1")
+    found, waiting = HistoryService.current, [None]
+    late = staticmethod(lambda *arguments: waiting.pop() if waiting else found(*arguments))
+    monkeypatch.setattr(HistoryService, "current", late)
+    assert direct.move("v1", A).digest == A.digest
+    assert not waiting
 
 
 def test_changes_are_made_under_the_revision_that_was_seen(direct):
