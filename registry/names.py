@@ -26,6 +26,8 @@ AS_OF = "as-of."
 _NAME = re.compile(NAME_PATTERN)
 _TAG = re.compile(TAG_PATTERN)
 _SHOWN = 256
+_TIMES = {len("20261124t100000z"): "%Y%m%dt%H%M%Sz", len("2026-11-24t10-00-00z"): "%Y-%m-%dt%H-%M-%Sz"}
+"""The forms of a time in a name, by their lengths: ``strptime`` alone would take shorter ones as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +75,16 @@ class TagName:
 def parse_as_of(text: str) -> int:
     """Return the time, in milliseconds, that a name ``as-of.20261124t100000z`` speaks of; ``text`` follows the dot.
 
-    Raises :class:`NameInvalid` that tells the form.
+    With dashes between the parts (``2026-11-24t10-00-00z``) it is the same time. Raises :class:`NameInvalid` that
+    tells the form.
     """
     try:
-        found = datetime.strptime(text, "%Y%m%dt%H%M%Sz").replace(tzinfo=UTC)
-    except ValueError:
-        found = None
-    if found is None or len(text) != len("20261124t100000z"):
+        found = datetime.strptime(text, _TIMES[len(text)]).replace(tzinfo=UTC)
+    except (KeyError, ValueError):
         raise NameInvalid(
-            "a time in a name is written as as-of.20261124t100000z (UTC)", detail={"name": f"{AS_OF}{text[:64]}"}
-        )
+            "a time in a name is written as as-of.20261124t100000z or as-of.2026-11-24t10-00-00z (UTC)",
+            detail={"name": f"{AS_OF}{text[:64]}"},
+        ) from None
     return round(found.timestamp() * 1000)
 
 

@@ -170,7 +170,7 @@ def build_services(
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
     restoration = made.restoration()
     jobs = [
-        history_job(HistoryTrim(database, settings.history_kept * 1000)),
+        history_job(HistoryTrim(database, settings.history_kept * 1000, settings.recovery_window * 1000)),
         restore_job(restoration),
         scrub_job(made.scrub()),
         collection_job(collector, made.deletions),
@@ -245,7 +245,7 @@ class _Wiring:
             database, storage, self.authorizer, self.deletions, self.reviews, self.leases, self._lease_ms
         )
 
-        self.history = HistoryService(database, self.authorizer)
+        self.history = HistoryService(database, self.authorizer, self.protection)
         self.revival = Revival(self._lease_ms, allow_sparse=settings.allow_sparse)
         self.lives = LifeBounds(settings.tag_expiry_min * 1000, settings.tag_expiry_max * 1000)
         self.labels = LabelService(database, storage, hooks, self.authorizer, self.periods, self.reviews, self.lives)
@@ -266,7 +266,6 @@ class _Wiring:
             self.authorizer,
             self.history,
             self.periods,
-            self.protection,
             self.labels,
             self.changes,
             RestorationParts(ManifestRows(self._database, self._lease_ms), self.revival),

@@ -18,6 +18,7 @@ from registry.digest import Digest
 from registry.manifests.creator import MAX_MANIFEST
 from registry.media_types import essence
 from registry.names import TagName, parse_reference
+from registry.revisions import Condition
 
 blueprint = Blueprint("manifests", __name__, url_prefix="/v2")
 
@@ -72,7 +73,7 @@ def delete_manifest(name: str, reference: str) -> Response:
     """Delete a tag alone, or a manifest with all its tags."""
     where, target = repository(name), parse_reference(reference)
     if isinstance(target, TagName):
-        services().tags.delete(actor(), where, target)
+        services().tags.delete(actor(), where, target, Condition())
     else:
         services().deletion.delete(actor(), where, target)
     return Answer(status=202)

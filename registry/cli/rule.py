@@ -24,6 +24,8 @@ _COLUMNS = {
 }
 
 
+_TRIED = {"tag": "tag", "digest": "digest", "age (s)": "age_seconds", "but ends": "ends"}
+_PAGE = 1000
 _EPILOG = """\b
 Definitions of immutability:
   {"tags": ["v*"]}
@@ -133,13 +135,26 @@ def change(client: Client, name: str, definition: str, *, as_json: bool) -> None
 @click.argument("definition")
 @json_flag
 def test(client: Client, repository: RepositoryName, definition: str, *, as_json: bool) -> None:
-    """List the tags that a rule of immutability would protect now. For retention there is `moorage retention plan`."""
-    found = client.send("POST", at(repository, "protection"), {"definition": _definition(definition)})
+    """List the tags that a rule of immutability would protect now. For retention there is `moorage retention plan`.
+
+    A tag that has an end is not protected before that is cleared.
+    """
+    path, wanted = at(repository, "protection"), {"definition": _definition(definition)}
+    tried, items, cursor, more = 0, list[dict[str, Any]](), None, True
+    while more:
+        page = client.send("POST", path, wanted, query={"limit": _PAGE, "cursor": cursor})
+        tried, items, cursor = tried + page["tried"], items + page["items"], page["next"]
+        more = cursor is not None
     if as_json:
-        print_json(found)
+        print_json({"tried": tried, "items": items})
         return
-    print_items(found["items"], {"tag": "tag", "digest": "digest", "age (s)": "age_seconds"}, as_json=False)
-    click.echo(f"{len(found['items'])} of {found['tried']} tags")
+    print_items(items, _TRIED, as_json=False)
+    ending = sum(item["ends"] is not None for item in items)
+    click.echo(f"{len(items) - ending} of {tried} tags would be immutable")
+    if wanted["definition"].get("retroactive") is not True:
+        click.echo('tags that are made after the rule would be, too; "retroactive": true tries those that are there')
+    if ending:
+        click.echo(f"{ending} more match, but end by then: moorage tag expire REPOSITORY TAG --never")
 
 
 @command.command("delete", short_help="Remove a rule.", epilog="\b\nExample:\n  moorage rule delete last-ten --yes")

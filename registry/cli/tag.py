@@ -12,6 +12,7 @@ from registry.cli.connecting import (
     DIGEST,
     REPOSITORY,
     TAG,
+    Parsed,
     at,
     confirm,
     print_fields,
@@ -20,11 +21,12 @@ from registry.cli.connecting import (
     yes_flag,
 )
 from registry.cli.times import LENGTH, MOMENT
+from registry.names import TagName
 
 if TYPE_CHECKING:
     from registry.cli.client import Client
     from registry.digest import Digest
-    from registry.names import RepositoryName, TagName
+    from registry.names import RepositoryName
 
 _COLUMNS = {
     "tag": "name",
@@ -33,6 +35,7 @@ _COLUMNS = {
     "until": "until",
     "immutable": "immutable",
     "by a label": "immutable_by_label",
+    "by the rule": "immutable_by_rule",
 }
 _PERIODS = {
     "tag": "name",
@@ -44,6 +47,12 @@ _PERIODS = {
     "by": "actor",
 }
 as_of_flag = click.option("--as-of", type=MOMENT, help="As it was at this time, or so long ago (2h).")
+
+
+def _beginning(text: str) -> str:
+    """Check the name of a tag, or the beginning of names before a star."""
+    TagName.parse(text.removesuffix("*"))
+    return text
 
 
 @click.group("tag")
@@ -85,11 +94,12 @@ def show_tag(
 @command.command(
     "history",
     short_help="List what tags stood for.",
-    epilog="\b\nExamples:\n  moorage tag history team/app v1\n  moorage tag history team/app --since 1d",
+    epilog="\b\nExamples:\n  moorage tag history team/app v1\n  moorage tag history team/app 'v1.*' --since 1d\n"
+    "  moorage tag history team/app --since 1d",
 )
 @with_client
 @click.argument("repository", type=REPOSITORY)
-@click.argument("tag", type=TAG, required=False)
+@click.argument("tag", type=Parsed("tag", _beginning), required=False)
 @click.option("--since", type=MOMENT, help="Only what started after this time, or within so long (1d).")
 @click.option("--until", type=MOMENT, help="Only what started before this time.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="At most so many.")
@@ -97,14 +107,17 @@ def show_tag(
 def history(
     client: Client,
     repository: RepositoryName,
-    tag: TagName | None,
+    tag: str | None,
     *,
     since: datetime | None,
     until: datetime | None,
     limit: int,
     as_json: bool,
 ) -> None:
-    """List what a tag, or every tag, stood for: from when to when, why that ended, and whether it can come back."""
+    """List what a tag, or every tag, stood for: from when to when, why that ended, and whether it can come back.
+
+    With a star at its end, TAG is the beginning of names: 'v1.*'.
+    """
     query = {"tag": tag, "since": _text(since), "until": _text(until)}
     found = [item for item, _ in zip(client.items(at(repository, "history"), query), range(limit), strict=False)]
     print_items(found, _PERIODS, as_json=as_json)

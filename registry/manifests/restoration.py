@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -17,16 +17,15 @@ from registry.digest import Digest
 from registry.errors import ManifestUnknown, NotRestorable, TagImmutable
 from registry.manifests.label_service import LabelService, until_unchanged
 from registry.manifests.labels import Judgement
-from registry.manifests.revival import Revival
+from registry.manifests.revival import PARTS_GONE, Revival
 from registry.manifests.rows import ManifestRecord, ManifestRows
 from registry.manifests.tagging import TagChanges
 from registry.names import RepositoryName, TagName
 from registry.pages import Page
 from registry.repositories.history import HistoryService, TagPeriod
 from registry.repositories.periods import Periods, find_current, is_alive
-from registry.repositories.protection import Protection
 from registry.repositories.repositories import require_repository
-from registry.repositories.tag_values import EndReason, Period
+from registry.repositories.tag_values import EndReason
 from registry.work.jobs import JobContext
 
 _PAGE = 1000
@@ -95,7 +94,6 @@ class Restoration:
         authorizer: Authorizer,
         history: HistoryService,
         periods: Periods,
-        protection: Protection,
         labels: LabelService,
         changes: TagChanges,
         parts: RestorationParts,
@@ -105,7 +103,6 @@ class Restoration:
         self._authorizer = authorizer
         self._history = history
         self._periods = periods
-        self._protection = protection
         self._labels = labels
         self._changes = changes
         self._rows = parts.rows
@@ -232,51 +229,38 @@ class Restoration:
     def _planned(
         self, actor: Actor, repository: RepositoryName, time_ms: int, last: str
     ) -> Iterator[tuple[Planned, TagPeriod | None]]:
-        """Walk through the tags of then and of now side by side, by name."""
+        """Walk through the tags of then and of now side by side, by name, and decide about some at a time."""
+        pairs = self._pairs(actor, repository, time_ms, last)
+        while some := list(islice(pairs, _BATCH)):
+            yield from self._decided(repository, some)
+
+    def _pairs(
+        self, actor: Actor, repository: RepositoryName, time_ms: int, last: str
+    ) -> Iterator[tuple[TagPeriod | None, TagPeriod | None]]:
         then = self._pages(lambda after: self._history.as_of(actor, repository, time_ms, _PAGE, after), last)
         present = self._pages(lambda after: self._history.list(actor, repository, _PAGE, after), last)
         old, new = next(then, None), next(present, None)
         while old is not None or new is not None:
             if new is None or (old is not None and old.name < new.name):
-                yield self._decided(repository, old, None), None
+                yield old, None
                 old = next(then, None)
             elif old is None or new.name < old.name:
-                yield self._decided(repository, None, new), new
+                yield None, new
                 new = next(present, None)
             else:
-                yield self._decided(repository, old, new), new
+                yield old, new
                 old, new = next(then, None), next(present, None)
 
-    def _decided(self, repository: RepositoryName, old: TagPeriod | None, new: TagPeriod | None) -> Planned:
-        name = (old or new).name  # type: ignore[union-attr] # one of both is there
-        then, present = old.digest if old else None, new.digest if new else None
-        if then == present:
-            return Planned(name, Change.KEEP, present, then)
-        if old is not None and not old.restorable:
-            return Planned(name, Change.IMPOSSIBLE, present, then, "its manifest was removed for good")
-        if new is not None and (reason := self._protected(repository, new)):
-            return Planned(name, Change.REFUSED, present, then, reason)
-        if old is None:
-            return Planned(name, Change.END, present, then)
-        return Planned(name, Change.SET if new is None else Change.MOVE, present, then)
-
-    def _protected(self, repository: RepositoryName, tag: TagPeriod) -> str | None:
+    def _decided(
+        self, repository: RepositoryName, tags: Sequence[tuple[TagPeriod | None, TagPeriod | None]]
+    ) -> Iterator[tuple[Planned, TagPeriod | None]]:
+        """Decide about tags, each as it was and as it is."""
+        back = {old.manifest_id for old, new in tags if old and not (new and new.digest == old.digest)}
         with self._database.read() as connection:
             repository_id = require_repository(connection, repository)
-            now = self._database.now(connection)
-            row = Period(
-                tag.id,
-                tag.name,
-                None,
-                tag.digest,
-                tag.start_ms,
-                tag.end_ms,
-                tag.immutable,
-                tag.label_immutable,
-                tag.expiry_source,
-                None,
-            )
-            return self._protection.reason(connection, now, repository_id, row)
+            gone = self._revival.lacking(connection, repository_id, [one for one in back if one is not None])
+        for old, new in tags:
+            yield _decision(old, new, gone), new
 
     @staticmethod
     def _pages(read: Callable[[str], Page[TagPeriod]], last: str) -> Iterator[TagPeriod]:
@@ -287,3 +271,20 @@ class Restoration:
             more = page.more
             if page.items:
                 last = page.items[-1].name
+
+
+def _decision(old: TagPeriod | None, new: TagPeriod | None, gone: Container[int | None]) -> Planned:
+    """Decide about a tag, as it was and as it is; ``gone`` are manifests that cannot come back."""
+    name = (old or new).name  # type: ignore[union-attr] # one of both is there
+    then, present = old.digest if old else None, new.digest if new else None
+    if then == present:
+        return Planned(name, Change.KEEP, present, then)
+    if old is not None and not old.restorable:
+        return Planned(name, Change.IMPOSSIBLE, present, then, "its manifest was removed for good")
+    if old is not None and old.manifest_id in gone:
+        return Planned(name, Change.IMPOSSIBLE, present, then, PARTS_GONE)
+    if new is not None and new.protection is not None:
+        return Planned(name, Change.REFUSED, present, then, new.protection)
+    if old is None:
+        return Planned(name, Change.END, present, then)
+    return Planned(name, Change.SET if new is None else Change.MOVE, present, then)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
 from registry.db.base import table
-from registry.db.models import Blob, Manifest, ManifestBlob, ManifestChild, Repository, RepositoryBlob
+from registry.db.engine import Conflict
+from registry.db.models import (
+    Blob,
+    Manifest,
+    ManifestBlob,
+    ManifestChild,
+    PurgedDigest,
+    Repository,
+    RepositoryBlob,
+)
 from registry.errors import NotRestorable
 from registry.manifests.labels import Judgement
 from registry.manifests.rows import ContentChanged
@@ -48,6 +57,17 @@ _SHOW = (
     .values(hidden_at=None, lease_until=bindparam("b_lease"))
 )
 _SPARSE = select(Repository.allow_sparse).where(Repository.id == bindparam("repository"))
+_WITH_CHILDREN = select(ManifestChild.manifest_id).where(ManifestChild.manifest_id.in_(_IDS)).distinct()
+_PURGED = (
+    select(ManifestBlob.manifest_id, ManifestBlob.digest)
+    .join(PurgedDigest, PurgedDigest.digest == ManifestBlob.digest)
+    .where(ManifestBlob.manifest_id.in_(_IDS))
+)
+_AT_ONCE = 500
+
+PARTS_GONE = "parts of it were removed for good"
+_Reach = tuple[set[int], set[str]]
+"""The rows of all manifests that one consists of, and the digests of those that have no row."""
 
 
 class Revival:
@@ -67,10 +87,12 @@ class Revival:
         ``judgement`` is not of what is there now.
         """
         reached, missing = reach(connection, manifest_id)
-        own = connection.scalar(_SPARSE, {"repository": repository_id})
-        if missing and not (self._allow_sparse if own is None else own):
-            raise NotRestorable("parts of it were removed for good: push it again", detail={"missing": sorted(missing)})
+        gone = self._gone(connection, repository_id, {manifest_id: (reached, missing)})
+        if gone:
+            raise NotRestorable(PARTS_GONE, detail={"missing": gone[manifest_id]})
         rows = connection.execute(_LOCK, {"ids": sorted(reached)}).all()
+        if len(rows) != len(reached):
+            raise Conflict  # some of it was collected since it was looked up
         lease = now + self._lease_ms
         connection.execute(_WAKE, {"b_ids": sorted(reached), "b_lease": lease})
         deleted = {row.digest: row.id for row in rows if row.deleted_at is not None}
@@ -84,10 +106,41 @@ class Revival:
             connection.execute(_SHOW, {"b_repository": repository_id, "b_ids": sorted(hidden), "b_lease": lease})
         return list(deleted)
 
+    def lacking(
+        self, connection: Connection, repository_id: int, manifest_ids: Sequence[int]
+    ) -> Mapping[int, Sequence[str]]:
+        """Return, for those of some manifests that cannot come back, which of their parts are gone for good."""
+        found: dict[int, _Reach] = {row_id: ({row_id}, set()) for row_id in manifest_ids}
+        for ids in _parts(sorted(found)):
+            for row_id in connection.scalars(_WITH_CHILDREN, {"ids": ids}).all():
+                found[row_id] = reach(connection, row_id)
+        return self._gone(connection, repository_id, found)
 
-def reach(connection: Connection, manifest_id: int) -> tuple[set[int], set[str]]:
+    def _gone(
+        self, connection: Connection, repository_id: int, found: Mapping[int, _Reach]
+    ) -> Mapping[int, Sequence[str]]:
+        """Return what is gone of manifests, given what each reaches: purged blobs, and children unless it is sparse."""
+        own = connection.scalar(_SPARSE, {"repository": repository_id})
+        sparse = self._allow_sparse if own is None else own
+        purged: dict[int, set[str]] = {}
+        for ids in _parts(sorted({below for reached, _ in found.values() for below in reached})):
+            for row in connection.execute(_PURGED, {"ids": ids}):
+                purged.setdefault(row.manifest_id, set()).add(row.digest)
+        gone = {
+            row_id: set().union(() if sparse else missing, *(purged.get(below, ()) for below in reached))
+            for row_id, (reached, missing) in found.items()
+        }
+        return {row_id: sorted(digests) for row_id, digests in gone.items() if digests}
+
+
+def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(ids), _AT_ONCE):
+        yield ids[start : start + _AT_ONCE]
+
+
+def reach(connection: Connection, manifest_id: int) -> _Reach:
     """Return the rows of all manifests that one consists of, itself included, and the digests that have none."""
-    reached, missing, level = {manifest_id}, set(), [manifest_id]
+    reached, missing, level = {manifest_id}, set[str](), [manifest_id]
     while level:
         below: set[int] = set()
         for row in connection.execute(_CHILDREN, {"ids": level}):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Update, bindparam, select
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
@@ -15,18 +17,34 @@ from registry.manifests.label_service import LabelService, until_unchanged
 from registry.manifests.labels import Judgement
 from registry.manifests.revival import Revival
 from registry.names import RepositoryName, TagName
-from registry.repositories.history import HistoryService, TagPeriod
+from registry.repositories.history import HistoryService, TagPeriod, require_revision, with_rules
 from registry.repositories.periods import CHANGE, Periods, as_read, as_text, require_alive
 from registry.repositories.protection import Protection, refusal
 from registry.repositories.repositories import require_repository
-from registry.repositories.tag_values import EndReason, ExpirySource, LifeBounds, Period, TagTarget
-from registry.revisions import Condition, revision_of
+from registry.repositories.tag_values import ExpirySource, LifeBounds, Period, TagTarget
+from registry.revisions import Condition
 
 _FIND = select(Manifest.id, Manifest.deleted_at).where(
     Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
 )
-_EXPIRE = CHANGE.values(lifetime_end_ms=bindparam("b_end"), expiry_source=ExpirySource.API)
-_PROTECT = CHANGE.values(immutable=bindparam("b_immutable"))
+_SET = CHANGE.values(
+    lifetime_end_ms=bindparam("b_end"), expiry_source=bindparam("b_source"), immutable=bindparam("b_immutable")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TagEnd:
+    """When a tag is to end, in milliseconds; None: never."""
+
+    at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TagWish:
+    """What is to be changed of a tag; None leaves it."""
+
+    ends: TagEnd | None = None
+    immutable: bool | None = None
 
 
 class TagChanges:
@@ -58,7 +76,7 @@ class TagChanges:
     ) -> TagPeriod:
         """Make a tag, new or not, stand for a manifest of the repository, as a push of it would.
 
-        Raises :class:`ManifestUnknown`, :class:`TagImmutable`.
+        Raises :class:`ManifestUnknown`, :class:`NotRestorable` where parts of it are gone, :class:`TagImmutable`.
         """
         self._authorizer.require(actor, Action.PUSH, repository, tag.value)
 
@@ -68,14 +86,14 @@ class TagChanges:
             def work(connection: Connection) -> TagPeriod:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
-                _require_revision(connection, repository_id, tag, condition)
+                require_revision(connection, repository_id, tag, condition)
                 row = connection.execute(_FIND, {"repository": repository_id, "digest": str(digest)}).first()
                 if row is None or row.deleted_at is not None:
                     raise ManifestUnknown(detail={"digest": str(digest)})
                 self._revival.revive(connection, now, repository_id, row.id, judgement)
                 target = TagTarget(row.id, str(digest), judgement.effects)
                 self._periods.set(connection, now, repository_id, tag, target, actor)
-                return _shown(connection, repository_id, tag)
+                return self._shown(connection, now, repository_id, tag)
 
             return self._database.write(work)
 
@@ -105,9 +123,9 @@ class TagChanges:
             def work(connection: Connection) -> TagPeriod:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
-                _require_revision(connection, repository_id, tag, condition)
+                require_revision(connection, repository_id, tag, condition)
                 self.put_back(connection, now, repository_id, tag, wanted.digest, judgement, actor)
-                return _shown(connection, repository_id, tag)
+                return self._shown(connection, now, repository_id, tag)
 
             return self._database.write(work)
 
@@ -134,72 +152,44 @@ class TagChanges:
         target = TagTarget(row.id, digest, judgement.effects, reversion=True)
         self._periods.set(connection, now, repository_id, tag, target, actor)
 
-    def expire(
-        self, actor: Actor, repository: RepositoryName, tag: TagName, at_ms: int | None, condition: Condition
+    def change(
+        self, actor: Actor, repository: RepositoryName, tag: TagName, wanted: TagWish, condition: Condition
     ) -> TagPeriod:
-        """Let a tag end at a time (milliseconds), or never; labels do not change that afterwards.
+        """Give a tag an end or none, and make it immutable or not, both in one step.
 
-        The life is kept within bounds, counted from the tag's start. Raises :class:`ExpiryInvalid` for a time that
-        has passed, :class:`TagImmutable`, :class:`ManifestUnknown`.
+        Labels do not change an end that is set here; the life is kept within bounds, counted from the tag's start.
+        Raises :class:`ExpiryInvalid` for a time that has passed, :class:`TagImmutable` where a tag would be immutable
+        and have an end, :class:`ManifestUnknown`.
         """
         self._authorizer.require(actor, Action.PUSH, repository, tag.value)
 
         def work(connection: Connection) -> TagPeriod:
             repository_id = require_repository(connection, repository)
             now = self._database.now(connection)
-            _require_revision(connection, repository_id, tag, condition)
+            require_revision(connection, repository_id, tag, condition)
             row = require_alive(connection, now, repository_id, tag)
-            end = None if at_ms is None else self._bounded(now, row, at_ms)
-            if end is not None:
-                self._protection.refuse(connection, now, repository_id, [row])
-                start = row.lifetime_start_ms
-                reason = self._protection.forbids_end(connection, repository_id, row.name, start, end - start)
-                if reason is not None:
-                    raise refusal(row.name, reason)
-            _change(connection, _EXPIRE, row, b_end=end)
-            if end is not None and row.manifest_id is not None:
-                self._reviews.after_window(connection, repository_id, [row.manifest_id], end)
-            return _shown(connection, repository_id, tag)
-
-        return self._database.write(work)
-
-    def protect(
-        self, actor: Actor, repository: RepositoryName, tag: TagName, condition: Condition, *, immutable: bool
-    ) -> TagPeriod:
-        """Make a tag immutable, or let it be moved again; one with an end is refused until the end is cleared.
-
-        Raises :class:`TagImmutable`, :class:`ManifestUnknown`.
-        """
-        self._authorizer.require(actor, Action.PUSH, repository, tag.value)
-
-        def work(connection: Connection) -> TagPeriod:
-            repository_id = require_repository(connection, repository)
-            now = self._database.now(connection)
-            _require_revision(connection, repository_id, tag, condition)
-            row = require_alive(connection, now, repository_id, tag)
-            if immutable and row.lifetime_end_ms is not None:
-                ends = as_text(row.lifetime_end_ms)
+            end, source = row.lifetime_end_ms, row.expiry_source
+            if wanted.ends is not None:
+                at_ms, source = wanted.ends.at_ms, ExpirySource.API
+                end = None if at_ms is None else self._bounded(now, row, at_ms)
+            immutable = row.immutable if wanted.immutable is None else wanted.immutable
+            if end is not None and wanted.immutable:
+                ends = as_text(end)
                 raise TagImmutable(
                     f"an immutable tag has no end, and {tag} ends at {ends}: clear that first",
                     detail={"tag": tag.value, "ends": ends},
                 )
-            _change(connection, _PROTECT, row, b_immutable=immutable)
-            return _shown(connection, repository_id, tag)
+            if end is not None and wanted.ends is not None:
+                changed = row._replace(lifetime_end_ms=end, immutable=immutable)
+                self._require_mutable(connection, now, repository_id, changed, end - row.lifetime_start_ms)
+            values = {"b_end": end, "b_source": source, "b_immutable": immutable}
+            if connection.execute(_SET, {**as_read(row), **values}).rowcount != 1:
+                raise Conflict  # it is not as it was read
+            if wanted.ends is not None and end is not None and row.manifest_id is not None:
+                self._reviews.after_window(connection, repository_id, [row.manifest_id], end)
+            return self._shown(connection, now, repository_id, tag)
 
         return self._database.write(work)
-
-    def delete(self, actor: Actor, repository: RepositoryName, tag: TagName, condition: Condition) -> None:
-        """End a tag's life under a condition; raises :class:`ManifestUnknown`, :class:`TagImmutable`."""
-        self._authorizer.require(actor, Action.DELETE, repository, tag.value)
-
-        def work(connection: Connection) -> None:
-            repository_id = require_repository(connection, repository)
-            now = self._database.now(connection)
-            _require_revision(connection, repository_id, tag, condition)
-            row = require_alive(connection, now, repository_id, tag)
-            self._periods.delete(connection, now, repository_id, [row], EndReason.DELETED)
-
-        self._database.write(work)
 
     def _bounded(self, now: int, row: Period, at_ms: int) -> int:
         if at_ms <= now:
@@ -211,6 +201,23 @@ class TagChanges:
                 detail={"tag": row.name, "since": as_text(row.lifetime_start_ms)},
             )
         return end
+
+    def _require_mutable(
+        self, connection: Connection, now: int, repository_id: int, row: Period, lives_ms: int
+    ) -> None:
+        """Raise :class:`TagImmutable` where a living tag is immutable, or would be at its end."""
+        start = row.lifetime_start_ms
+        reason = self._protection.reason(connection, now, repository_id, row) or self._protection.forbids_end(
+            connection, repository_id, row.name, start, lives_ms
+        )
+        if reason is not None:
+            raise refusal(row.name, reason)
+
+    def _shown(self, connection: Connection, now: int, repository_id: int, tag: TagName) -> TagPeriod:
+        found = HistoryService.current(connection, repository_id, tag)
+        if found is None:
+            raise Conflict  # it stood for that already, so nothing was changed, and it was deleted meanwhile
+        return with_rules(connection, self._protection, now, repository_id, [found])[0]
 
     def _wanted(
         self, repository: RepositoryName, tag: TagName, digest: Digest | None, time_ms: int | None
@@ -229,21 +236,3 @@ class TagChanges:
                 detail={"tag": tag.value, "digest": found.digest},
             )
         return found
-
-
-def _change(connection: Connection, statement: Update, row: Period, **values: object) -> None:
-    """Change a period; raises :class:`Conflict` where it is not as it was read."""
-    if connection.execute(statement, {**as_read(row), **values}).rowcount != 1:
-        raise Conflict
-
-
-def _require_revision(connection: Connection, repository_id: int, tag: TagName, condition: Condition) -> None:
-    """Compare with what the tag is now; one that does not exist has the revision of nothing."""
-    found = HistoryService.current(connection, repository_id, tag)
-    condition.require(revision_of() if found is None else found.revision)
-
-
-def _shown(connection: Connection, repository_id: int, tag: TagName) -> TagPeriod:
-    found = HistoryService.current(connection, repository_id, tag)
-    assert found is not None  # noqa: S101 - this transaction has just changed it
-    return found

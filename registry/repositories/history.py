@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, and_, bindparam, or_, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select
+from sqlalchemy.orm import aliased
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
@@ -15,16 +17,21 @@ from registry.errors import ManifestUnknown
 from registry.names import RepositoryName, TagName
 from registry.pages import Page, cut
 from registry.repositories.periods import as_text, explain_missing
+from registry.repositories.protection import Protection, reason_of
 from registry.repositories.repositories import require_repository
-from registry.revisions import revision_of
+from registry.revisions import Condition, revision_of
 
 _NEWEST = 1 << 62
+_ABOVE_ALL = "\x7f"
+"""Sorts behind every character of a tag."""
 
 
 class TagPeriod(NamedTuple):
-    """One period of a tag, as it is shown. Times are in milliseconds; ``restorable`` until its manifest is collected.
+    """One period of a tag, as it is shown. Times are in milliseconds.
 
     ``current`` is 1 for the last period of a name that was neither moved nor deleted; it may have lapsed.
+    ``manifest_id``, ``size``, ``media_type`` and ``deleted_at`` are of the manifest, and None where the repository
+    has it no longer. ``rule`` is the name of the rule that makes a living period immutable, where that was asked.
     """
 
     id: int
@@ -39,15 +46,27 @@ class TagPeriod(NamedTuple):
     immutable: bool
     label_immutable: bool
     actor: str
-    restorable: bool
+    manifest_id: int | None
     size: int | None
     media_type: str | None
     deleted_at: int | None
+    rule: str | None = None
+
+    @property
+    def restorable(self) -> bool:
+        """Whether the repository still has the manifest, or has it again."""
+        return self.manifest_id is not None
+
+    @property
+    def protection(self) -> str | None:
+        """Who made it immutable, in words, or None."""
+        return reason_of(immutable=self.immutable, by_label=self.label_immutable, rule=self.rule)
 
     @property
     def revision(self) -> str:
         """A text that changes whenever something of a current period is changed."""
-        return revision_of(self.id, self.end_ms, self.current, bool(self.immutable), bool(self.label_immutable))
+        flags = (bool(self.immutable), bool(self.label_immutable))
+        return revision_of(self.id, self.end_ms, self.expiry_source, self.current, *flags)
 
     def alive_at(self, now: int) -> bool:
         """Tell whether this was what the name stood for at ``now``."""
@@ -60,6 +79,13 @@ class TagPeriod(NamedTuple):
         return self.end_reason or "expired"
 
 
+_AGAIN = aliased(Manifest)
+_PUSHED_AGAIN = (
+    select(_AGAIN.id)
+    .where(_AGAIN.repository_id == Tag.repository_id, _AGAIN.digest == Tag.digest)
+    .correlate(Tag)
+    .scalar_subquery()
+)
 _SHOWN = select(
     Tag.id,
     Tag.name,
@@ -73,11 +99,12 @@ _SHOWN = select(
     Tag.immutable,
     Tag.label_immutable,
     Tag.actor,
-    Tag.manifest_id.is_not(None),
+    Manifest.id,
     Manifest.size,
     Manifest.media_type,
     Manifest.deleted_at,
-).outerjoin(Manifest, Manifest.id == Tag.manifest_id)
+    # What was collected may have been pushed again; only for such a period that has to be looked up by digest.
+).outerjoin(Manifest, Manifest.id == func.coalesce(Tag.manifest_id, _PUSHED_AGAIN))
 _IN = _SHOWN.where(Tag.repository_id == bindparam("repository"))
 _AFTER = or_(
     Tag.lifetime_start_ms < bindparam("before"),
@@ -89,6 +116,7 @@ _HISTORY = (
     .limit(bindparam("limit"))
 )
 _HISTORY_OF_TAG = _HISTORY.where(Tag.name == bindparam("name"))
+_HISTORY_OF_TAGS = _HISTORY.where(Tag.name >= bindparam("from"), Tag.name < bindparam("to"))
 _THEN = and_(
     Tag.lifetime_start_ms <= bindparam("time"),
     or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("time")),
@@ -116,20 +144,25 @@ _LIVING = (
 
 @dataclass(frozen=True, slots=True)
 class HistoryFilter:
-    """Which periods: those of one tag, and those that started between two times (milliseconds), both included."""
+    """Which periods: those that started between two times (milliseconds), both included.
+
+    And those of one ``tag``, or of all whose names start with ``prefix``.
+    """
 
     tag: TagName | None = None
     since_ms: int = 0
     until_ms: int = _NEWEST
+    prefix: str = ""
 
 
 class HistoryService:
     """Reads the periods of tags."""
 
-    def __init__(self, database: Database, authorizer: Authorizer) -> None:
-        """Read from ``database``, as far as ``authorizer`` allows."""
+    def __init__(self, database: Database, authorizer: Authorizer, protection: Protection) -> None:
+        """Read from ``database``, as far as ``authorizer`` allows; ``protection`` knows the rules."""
         self._database = database
         self._authorizer = authorizer
+        self._protection = protection
 
     def history(
         self,
@@ -149,16 +182,17 @@ class HistoryService:
             "until": wanted.until_ms,
             "limit": limit + 1,
         }
+        statement = _HISTORY
         if wanted.tag is not None:
-            values["name"] = wanted.tag.value
-        return self._page(repository, _HISTORY if wanted.tag is None else _HISTORY_OF_TAG, values, limit)
+            statement, values["name"] = _HISTORY_OF_TAG, wanted.tag.value
+        elif wanted.prefix:
+            statement, values["from"], values["to"] = _HISTORY_OF_TAGS, wanted.prefix, wanted.prefix + _ABOVE_ALL
+        return self._page(repository, statement, values, limit)
 
     def list(self, actor: Actor, repository: RepositoryName, limit: int, last: str) -> Page[TagPeriod]:
         """Return at most ``limit`` living tags with their details, in bytewise order of names after ``last``."""
         self._authorizer.require(actor, Action.PULL, repository)
-        with self._database.read() as connection:
-            now = self._database.now(connection)
-        return self._page(repository, _LIVING, {"time": now, "last": last, "limit": limit + 1}, limit)
+        return self._page(repository, _LIVING, {"last": last, "limit": limit + 1}, limit)
 
     def as_of(self, actor: Actor, repository: RepositoryName, time_ms: int, limit: int, last: str) -> Page[TagPeriod]:
         """Return at most ``limit`` tags as they stood at a time, in bytewise order of names after ``last``."""
@@ -173,7 +207,7 @@ class HistoryService:
             found = self.current(connection, repository_id, tag)
             if found is None or (found.end_ms is not None and found.end_ms <= now):
                 raise explain_missing(connection, repository_id, tag)
-            return found
+            return with_rules(connection, self._protection, now, repository_id, [found])[0]
 
     def describe_as_of(self, actor: Actor, repository: RepositoryName, tag: TagName, time_ms: int) -> TagPeriod:
         """Return what a tag stood for at a time; raises :class:`ManifestUnknown` that says why there is nothing."""
@@ -186,7 +220,7 @@ class HistoryService:
         """Return the period of a tag that covers a time; raises :class:`ManifestUnknown`."""
         values = {"repository": repository_id, "name": tag.value, "time": time_ms}
         row = connection.execute(_LAST_STARTED, values).first()
-        found = None if row is None else TagPeriod._make(row)
+        found = None if row is None else _period(row)
         if found is not None and found.alive_at(time_ms):
             return found
         detail = {"tag": tag.value, "time": as_text(time_ms)}
@@ -210,13 +244,13 @@ class HistoryService:
         if row is None:
             wanted = "another manifest" if digest is None else "that manifest"
             raise ManifestUnknown(f"the tag never stood for {wanted}", detail={"tag": tag.value, "digest": digest})
-        return TagPeriod._make(row)
+        return _period(row)
 
     @staticmethod
     def current(connection: Connection, repository_id: int, tag: TagName) -> TagPeriod | None:
         """Return a tag's current period, alive or lapsed, in the caller's transaction."""
         row = connection.execute(_CURRENT, {"repository": repository_id, "name": tag.value}).first()
-        return None if row is None else TagPeriod._make(row)
+        return None if row is None else _period(row)
 
     def _page(
         self,
@@ -226,6 +260,33 @@ class HistoryService:
         limit: int,
     ) -> Page[TagPeriod]:
         with self._database.read() as connection:
-            repository_id = require_repository(connection, repository)
-            rows = connection.execute(statement, {**values, "repository": repository_id}).all()
-        return cut([TagPeriod(*row) for row in rows], limit)  # type: ignore[arg-type] # the columns of _SHOWN, in order
+            repository_id, now = require_repository(connection, repository), self._database.now(connection)
+            rows = connection.execute(statement, {"time": now, **values, "repository": repository_id}).all()
+            periods = [_period(row) for row in rows]
+            return cut(with_rules(connection, self._protection, now, repository_id, periods), limit)
+
+
+def with_rules(
+    connection: Connection, protection: Protection, now: int, repository_id: int, periods: Sequence[TagPeriod]
+) -> list[TagPeriod]:
+    """Return periods with the names of the rules that make the living ones immutable."""
+    rules = protection.rules(connection, repository_id)
+    if not rules.rules:
+        return list(periods)
+    found = []
+    for period in periods:
+        living = period.current is not None and period.alive_at(now)
+        rule = rules.protecting(period.name, period.start_ms, period.end_ms, now) if living else None
+        found.append(period if rule is None else period._replace(rule=rule.name))
+    return found
+
+
+def require_revision(connection: Connection, repository_id: int, tag: TagName, condition: Condition) -> None:
+    """Compare with what the tag is now; one that does not exist has the revision of nothing."""
+    if condition.revisions is not None:
+        found = HistoryService.current(connection, repository_id, tag)
+        condition.require(revision_of() if found is None else found.revision)
+
+
+def _period(row: Row[*tuple[object, ...]]) -> TagPeriod:
+    return TagPeriod(*row)  # type: ignore[arg-type] # the columns of _SHOWN, in order

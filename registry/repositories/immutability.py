@@ -74,12 +74,18 @@ class RulesInForce:
 
     rules: Sequence[tuple[ImmutabilityRule, int]]
 
-    def protecting(self, tag: str, start_ms: int, now: int) -> ImmutabilityRule | None:
-        """Return the first rule by which a period is immutable at ``now``, or None."""
-        age = now - start_ms
-        return next(
-            (rule for rule, made in self.rules if rule.covers(tag, start_ms, made) and rule.protects_at(age)), None
-        )
+    def protecting(self, tag: str, start_ms: int, end_ms: int | None, now: int) -> ImmutabilityRule | None:
+        """Return the first rule by which a period is immutable at ``now``, or None.
+
+        What is immutable has no end: a rule that would forbid the end of a period which had it before leaves that
+        period alone, until the end is cleared.
+        """
+        for rule, made in self.rules:
+            if rule.covers(tag, start_ms, made) and rule.protects_at(now - start_ms):
+                ends = end_ms is not None and rule.protects_at(end_ms - start_ms)
+                if not ends:
+                    return rule
+        return None
 
     def forbidding_end(self, tag: str, start_ms: int, lives_ms: int) -> ImmutabilityRule | None:
         """Return the first rule by which a period could not end at this age, or None."""

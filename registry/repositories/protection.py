@@ -29,9 +29,9 @@ class Protection:
     ) -> Sequence[str | None]:
         """Return, for each of some current periods, who made it immutable, or None; asks for the rules once."""
         if all(row.immutable or row.label_immutable for row in rows):
-            return [_own_reason(row) for row in rows]
-        rules = self._rules(connection, repository_id)
-        return [_own_reason(row) or _rule_reason(rules, row, now) for row in rows]
+            return [reason_of(immutable=row.immutable, by_label=row.label_immutable, rule=None) for row in rows]
+        rules = self.rules(connection, repository_id)
+        return [_reason(rules, row, now) for row in rows]
 
     def reason(self, connection: Connection, now: int, repository_id: int, row: Period) -> str | None:
         """Return who made a current period immutable, or None."""
@@ -57,10 +57,10 @@ class Protection:
         self, connection: Connection, repository_id: int, tag: str, start_ms: int, lives_ms: int
     ) -> str | None:
         """Return the rule by which a period of a tag could not end after this life, or None."""
-        rule = self._rules(connection, repository_id).forbidding_end(tag, start_ms, lives_ms)
-        return None if rule is None else _by_rule(rule.name)
+        rule = self.rules(connection, repository_id).forbidding_end(tag, start_ms, lives_ms)
+        return None if rule is None else reason_of(immutable=False, by_label=False, rule=rule.name)
 
-    def _rules(self, connection: Connection, repository_id: int) -> RulesInForce:
+    def rules(self, connection: Connection, repository_id: int) -> RulesInForce:
         """Return the rules of a repository; most registries have none at all, which is quickly asked."""
         if self._any_rule(connection, {}) is None:
             return RulesInForce(())
@@ -72,18 +72,16 @@ def refusal(tag: str, reason: str) -> TagImmutable:
     return TagImmutable(f"the tag {tag} is immutable: {reason}", detail={"tag": tag, "reason": reason})
 
 
-def _own_reason(row: Period) -> str | None:
-    if row.immutable:
+def reason_of(*, immutable: bool, by_label: bool, rule: str | None) -> str | None:
+    """Return in words who made a tag immutable: the API, a label, or the rule of a name; None where nobody did."""
+    if immutable:
         return "it was made immutable"
-    if row.label_immutable:
+    if by_label:
         return "a label of its image makes it immutable"
-    return None
+    return None if rule is None else f"the rule {rule} makes it so"
 
 
-def _rule_reason(rules: RulesInForce, row: Period, now: int) -> str | None:
-    rule = rules.protecting(row.name, row.lifetime_start_ms, now)
-    return None if rule is None else _by_rule(rule.name)
-
-
-def _by_rule(name: str) -> str:
-    return f"the rule {name} makes it so"
+def _reason(rules: RulesInForce, row: Period, now: int) -> str | None:
+    rule = rules.protecting(row.name, row.lifetime_start_ms, row.lifetime_end_ms, now)
+    name = None if rule is None else rule.name
+    return reason_of(immutable=row.immutable, by_label=row.label_immutable, rule=name)

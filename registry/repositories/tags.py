@@ -10,9 +10,11 @@ from registry.db.engine import Database
 from registry.db.models import Tag
 from registry.names import RepositoryName, TagName
 from registry.pages import Page, cut
+from registry.repositories.history import require_revision
 from registry.repositories.periods import Periods, alive, require_alive
 from registry.repositories.repositories import require_repository
 from registry.repositories.tag_values import EndReason
+from registry.revisions import Condition
 
 
 class TagService:
@@ -34,8 +36,8 @@ class TagService:
             rows = connection.scalars(self._names, values).all()
         return cut(rows, limit)
 
-    def delete(self, actor: Actor, repository: RepositoryName, name: TagName) -> None:
-        """End the tag's life; its manifest and other tags stay.
+    def delete(self, actor: Actor, repository: RepositoryName, name: TagName, condition: Condition) -> None:
+        """End the tag's life, under a condition; its manifest and other tags stay.
 
         Raises :class:`~registry.errors.ManifestUnknown`, :class:`~registry.errors.TagImmutable`.
         """
@@ -44,6 +46,7 @@ class TagService:
         def work(connection: Connection) -> None:
             repository_id = require_repository(connection, repository)
             now = self._database.now(connection)
+            require_revision(connection, repository_id, name, condition)
             row = require_alive(connection, now, repository_id, name)
             self._periods.delete(connection, now, repository_id, [row], EndReason.DELETED)
 

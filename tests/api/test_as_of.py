@@ -27,6 +27,9 @@ def test_a_tag_is_what_it_was(client, then):
     assert answer.data == OLD.data
     assert answer.headers["Docker-Content-Digest"] == OLD.digest
     assert client.head(f"{then}/manifests/v1").headers["Docker-Content-Digest"] == OLD.digest
+    day, _, time = then.removeprefix("/v2/as-of.").partition("/")[0].rstrip("z").partition("t")
+    dashed = f"{day[:4]}-{day[4:6]}-{day[6:]}t{time[:2]}-{time[2:4]}-{time[4:]}z"
+    assert client.get(f"/v2/as-of.{dashed}/team/app/manifests/v1").data == OLD.data
     assert client.get("/v2/team/app/manifests/v1").data == NEW.data
 
 
@@ -49,7 +52,7 @@ def test_the_tags_are_those_of_then(client, then):
 def test_what_was_not_there_then_is_told(client, then):
     error = error_of(client.get(f"{then}/manifests/fresh"), 404, "MANIFEST_UNKNOWN")
     assert error["message"] == "the tag did not exist at that time"
-    error_of(client.get("/v2/as-of.19990101t000000z/team/app/manifests/v1"), 404, "MANIFEST_UNKNOWN")
+    error_of(client.get("/v2/as-of.1999-01-01t00-00-00z/team/app/manifests/v1"), 404, "MANIFEST_UNKNOWN")
     error_of(client.get("/v2/as-of.20990101t000000z/team/app/manifests/gone"), 404, "MANIFEST_UNKNOWN")
     error_of(client.get("/v2/as-of.20990101t000000z/nobody/here/manifests/v1"), 404, "NAME_UNKNOWN")
 
@@ -67,15 +70,26 @@ def test_what_was_deleted_can_be_pulled_while_it_is_kept(client, app, clock, the
     assert "removed for good" in error["message"]
 
 
-@pytest.mark.parametrize("method", ["post", "put", "delete"])
-@pytest.mark.parametrize("rest", ["manifests/v1", "blobs/uploads/", f"blobs/{OLD.digest}"])
+@pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+@pytest.mark.parametrize("rest", ["manifests/v1", "blobs/uploads/", "blobs/uploads/some", f"blobs/{OLD.digest}"])
 def test_nothing_can_be_changed(client, then, method, rest):
     error_of(getattr(client, method)(f"{then}/{rest}"), 405, "UNSUPPORTED")
     assert client.get(f"{then}/manifests/v1").data == OLD.data
 
 
 @pytest.mark.parametrize(
-    "stamp", ["now", "2026", "20261301t000000z", "20261124t100000", "20261124t10000z", "2026-11-24"]
+    "stamp",
+    [
+        "now",
+        "2026",
+        "20261301t000000z",
+        "20261124t100000",
+        "20261124t10000z",
+        "2026-11-24",
+        "2026-11-24t10-00-0z",
+        "2026-11-24t100000z",
+        "2026-11-2-t10-00-00z",
+    ],
 )
 def test_a_time_that_cannot_be_read_is_told_how(client, stamp):
     error = error_of(client.get(f"/v2/as-of.{stamp}/team/app/manifests/v1"), 400, "NAME_INVALID")

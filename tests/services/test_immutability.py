@@ -5,6 +5,7 @@ import pytest
 from registry.errors import NameUnknown, PreconditionFailed, RuleInvalid, RuleTaken, RuleUnknown, TagImmutable
 from registry.names import RepositoryName
 from registry.repositories.rules import Scope
+from registry.repositories.trial import Trial
 from registry.revisions import Condition
 from tests.support.images import image, layer
 
@@ -121,11 +122,45 @@ def test_a_rule_is_tried_before_it_is_made(direct):
     direct.push(A, "v1", "v2", "latest")
     direct.clock.turn(ms=1)
     trial = direct.services.protection_trial
-    assert trial.protected(direct.actor, direct.repository, {"tags": ["v*"]}) == (3, [])
-    tried, found = trial.protected(direct.actor, direct.repository, {"tags": ["v*"], "retroactive": True})
-    assert (tried, [one.name for one in found]) == (3, ["v1", "v2"])
+    assert trial.protected(direct.actor, direct.repository, {"tags": ["v*"]}, 10, "") == Trial(3, [], None)
+    direct.expire("v2", direct.clock.now + HOUR)
+    definition, seen, last = {"tags": ["v*"], "retroactive": True}, [], ""
+    for tried, then in ((2, "v1"), (1, "v2"), (0, None)):
+        done = trial.protected(direct.actor, direct.repository, definition, 1, last)
+        assert (done.tried, done.last) == (tried, then)
+        seen += [(one.name, one.ends_ms) for one in done.found]
+        last = then
+    assert seen == [("v1", None), ("v2", direct.clock.now + HOUR)]
     with pytest.raises(RuleInvalid):
-        trial.protected(direct.actor, direct.repository, {})
+        trial.protected(direct.actor, direct.repository, {}, 10, "")
+
+
+def test_what_ends_already_is_not_immutable_before_its_end_is_cleared(direct):
+    direct.push(A, "v1", "v2")
+    direct.expire("v1", direct.clock.now + HOUR)
+    direct.expire("v2", direct.clock.now + 3 * HOUR)
+    direct.rule("first-hours", "immutability", {"tags": ["v*"], "for": "2h", "retroactive": True})
+    assert (direct.tag("v1").rule, direct.tag("v2").rule) == (None, "first-hours")
+    with pytest.raises(TagImmutable, match="first-hours"):
+        direct.expire("v1", direct.clock.now + HOUR // 2)
+    direct.expire("v1", None)
+    assert refused(direct, "v1")
+
+
+def test_a_tag_tells_which_rule_makes_it_immutable(direct):
+    direct.push(A, "v0", "other")
+    direct.clock.turn(ms=1)
+    direct.rule("releases", "immutability", {"tags": ["v*"]})
+    direct.push(A, "v1", "v2")
+    direct.services.rules.delete(direct.actor, "releases", Condition())
+    direct.delete_tag("v2")
+    direct.clock.turn(ms=HOUR)
+    direct.rule("releases", "immutability", {"tags": ["v*"], "after": "30m", "retroactive": True})
+    page = direct.services.history.list(direct.actor, direct.repository, 10, "")
+    told = {"other": None, "v0": "releases", "v1": "releases"}
+    assert {one.name: one.rule for one in page.items} == told
+    assert {one.name: one.rule for one in direct.history()} == {**told, "v2": None}
+    assert direct.tag("v1").rule == direct.protect("v1").rule == "releases"
 
 
 @pytest.mark.parametrize(

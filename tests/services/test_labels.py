@@ -425,8 +425,7 @@ def test_what_comes_back_with_its_index_is_pinned_again(direct, monkeypatch):
 
 def test_a_tag_made_immutable_stays_so_when_its_image_is_pushed_again(direct):
     direct.push(PLAIN, "v1")
-    name = TagName.parse("v1")
-    direct.services.changes.protect(direct.actor, direct.repository, name, Condition(), immutable=True)
+    direct.protect("v1")
     add(direct, PLAIN, EXPIRES, "1h")
     direct.put(PLAIN, "v1")
     assert [one.ending for one in direct.periods("v1")] == [None]

@@ -11,8 +11,11 @@ from registry.errors import (
     PreconditionFailed,
     TagImmutable,
 )
-from registry.names import TagName
-from registry.repositories.history import HistoryFilter
+from registry.manifests import revival
+from registry.manifests.tagging import TagEnd, TagWish
+from registry.names import RepositoryName, TagName
+from registry.repositories.history import HistoryFilter, HistoryService
+from registry.repositories.lifecycle import RepositorySettings
 from registry.revisions import Condition
 from tests.support.images import image, index, layer
 
@@ -27,7 +30,8 @@ def built(text, **labels):
     return image(layer({"f": text.encode()}), labels=named)
 
 
-A, B, C = (built(text) for text in "abc")
+A, B, C, LEAF, LEAKY = (built(text) for text in ("a", "b", "c", "leaf", "leaky"))
+WHOLE = index(LEAF)
 
 
 @pytest.fixture
@@ -71,6 +75,33 @@ def test_a_collected_manifest_is_restorable_no_longer(moved):
     assert [bool(one.restorable) for one in moved.history("v1")] == [True, False, False]
     with pytest.raises(NotRestorable):
         moved.restore("v1")
+
+
+def test_what_was_collected_and_pushed_again_can_be_put_back(moved):
+    moved.clock.turn(ms=WINDOW)
+    moved.collect()
+    moved.push(A)
+    assert [one.restorable for one in moved.history("v1")] == [True, False, True]
+    assert moved.restore("v1", digest=A.digest).digest == A.digest
+    moved.assert_sound()
+
+
+def test_what_names_a_purged_blob_is_not_restored(moved):
+    moved.delete_tag("v1")
+    purge(moved, C)
+    with pytest.raises(NotRestorable) as refused:
+        moved.restore("v1")
+    assert refused.value.detail == {"missing": [C.blobs[-1].digest]}
+
+
+def test_history_of_tags_whose_names_start_alike(direct):
+    direct.push(A, "v1", "v1.1", "v10", "v2", "V1")
+    service = direct.services.history
+    page = service.history(direct.actor, direct.repository, HistoryFilter(prefix="v1"), 2, None)
+    assert ([one.name for one in page.items], page.more) == (["v10", "v1.1"], True)
+    before = (page.items[-1].start_ms, page.items[-1].id)
+    page = service.history(direct.actor, direct.repository, HistoryFilter(prefix="v1"), 2, before)
+    assert ([one.name for one in page.items], page.more) == (["v1"], False)
 
 
 def test_the_last_change_is_undone_and_redone(moved):
@@ -123,6 +154,21 @@ def test_a_deleted_manifest_comes_back_with_its_tag_and_all_that_it_reaches(dire
     direct.clock.turn(ms=3 * WINDOW)
     direct.collect()
     assert direct.get(leaf.digest).payload == leaf.data
+
+
+def test_what_is_collected_while_it_is_put_back_is_looked_up_again(direct, monkeypatch):
+    direct.push(WHOLE, "all")
+    direct.delete_tag("all")
+    found, walks = revival.reach, []
+
+    def early(connection, manifest_id):
+        walks.append(manifest_id)
+        reached, missing = found(connection, manifest_id)
+        return (reached | {1 << 40} if len(walks) == 1 else reached), missing
+
+    monkeypatch.setattr(revival, "reach", early)
+    assert direct.restore("all").digest == WHOLE.digest
+    assert len(walks) == 2
 
 
 def test_what_lost_a_part_for_good_is_not_restored(direct):
@@ -220,6 +266,22 @@ def test_a_tag_with_an_end_is_not_protected(direct):
         direct.protect("v1")
 
 
+def test_an_end_and_protection_are_changed_in_one_step(direct):
+    direct.push(A, "v1")
+    seen, end = direct.tag("v1"), TagEnd(direct.clock.now + HOUR)
+    with pytest.raises(TagImmutable, match="clear that first"):
+        direct.change_tag("v1", TagWish(end, immutable=True))
+    assert direct.tag("v1") == seen
+    direct.change_tag("v1", TagWish(end))
+    done = direct.change_tag("v1", TagWish(TagEnd(None), immutable=True))
+    assert (done.end_ms, bool(done.immutable)) == (None, True)
+    with pytest.raises(TagImmutable, match="it was made immutable"):
+        direct.change_tag("v1", TagWish(end))
+    done = direct.change_tag("v1", TagWish(end, immutable=False))
+    assert (done.end_ms, bool(done.immutable)) == (end.at_ms, False)
+    assert direct.change_tag("v1", TagWish(immutable=False)) == done
+
+
 def test_a_tag_is_pointed_at_what_the_repository_has(direct):
     direct.push(A, "v1")
     direct.push(B)
@@ -230,13 +292,22 @@ def test_a_tag_is_pointed_at_what_the_repository_has(direct):
         direct.move("v1", A)
 
 
+def test_a_tag_that_is_deleted_while_it_is_left_as_it_is_is_set_anew(direct, monkeypatch):
+    direct.push(A, "v1")
+    found, waiting = HistoryService.current, [None]
+    late = staticmethod(lambda *arguments: waiting.pop() if waiting else found(*arguments))
+    monkeypatch.setattr(HistoryService, "current", late)
+    assert direct.move("v1", A).digest == A.digest
+    assert not waiting
+
+
 def test_changes_are_made_under_the_revision_that_was_seen(direct):
     direct.push(A, "v1")
     seen = Condition(frozenset([direct.tag("v1").revision]))
     tag = TagName("v1")
-    direct.services.changes.expire(direct.actor, direct.repository, tag, direct.clock.now + HOUR, seen)
+    direct.change_tag("v1", TagWish(TagEnd(direct.clock.now + HOUR)), seen)
     with pytest.raises(PreconditionFailed):
-        direct.services.changes.delete(direct.actor, direct.repository, tag, seen)
+        direct.services.tags.delete(direct.actor, direct.repository, tag, seen)
     with pytest.raises(PreconditionFailed):
         direct.services.changes.move(direct.actor, direct.repository, TagName("new"), Digest.parse(A.digest), seen)
 
@@ -276,16 +347,25 @@ def messed(direct):
     direct.push(A, "kept", "moved", "deleted", "protected", "lapsed", "gone")
     direct.expire("lapsed", direct.clock.now + 2 * HOUR)
     direct.push(C, "lost")
+    direct.push(WHOLE, "partly")
+    direct.push(LEAKY, "leaky")
     direct.clock.turn(ms=HOUR)
     then = direct.clock.now
-    direct.clock.turn(ms=2 * HOUR)
+    direct.clock.turn(ms=1)
+    direct.delete_manifest(C)
+    direct.delete_manifest(LEAF)
+    direct.clock.turn(ms=WINDOW)
+    direct.collect()
     direct.push(B, "moved", "protected", "made")
     direct.protect("protected")
-    direct.delete_tag("deleted")
-    direct.delete_manifest(C)
-    direct.change("DELETE FROM manifest_legacy_image")
-    direct.change("UPDATE tag SET manifest_id = NULL WHERE digest = :d", d=C.digest)
+    for tag in ("deleted", "partly", "leaky"):
+        direct.delete_tag(tag)
+    purge(direct, LEAKY)
     return then
+
+
+def purge(direct, made):
+    direct.services.purges.purge(direct.actor, Digest.parse(made.blobs[-1].digest), "a secret")
 
 
 def test_a_repository_is_put_back_to_a_time_just_as_the_plan_says(direct, messed):
@@ -299,8 +379,12 @@ def test_a_repository_is_put_back_to_a_time_just_as_the_plan_says(direct, messed
         "made": "end",
         "protected": "refused",
         "lost": "impossible",
+        "partly": "impossible",
+        "leaky": "impossible",
     }
     assert planned["protected"][1] == "it was made immutable"
+    assert planned["lost"][1] == "its manifest was removed for good"
+    assert planned["partly"][1] == planned["leaky"][1] == "parts of it were removed for good"
     context = Context()
     result = direct.services.restoration.apply(direct.repository, messed, context)
     assert {name: count for name, count in result.items() if count and name != "left"} == {
@@ -309,10 +393,10 @@ def test_a_repository_is_put_back_to_a_time_just_as_the_plan_says(direct, messed
         "set": 2,
         "end": 1,
         "refused": 1,
-        "impossible": 1,
+        "impossible": 3,
     }
-    assert len(result["left"]) == 2
-    assert context.told == [8]
+    assert len(result["left"]) == 4
+    assert context.told == [10]
     assert direct.tags() == ["deleted", "gone", "kept", "lapsed", "moved", "protected"]
     assert direct.get("moved").digest == A.digest
     assert {change for change, _ in plan(direct, messed).values()} == {"keep", "refused", "impossible"}
@@ -340,14 +424,42 @@ def test_a_tag_that_changes_while_a_repository_is_put_back_is_left_alone(direct,
     assert direct.get("moved").digest == C.digest
 
 
-def test_old_periods_are_forgotten_once_nothing_can_come_back(start):
+def test_old_periods_are_forgotten_whatever_they_stood_for(start):
     direct = start(history_kept=30 * 86_400)
     for made in (A, B):
         direct.push(made, "v1")
         direct.clock.turn(ms=HOUR)
-    direct.clock.turn(ms=31 * DAY)
-    (job,) = [one.job for one in direct.services.runs.schedules(direct.actor) if one.job.name == "history"]
-    assert job.run(Context()) == {"periods": 0}
-    direct.collect()
-    assert job.run(Context()) == {"periods": 1}
+    direct.push(A, "other")
+    for days, gone in ((29, 0), (1, 1), (0, 0)):
+        direct.clock.turn(ms=days * DAY)
+        assert trimmed(direct) == gone
     assert [one.digest for one in direct.history("v1")] == [B.digest]
+    direct.delete_tag("v1")
+    direct.clock.turn(ms=30 * DAY + 1)
+    direct.collect()
+    assert trimmed(direct) == 1
+    assert direct.tags() == ["other"]
+    direct.assert_sound()
+
+
+def test_no_period_is_forgotten_that_a_window_holds(start):
+    direct, longer = start(history_kept=86_400), RepositoryName("team/longer")
+    for name in (direct.repository, longer):
+        direct.push(A, "v1", "v2", repository=name)
+    settings = RepositorySettings(recovery_seconds=60 * 86_400)
+    direct.services.lifecycle.change(direct.actor, longer, lambda _: settings, Condition())
+    for direct.repository in (longer, RepositoryName("team/app")):
+        direct.delete_tag("v1")
+        direct.expire("v2", direct.clock.now + DAY)
+    direct.clock.turn(ms=2 * DAY)
+    assert trimmed(direct) == 0
+    direct.clock.turn(ms=WINDOW)
+    assert trimmed(direct) == 2
+    direct.clock.turn(ms=60 * DAY)
+    assert trimmed(direct) == 2
+    direct.assert_sound()
+
+
+def trimmed(direct):
+    (job,) = [one.job for one in direct.services.runs.schedules(direct.actor) if one.job.name == "history"]
+    return job.run(Context())["periods"]

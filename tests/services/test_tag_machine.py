@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from registry.access.actors import Actor
+from registry.digest import Digest
 from registry.errors import ManifestUnknown, TagImmutable
+from registry.manifests.tagging import TagEnd, TagWish
 from registry.names import RepositoryName, TagName
+from tests.support.direct import ANYTHING
 from tests.support.images import image, layer
 from tests.support.scale import hang_guard, scaled
 
 HOUR = 3_600_000
-IMAGES = [image(layer({"n": str(number).encode()})) for number in range(3)]
+LIVES = image(layer({"n": b"lives"}), labels={"quay.expires-after": "3h"})
+IMAGES = [*(image(layer({"n": str(number).encode()})) for number in range(2)), LIVES]
 TAGS = st.sampled_from(["a", "b", "c"])
 CHOSEN = st.sampled_from(IMAGES)
 _numbers = itertools.count()
@@ -22,10 +26,19 @@ _numbers = itertools.count()
 
 class Period:
     def __init__(self, digest, start):
-        self.digest, self.start, self.end, self.immutable, self.api = digest, start, None, False, False
+        self.digest, self.start, self.immutable, self.api, self.why = digest, start, False, False, "expired"
+        self.end = start + 3 * HOUR if digest == LIVES.digest else None
 
     def alive(self, now):
         return self.start <= now and (self.end is None or self.end > now)
+
+    def goes_on(self):
+        """Tell whether its own image, pushed again, leaves it."""
+        return self.digest != LIVES.digest or self.immutable or self.api
+
+    def finish(self, now, why):
+        if self.end is None or self.end > now:
+            self.end, self.why = now, why
 
 
 class Tags(RuleBasedStateMachine):
@@ -35,7 +48,7 @@ class Tags(RuleBasedStateMachine):
         super().__init__()
         self.direct = direct
         direct.repository = RepositoryName(f"machine/r{next(_numbers)}")
-        self.model = {}
+        self.model, self.deleted = {}, {}
 
     @initialize()
     def fill(self):
@@ -50,10 +63,14 @@ class Tags(RuleBasedStateMachine):
         periods = self.model.get(tag, [])
         return periods[-1] if periods and periods[-1].alive(now) else None
 
-    def start(self, tag, digest, now):
-        periods = self.model.setdefault(tag, [])
-        if periods and (periods[-1].end is None or periods[-1].end > now):
-            periods[-1].end = now
+    def stands_for(self, tag, digest, now):
+        """Let a tag stand for an image that is pushed, or put back; that brings the image back, too."""
+        self.deleted.pop(digest, None)
+        periods, living = self.model.setdefault(tag, []), self.living(tag, now)
+        if living is not None and living.digest == digest and living.goes_on():
+            return
+        if periods:
+            periods[-1].finish(now, "moved")
         periods.append(Period(digest, now))
 
     def refused(self, act):
@@ -68,8 +85,7 @@ class Tags(RuleBasedStateMachine):
             self.refused(lambda: self.direct.put(chosen, tag))
             return
         self.direct.put(chosen, tag)
-        if living is None or living.digest != chosen.digest:
-            self.start(tag, chosen.digest, now)
+        self.stands_for(tag, chosen.digest, now)
 
     @rule(tag=TAGS)
     def delete(self, tag):
@@ -82,40 +98,63 @@ class Tags(RuleBasedStateMachine):
             self.refused(lambda: self.direct.delete_tag(tag))
         else:
             self.direct.delete_tag(tag)
-            living.end = now
+            living.finish(now, "deleted")
 
-    @rule(tag=TAGS, hours=st.integers(1, 5))
-    def expire(self, tag, hours):
+    @rule(tag=TAGS, hours=st.none() | st.just(0) | st.integers(1, 5), immutable=st.none() | st.booleans())
+    def change(self, tag, hours, immutable):
+        """Give a tag an end (0 hours: none), protect it, or both at once."""
         now = self.now()
         living = self.living(tag, now)
+        end = now + hours * HOUR if hours else None
+        wish = TagWish(None if hours is None else TagEnd(end), immutable)
         if living is None:
             with pytest.raises(ManifestUnknown):
-                self.direct.expire(tag, now + hours * HOUR)
-        elif living.immutable:
-            self.refused(lambda: self.direct.expire(tag, now + hours * HOUR))
+                self.direct.change_tag(tag, wish)
+            return
+        then = living.end if hours is None else end
+        if then is not None and (living.immutable if immutable is None else immutable):
+            self.refused(lambda: self.direct.change_tag(tag, wish))
+            return
+        self.direct.change_tag(tag, wish)
+        living.end, living.api = then, living.api or hours is not None
+        living.immutable = living.immutable if immutable is None else immutable
+
+    @rule(chosen=CHOSEN)
+    def delete_image(self, chosen):
+        now = self.now()
+        living = [self.living(tag, now) for tag in self.model]
+        named = [one for one in living if one is not None and one.digest == chosen.digest]
+        if chosen.digest in self.deleted:
+            with pytest.raises(ManifestUnknown):
+                self.direct.delete_manifest(chosen)
+        elif any(one.immutable for one in named):
+            self.refused(lambda: self.direct.delete_manifest(chosen))
         else:
-            self.direct.expire(tag, now + hours * HOUR)
-            living.end = now + hours * HOUR
+            self.direct.delete_manifest(chosen)
+            self.deleted[chosen.digest] = now
+            for one in named:
+                one.finish(now, "manifest deleted")
 
-    @rule(tag=TAGS)
-    def keep_for_ever(self, tag):
+    @rule(chosen=CHOSEN)
+    def restore_image(self, chosen):
         now = self.now()
-        living = self.living(tag, now)
-        if living is not None:
-            self.direct.expire(tag, None)
-            living.end = None
-
-    @rule(tag=TAGS, immutable=st.booleans())
-    def protect(self, tag, immutable):
-        now = self.now()
-        living = self.living(tag, now)
-        if living is None:
+        restore = self.direct.services.restoration.manifest
+        digest, deleted = Digest.parse(chosen.digest), self.deleted.pop(chosen.digest, None)
+        if deleted is None:
+            with pytest.raises(ManifestUnknown):
+                restore(self.direct.actor, self.direct.repository, digest)
             return
-        if immutable and living.end is not None:
-            self.refused(lambda: self.direct.protect(tag))
-            return
-        self.direct.protect(tag, immutable=immutable)
-        living.immutable = immutable
+        ended = {
+            tag
+            for tag, periods in self.model.items()
+            for one in periods
+            if (one.digest, one.why) == (chosen.digest, "manifest deleted") and one.end >= deleted
+        }
+        back = sorted(tag for tag in ended if self.living(tag, now) is None)
+        done = restore(self.direct.actor, self.direct.repository, digest)
+        assert (list(done.tags), list(done.taken)) == (back, sorted(ended - set(back)))
+        for tag in back:
+            self.stands_for(tag, chosen.digest, now)
 
     @rule(tag=TAGS, chosen=CHOSEN)
     def restore(self, tag, chosen):
@@ -128,8 +167,7 @@ class Tags(RuleBasedStateMachine):
             self.refused(lambda: self.direct.restore(tag, digest=chosen.digest))
         else:
             self.direct.restore(tag, digest=chosen.digest)
-            if living is None or living.digest != chosen.digest:
-                self.start(tag, chosen.digest, now)
+            self.stands_for(tag, chosen.digest, now)
 
     @rule(hours=st.integers(1, 6))
     def wait(self, hours):
@@ -139,13 +177,12 @@ class Tags(RuleBasedStateMachine):
     def as_of(self, tag, back):
         time = self.direct.clock.now - back
         then = [period for period in self.model.get(tag, []) if period.alive(time)]
-        history, name = self.direct.services.history, TagName(tag)
+        past, where = self.direct.services.past, (self.direct.actor, self.direct.repository, TagName(tag))
         if then:
-            found = history.describe_as_of(self.direct.actor, self.direct.repository, name, time)
-            assert found.digest == then[-1].digest
+            assert past.get(*where, ANYTHING, time).digest == then[-1].digest
         else:
             with pytest.raises(ManifestUnknown):
-                history.describe_as_of(self.direct.actor, self.direct.repository, name, time)
+                past.get(*where, ANYTHING, time)
 
     @invariant()
     def what_lives_is_what_the_model_says(self):
@@ -157,10 +194,11 @@ class Tags(RuleBasedStateMachine):
 
     @invariant()
     def history_has_no_overlap_and_no_gap_that_nobody_made(self):
+        now = self.direct.clock.now
         for tag, periods in self.model.items():
             told = self.direct.history(tag)[::-1]
-            assert [(one.digest, one.start_ms, one.end_ms) for one in told] == [
-                (one.digest, one.start, one.end) for one in periods
+            assert [(one.digest, one.start_ms, one.end_ms, one.reason(now)) for one in told] == [
+                (one.digest, one.start, one.end, None if one.alive(now) else one.why) for one in periods
             ]
 
 

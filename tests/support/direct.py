@@ -16,6 +16,7 @@ from registry.digest import Digest
 from registry.hooks import ListsKeys
 from registry.manifests.creator import CreatedManifest
 from registry.manifests.reader import Accepted, ServedManifest
+from registry.manifests.tagging import TagEnd, TagWish
 from registry.names import RepositoryName, TagName, parse_reference
 from registry.repositories.history import HistoryFilter, TagPeriod
 from registry.repositories.rules import RuleRow, Scope
@@ -140,7 +141,7 @@ class Direct:
 
     def delete_tag(self, tag: str) -> None:
         """Delete a tag."""
-        self.services.tags.delete(self.actor, self.repository, TagName.parse(tag))
+        self.services.tags.delete(self.actor, self.repository, TagName.parse(tag), Condition())
 
     def delete_manifest(self, manifest: Blob) -> None:
         """Delete a manifest by digest."""
@@ -231,13 +232,16 @@ class Direct:
 
     def expire(self, tag: str, at_ms: int | None) -> TagPeriod:
         """Give a tag an end."""
-        return self.services.changes.expire(self.actor, self.repository, TagName.parse(tag), at_ms, Condition())
+        return self.change_tag(tag, TagWish(TagEnd(at_ms)))
 
     def protect(self, tag: str, *, immutable: bool = True) -> TagPeriod:
         """Make a tag immutable, or not."""
-        return self.services.changes.protect(
-            self.actor, self.repository, TagName.parse(tag), Condition(), immutable=immutable
-        )
+        return self.change_tag(tag, TagWish(immutable=immutable))
+
+    def change_tag(self, tag: str, wanted: TagWish, condition: Condition | None = None) -> TagPeriod:
+        """Change a tag's end, its protection, or both."""
+        name = TagName.parse(tag)
+        return self.services.changes.change(self.actor, self.repository, name, wanted, condition or Condition())
 
     def move(self, tag: str, manifest: Blob) -> TagPeriod:
         """Point a tag at a manifest."""

@@ -76,6 +76,9 @@ def test_the_wrong_tag_was_deleted_and_comes_back(place):
         (OLD.digest, "moved"),
     ]
     assert "moved" in call(place, "tag", "history", "team/app")
+    assert {one["name"] for one in ask(place, "tag", "history", "team/app", "v*")} == {"v1"}
+    assert ask(place, "tag", "history", "team/app", "w*") == []
+    assert "TAG_INVALID" not in call(place, "tag", "history", "team/app", "*v", code=2)
 
 
 def test_a_tag_goes_back_in_time(place):
@@ -125,10 +128,17 @@ def test_rules_are_made_tried_changed_and_removed(place, tmp_path):
     tried = ask(place, "rule", "test", "team/app", '{"tags": ["v*"], "retroactive": true}')
     assert [one["tag"] for one in tried["items"]] == ["v1"]
     assert "1 of 2 tags" in call(place, "rule", "test", "team/app", '{"tags": ["v*"], "retroactive": true}')
+    assert "0 of 2 tags" in call(place, "rule", "test", "team/app", '{"tags": ["v*"]}')
+    call(place, "tag", "expire", "team/app", "v1", "--in", "2w")
+    told = call(place, "rule", "test", "team/app", '{"tags": ["*"], "retroactive": true}')
+    assert "1 of 2 tags would be immutable" in told
+    assert "1 more match, but end by then" in told
+    call(place, "tag", "expire", "team/app", "v1", "--never")
     (tmp_path / "rule.json").write_text('{"tags": ["v*"], "retroactive": true}')
     made = call(place, "rule", "add", "releases", f"@{tmp_path / 'rule.json'}", "--kind", "immutability")
     assert "holds for everywhere" in made
     assert "the rule releases makes it so" in call(place, "tag", "delete", "team/app", "v1", "--yes", code=1)
+    assert ask(place, "tag", "show", "team/app", "v1")["immutable_by_rule"] == "releases"
     assert "v*" in call(place, "rule", "list")
     assert ask(place, "rule", "show", "releases")["definition"]["tags"] == ["v*"]
     call(place, "rule", "change", "releases", '{"tags": ["w*"]}')

@@ -59,11 +59,12 @@ class PageOf(msgspec.Struct, Generic[T]):
 
 def page_of(page: Page[T], show: Callable[[T], S], key: Callable[[T], Key]) -> PageOf[S]:
     """Return a page as it is shown; ``key`` of its last item becomes the cursor."""
-    after = _cursor(key(page.items[-1])) if page.more and page.items else None
+    after = cursor_of(key(page.items[-1])) if page.more and page.items else None
     return PageOf([show(item) for item in page.items], after)
 
 
-def _cursor(key: Key) -> str:
+def cursor_of(key: Key) -> str:
+    """Return the cursor of what comes after ``key`` in the list that is asked for."""
     return base64.urlsafe_b64encode(msgspec.json.encode([request.endpoint, *key])).decode().rstrip("=")
 
 

@@ -13,8 +13,8 @@ from registry.blueprints._http import repository, services
 from registry.blueprints._problems import PREFIX
 from registry.blueprints.api._inputs import Body
 from registry.blueprints.api._operations import Reply, operation
-from registry.blueprints.api._pages import PageOf, PageQuery, page_of
-from registry.blueprints.api._times import moment
+from registry.blueprints.api._pages import PageOf, PageQuery, cursor_of, page_of
+from registry.blueprints.api._times import maybe_moment, moment
 from registry.errors import NameInvalid, NameUnknown, PaginationInvalid, RuleInvalid, RuleTaken, RuleUnknown
 from registry.names import RepositoryName
 from registry.repositories.rules import RuleRow, Scope
@@ -68,18 +68,26 @@ class TriedRule(Body):
 
 
 class Protected(msgspec.Struct):
-    """A living tag that a rule would make immutable; ``age_seconds`` is how old its period is."""
+    """A living tag that a rule would make immutable; ``age_seconds`` is how old its period is.
+
+    ``ends`` is given where the tag has an end that the rule would forbid: it is not protected before that is cleared.
+    """
 
     tag: str
     digest: str
     age_seconds: int
+    ends: datetime | None
 
 
 class ProtectedTags(msgspec.Struct):
-    """The tags that a rule would make immutable now; ``tried`` is how many there are."""
+    """Tags that a rule would make immutable now, found among so many that were tried.
+
+    ``next`` is the cursor of those that were not tried yet, or null.
+    """
 
     tried: int
     items: list[Protected]
+    next: str | None
 
 
 @operation(blueprint, "GET", "/rules", errors=(NameInvalid, PaginationInvalid))
@@ -119,11 +127,18 @@ def delete_rule(actor: Actor, rule: str, condition: Condition) -> None:
     services().rules.delete(actor, rule, condition)
 
 
-@operation(blueprint, "POST", "/repositories/{name}/-/protection", errors=(NameInvalid, NameUnknown, RuleInvalid))
-def try_protection(actor: Actor, name: RepositoryName, wanted: TriedRule) -> ProtectedTags:
+@operation(
+    blueprint,
+    "POST",
+    "/repositories/{name}/-/protection",
+    errors=(NameInvalid, NameUnknown, RuleInvalid, PaginationInvalid),
+)
+def try_protection(actor: Actor, name: RepositoryName, query: PageQuery, wanted: TriedRule) -> ProtectedTags:
     """Tell which living tags a rule of immutability would protect now; nothing is changed."""
-    tried, found = services().protection_trial.protected(actor, name, wanted.definition)
-    return ProtectedTags(tried, [Protected(one.name, one.digest, one.age_ms // 1000) for one in found])
+    (last,) = query.after("")
+    trial = services().protection_trial.protected(actor, name, wanted.definition, query.size, str(last))
+    items = [Protected(one.name, one.digest, one.age_ms // 1000, maybe_moment(one.ends_ms)) for one in trial.found]
+    return ProtectedTags(trial.tried, items, None if trial.last is None else cursor_of((trial.last,)))
 
 
 def _shown(row: RuleRow) -> Rule:

@@ -27,6 +27,7 @@ from registry.errors import (
     TagImmutable,
     TagInvalid,
 )
+from registry.manifests.tagging import TagEnd, TagWish
 from registry.names import RepositoryName, TagName
 from registry.repositories.history import HistoryFilter, TagPeriod
 from registry.revisions import Condition
@@ -40,8 +41,9 @@ _ERRORS = (NameInvalid, NameUnknown, TagInvalid, ManifestUnknown)
 class Tag(msgspec.Struct, kw_only=True):
     """A period of a tag: what it stood for, from when to when.
 
-    ``ended`` is why it is over (null while it is not). ``immutable`` was set here, ``immutable_by_label`` by a label.
-    ``expires_by`` is who set its end. ``restorable`` until its manifest is removed for good.
+    ``ended`` is why it is over (null while it is not). ``immutable`` was set here, ``immutable_by_label`` by a label;
+    ``immutable_by_rule`` names the rule that makes a living tag so. ``expires_by`` is who set its end.
+    ``restorable`` while the repository has its manifest.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Tag(msgspec.Struct, kw_only=True):
     expires_by: str | None
     immutable: bool
     immutable_by_label: bool
+    immutable_by_rule: str | None
     restored: bool
     restorable: bool
     media_type: str | None
@@ -72,7 +75,7 @@ class OneTagQuery(Query):
 
 
 class HistoryQuery(PageQuery):
-    """Which periods: those of a tag, and those that started between two times."""
+    """Which periods: those that started between two times, of a tag, or of all whose names start so (``v1.*``)."""
 
     tag: str | None = None
     since: Time | None = None
@@ -123,12 +126,12 @@ def show_tag(actor: Actor, name: RepositoryName, tag: TagName, query: OneTagQuer
 @operation(blueprint, "GET", "/repositories/{name}/-/history", errors=(*_LIST_ERRORS, TagInvalid))
 def list_history(actor: Actor, name: RepositoryName, query: HistoryQuery) -> PageOf[Tag]:
     """List what tags stood for, the period that started last first."""
-    tag = None if query.tag is None else TagName.parse(query.tag)
-    given = HistoryFilter(tag)
+    given, named = HistoryFilter(), "*" if query.tag is None else query.tag
     wanted = HistoryFilter(
-        tag,
+        None if named.endswith("*") else TagName.parse(named),
         given.since_ms if query.since is None else milliseconds(query.since),
         given.until_ms if query.until is None else milliseconds(query.until),
+        TagName.parse(named[:-1]).value if named.endswith("*") and named != "*" else "",
     )
     start, row_id = query.after(0, 0)
     before = (int(start), int(row_id)) if query.cursor else None
@@ -136,7 +139,7 @@ def list_history(actor: Actor, name: RepositoryName, query: HistoryQuery) -> Pag
     return page_of(page, _shower(), lambda row: (row.start_ms, row.id))
 
 
-@operation(blueprint, "PUT", _TAGS + "/{tag}", errors=(*_ERRORS, DigestInvalid, TagImmutable))
+@operation(blueprint, "PUT", _TAGS + "/{tag}", errors=(*_ERRORS, DigestInvalid, NotRestorable, TagImmutable))
 def move_tag(actor: Actor, name: RepositoryName, tag: TagName, wanted: TagTarget, condition: Condition) -> Reply[Tag]:
     """Make a tag, new or not, stand for a manifest of the repository."""
     row = services().changes.move(actor, name, tag, Digest.parse(wanted.digest), condition)
@@ -145,24 +148,19 @@ def move_tag(actor: Actor, name: RepositoryName, tag: TagName, wanted: TagTarget
 
 @operation(blueprint, "PATCH", _TAGS + "/{tag}", errors=(*_ERRORS, TagImmutable, ExpiryInvalid))
 def change_tag(actor: Actor, name: RepositoryName, tag: TagName, wanted: TagChange, condition: Condition) -> Reply[Tag]:
-    """Give a tag an end or none, and make it immutable or not; what the API sets, labels leave alone."""
-    changes = services().changes
+    """Give a tag an end or none, and make it immutable or not, in one step; what the API sets, labels leave alone."""
+    ends = None
     if wanted.expires is not msgspec.UNSET:
-        end = None if wanted.expires is None else milliseconds(wanted.expires)
-        row = changes.expire(actor, name, tag, end, condition)
-        condition = Condition(frozenset([row.revision]))
-    if wanted.immutable is not msgspec.UNSET:
-        changes.protect(actor, name, tag, condition, immutable=wanted.immutable)
-    row = services().history.describe(actor, name, tag)
-    if wanted == TagChange():
-        condition.require(row.revision)
+        ends = TagEnd(None if wanted.expires is None else milliseconds(wanted.expires))
+    immutable = None if wanted.immutable is msgspec.UNSET else wanted.immutable
+    row = services().changes.change(actor, name, tag, TagWish(ends, immutable), condition)
     return Reply(_shown(row, services().now()), etag=row.revision)
 
 
 @operation(blueprint, "DELETE", _TAGS + "/{tag}", errors=(*_ERRORS, TagImmutable))
 def delete_tag(actor: Actor, name: RepositoryName, tag: TagName, condition: Condition) -> None:
     """End a tag's life; its manifest stays restorable for the recovery window, and other tags stay."""
-    services().changes.delete(actor, name, tag, condition)
+    services().tags.delete(actor, name, tag, condition)
 
 
 @operation(
@@ -202,8 +200,9 @@ def _shown(row: TagPeriod, now: int) -> Tag:
         expires_by=row.expiry_source if row.end_ms is not None else None,
         immutable=bool(row.immutable),
         immutable_by_label=bool(row.label_immutable),
+        immutable_by_rule=row.rule,
         restored=bool(row.reversion),
-        restorable=bool(row.restorable),
+        restorable=row.restorable,
         media_type=row.media_type,
         size=row.size,
         actor=row.actor,
