@@ -23,9 +23,8 @@ from registry.content.reviews import Reviews
 from registry.content.uploads import UploadService
 from registry.db.engine import Database
 from registry.errors import RegistryError
-from registry.fsck.blobs import BlobChecks
-from registry.fsck.check import Fsck
-from registry.fsck.manifests import ManifestChecks
+from registry.fsck.check import Fsck, Terms
+from registry.fsck.repairs import Repairs
 from registry.fsck.scrub import Scrub
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginStatus
@@ -170,19 +169,10 @@ def build_services(
     reader = ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases)
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
     restoration = made.restoration()
-    blob_checks = BlobChecks(database, storage, made.deletions, made.reviews)
     jobs = [
         history_job(HistoryTrim(database, settings.history_kept * 1000)),
         restore_job(restoration),
-        scrub_job(
-            Scrub(
-                database,
-                blob_checks,
-                storage.storage_id,
-                every_ms=settings.scrub_every * 1000,
-                bytes_a_second=settings.scrub_rate,
-            )
-        ),
+        scrub_job(made.scrub()),
         collection_job(collector, made.deletions),
         retention_job(Sweep(database, retention), settings.retention_every),
     ]
@@ -215,7 +205,7 @@ def build_services(
         history=made.history,
         changes=made.changes,
         restoration=restoration,
-        fsck=Fsck(database, made.manifest_checks(), blob_checks),
+        fsck=made.fsck(),
         protection_trial=ProtectionTrial(database, made.history),
         rules=RuleService(
             database,
@@ -249,6 +239,7 @@ class _Wiring:
         self.periods = Periods(database, self.reviews, self.protection)
         self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews)
         self.removal = Removal(database, self.reviews, self.deletions)
+        self.repairs = Repairs(database, self.reviews, self.deletions, self.removal)
         self.leases = Leases(database, self.authorizer, self._lease_ms)
         self.blobs = BlobService(
             database, storage, self.authorizer, self.deletions, self.reviews, self.leases, self._lease_ms
@@ -281,13 +272,15 @@ class _Wiring:
             RestorationParts(ManifestRows(self._database, self._lease_ms), self.revival),
         )
 
-    def manifest_checks(self) -> ManifestChecks:
-        return ManifestChecks(
-            self._database,
-            self._hooks,
-            self.reviews,
-            window_ms=self._window_ms,
-            allow_sparse=self._settings.allow_sparse,
+    def fsck(self) -> Fsck:
+        young_ms, sparse = int(self._settings.upload_deadline * 1000), self._settings.allow_sparse
+        terms = Terms(self._window_ms, self._lease_ms, young_ms, allow_sparse=sparse)
+        return Fsck(self._database, self._storage, self._hooks, self.authorizer, self.repairs, terms)
+
+    def scrub(self) -> Scrub:
+        every_ms = self._settings.scrub_every * 1000
+        return Scrub(
+            self._database, self._storage, self.repairs, every_ms=every_ms, bytes_a_second=self._settings.scrub_rate
         )
 
     def uploads(self) -> UploadService:

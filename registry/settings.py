@@ -92,7 +92,7 @@ class Settings:
         values.whole_duration(60), 30 * _DAY, "how often every blob's bytes are read again to find damage"
     )
     scrub_rate: int = _setting(
-        values.number(1, 1 << 40), 16 << 20, "most bytes a second that are read for that, on average"
+        values.number(1 << 16, 1 << 40), 16 << 20, "most bytes a second that are read for that, on average"
     )
     allow_sparse: bool = _setting(
         values.boolean, default=False, about="accept manifests whose blobs or children are missing"

@@ -168,6 +168,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("plan_id", "number", name=op.f("pk_retention_page")),
     )
 
+    op.add_column("manifest_child", sa.Column("deleted_ms", sa.BigInteger(), nullable=True))
     op.add_column("blob", sa.Column("checked_ms", sa.BigInteger(), nullable=True))
     op.add_column("storage_deletion", sa.Column("blob_id", sa.BigInteger(), nullable=True))
     op.create_index("ix_blob_checked", "blob", ["checked_ms", "id"])
@@ -240,6 +241,7 @@ def downgrade() -> None:
     for column in ("description", "recovery_seconds"):
         op.drop_column("repository", column)
     op.drop_index("ix_blob_checked", "blob")
+    op.drop_column("manifest_child", "deleted_ms")
     op.drop_column("blob", "checked_ms")
     op.drop_column("storage_deletion", "blob_id")
     for table in ("retention_page", "retention_plan", "rule", "purged_digest", "job_run", "job", "gc_review"):

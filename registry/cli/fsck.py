@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
-from registry.cli.common import json_flag, print_json, read_settings, settings_flags
+from registry.access.actors import Actor
+from registry.cli.common import FlagRefused, json_flag, read_settings, settings_flags
+from registry.cli.connecting import REPOSITORY
+from registry.errors import NameUnknown
 
 if TYPE_CHECKING:
-    from registry.fsck.findings import Report
+    from registry.fsck.findings import Finding, Report
+    from registry.names import RepositoryName
+    from registry.settings import Settings
 
 _EPILOG = """\b
 Exit codes:
@@ -25,69 +30,112 @@ Exit codes:
 \b
 Examples:
   moorage fsck --data /var/lib/moorage
+  moorage fsck --deep --rate 50 team/app
   moorage fsck --deep --repair --json
 """
 _CANNOT = 3
+_MIB = 1 << 20
 
 
 @click.command("fsck", epilog=_EPILOG)
 @settings_flags
+@click.argument("repositories", metavar="[REPOSITORY]...", type=REPOSITORY, nargs=-1)
 @click.option("--deep", is_flag=True, help="Read all bytes again and compare their digests.")
+@click.option("--rate", type=click.IntRange(1), metavar="MIB", help="Read at most so many MiB a second, with --deep.")
 @click.option("--repair", is_flag=True, help="Mend what can be mended without taking anything away.")
 @json_flag
-def command(*, deep: bool, repair: bool, as_json: bool, **flags: object) -> None:
+def command(
+    *,
+    repositories: tuple[RepositoryName, ...],
+    deep: bool,
+    rate: int | None,
+    repair: bool,
+    as_json: bool,
+    **flags: object,
+) -> None:
     """Check what is stored: rows against each other, and against the bytes. Servers may go on running.
 
-    --repair puts damaged blobs into quarantine, so that the next push of them heals them, queues what collection was
-    never told of, and lets it remove bytes that no row knows. It never touches a tag or a manifest.
+    All is checked, or only some repositories and the blobs that they have. --repair puts damaged blobs into
+    quarantine, so that the next push of them heals them, queues what collection was never told of, and lets it
+    remove bytes that no row knows. It never touches a tag or a manifest.
     """
-    from registry.cli.opening import inspected, told  # noqa: PLC0415 - only who runs a command waits for its imports
-    from registry.schema import status  # noqa: PLC0415 - the same
-
-    settings = read_settings(flags)
+    if rate is not None and not deep:
+        raise FlagRefused("--rate says how fast --deep reads: give both")
     try:
-        with told(), inspected(settings) as app:
-            _require_schema(status(app).pending)
-            with _shown() as progress:
-                report = app.extensions["moorage"].fsck.run(deep=deep, repair=repair, progress=progress)
-            app.extensions["moorage"].database.close_idle()
+        settings = read_settings(flags)
+        report = _Printed(as_json=as_json).run(
+            settings, repositories, deep=deep, repair=repair, bytes_a_second=rate and rate * _MIB
+        )
+    except FlagRefused:
+        raise
     except click.ClickException as failure:
         failure.show()
         raise SystemExit(_CANNOT) from None
-    _tell(report, as_json=as_json)
     raise SystemExit(1 if report.errors else 0)
 
 
-def _require_schema(pending: Sequence[str]) -> None:
-    if pending:
-        raise click.ClickException(f"the database lacks migrations ({', '.join(pending)}): run moorage db upgrade")
+class _Printed:
+    """Runs a check and prints what it finds as it comes: there may be much of it."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._any = False
+
+    def run(self, settings: Settings, repositories: Sequence[RepositoryName], **how: object) -> Report:
+        from registry.cli.local import opened_app  # noqa: PLC0415 - only who runs a command waits for its imports
+        from registry.cli.opening import told  # noqa: PLC0415 - the same
+
+        with opened_app(settings) as app, told(), _shown() as progress:
+            fsck = app.extensions["moorage"].fsck
+            try:
+                report: Report = fsck.run(Actor(), repositories, progress=progress, tell=self._tell, **how)
+            except NameUnknown as unknown:
+                name = unknown.detail["name"] if isinstance(unknown.detail, dict) else ""
+                raise FlagRefused(f"there is no repository {name}") from None
+        self._end(report)
+        return report
+
+    def _tell(self, finding: Finding) -> None:
+        told = {
+            "severity": str(finding.severity),
+            "kind": str(finding.kind),
+            "subject": finding.subject,
+            "detail": finding.detail,
+        }
+        if self._as_json:
+            self._open()
+            click.echo(f"{',' if self._any else ''}\n    {json.dumps(told)}", nl=False)
+            self._any = True
+        else:
+            click.echo(": ".join(told.values()))
+
+    def _open(self) -> None:
+        if not self._any:
+            click.echo('{\n  "findings": [', nl=False)
+
+    def _end(self, report: Report) -> None:
+        kinds = sorted(report.kinds.items())
+        if self._as_json:
+            self._open()
+            counts = [{"severity": str(one), "kind": str(kind), "count": count} for (one, kind), count in kinds]
+            rest = {"errors": report.errors, "counts": counts, "checked": dict(report.checked)}
+            click.echo("\n  ],\n  " + json.dumps(rest)[1:])
+            return
+        from registry.cli.tables import show  # noqa: PLC0415 - only who runs a command waits for its imports
+
+        show(("checked", "number"), list(report.checked.items()))
+        if kinds:
+            show(("severity", "found", "number"), [(one, kind, count) for (one, kind), count in kinds])
+        else:
+            click.echo("nothing is wrong")
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[[str, int], None]]:
+def _shown() -> Iterator[Callable[[str, int, int], None]]:
     """Show how far the check is, where somebody is looking."""
     from rich.console import Console  # noqa: PLC0415 - only who runs a command waits for its imports
+    from rich.progress import Progress  # noqa: PLC0415 - the same
 
-    if not sys.stderr.isatty():
-        yield lambda _what, _count: None
-        return
-    with Console(stderr=True).status("checking") as line:
-        yield lambda what, count: line.update(f"checking {what}: {count}" if count else f"checking {what}")
-
-
-def _tell(report: Report, *, as_json: bool) -> None:
-    found = [
-        {"severity": str(one.severity), "kind": one.kind, "subject": one.subject, "detail": one.detail}
-        for one in report.findings
-    ]
-    if as_json:
-        print_json({"checked": dict(report.checked), "errors": report.errors, "findings": found})
-        return
-    for one in found:
-        click.echo(f"{one['severity']}: {one['kind']}: {one['subject']}: {one['detail']}")
-    looked = ", ".join(f"{count} {what}" for what, count in report.checked.items())
-    counts = Counter(one["severity"] for one in found)
-    summary = ", ".join(
-        f"{count} {severity}{'s' if severity != 'repaired' else ''}" for severity, count in counts.items()
-    )
-    click.echo(f"checked {looked}: {summary or 'nothing is wrong'}")
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("checking", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import httpx
+from flask import Flask
 from sqlalchemy import make_url
 
 from registry import schema
@@ -34,15 +35,22 @@ def opened(
     With it come what the registry is called to people, and what runs its jobs for as long as a context lasts.
     """
     settings = read_settings(flags)
-    place = f"the registry in {_place(settings)}"
-    _require_database(settings)
+    with opened_app(settings, ", or a running server with --server URL") as app:
+        transport = httpx.WSGITransport(app, remote_addr="")
+        yield transport, _name(settings), partial(_working, app.extensions["moorage"].queue)
+
+
+@contextmanager
+def opened_app(settings: Settings, advice: str = "") -> Iterator[Flask]:
+    """Yield the app on the data that is there; where there is none, ``advice`` ends what is to be done."""
+    _require_database(settings, advice)
     with told():
         app = create_app(settings)
         pending = schema.status(app).pending
     if pending:
-        raise click.ClickException(f"{place} lacks migrations ({', '.join(pending)}): run moorage db upgrade")
+        raise click.ClickException(f"{_name(settings)} lacks migrations ({', '.join(pending)}): run moorage db upgrade")
     try:
-        yield httpx.WSGITransport(app, remote_addr=""), place, partial(_working, app.extensions["moorage"].queue)
+        yield app
     finally:
         app.extensions["moorage"].database.close_idle()
 
@@ -60,13 +68,16 @@ def _working(queue: JobQueue) -> Iterator[None]:
         thread.join()
 
 
-def _require_database(settings: Settings) -> None:
+def _require_database(settings: Settings, advice: str) -> None:
     """Refuse to make an empty registry where none is."""
     url = make_url(settings.database_url)
     path = sqlite.database_path(url.database) if url.get_backend_name() == "sqlite" else None
     if path is not None and not Path(path).is_file():
-        advice = "name its folder with --data, or a running server with --server URL"
-        raise click.ClickException(f"there is no registry in {_place(settings)}: {advice}")
+        raise click.ClickException(f"there is no registry in {_place(settings)}: name its folder with --data{advice}")
+
+
+def _name(settings: Settings) -> str:
+    return f"the registry in {_place(settings)}"
 
 
 def _place(settings: Settings) -> str:

@@ -36,7 +36,15 @@ _REPOSITORY: BindParameter[Any] = bindparam("repository")
 _MANIFEST, _TAG, _LEGACY, _MEMBER, _BLOB, _UPLOAD = (
     table(model) for model in (Manifest, Tag, LegacyImageRow, RepositoryBlob, Blob, Upload)
 )
-_MANIFESTS = select(Manifest.id, Manifest.digest, Manifest.size).where(Manifest.id.in_(_IDS)).order_by(Manifest.id)
+_MANIFESTS = (
+    select(Manifest.id, Manifest.digest, Manifest.deleted_at).where(Manifest.id.in_(_IDS)).order_by(Manifest.id)
+)
+_CHILD = table(ManifestChild)
+_TELL_PARENTS = (
+    update(_CHILD)
+    .where(_CHILD.c.repository_id == _REPOSITORY, _CHILD.c.digest.in_(bindparam("digests", expanding=True)))
+    .values(deleted_ms=bindparam("now"))
+)
 _FORGET_IN_TAGS = update(_TAG).where(_TAG.c.manifest_id.in_(_IDS)).values(manifest_id=None)
 _LEGACY_OF = select(ManifestLegacyImage.legacy_image_id).where(ManifestLegacyImage.manifest_id.in_(_IDS)).distinct()
 _FORGET_LEGACY = delete(_LEGACY).where(
@@ -117,8 +125,11 @@ class Removal:
         found = {**of, "repository": repository_id, "digests": [row.digest for row in rows]}
         referrers = connection.scalars(_REFERRERS, found).all()
         blobs = connection.scalars(_BLOBS_OF, of).all()
+        deleted = [row.digest for row in rows if row.deleted_at is not None]
         connection.execute(_FORGET_IN_TAGS, of)
         connection.execute(_DELETE_MANIFESTS, of)
+        if deleted:
+            connection.execute(_TELL_PARENTS, {"repository": repository_id, "digests": deleted, "now": now})
         if legacy:
             connection.execute(_FORGET_LEGACY, {"ids": list(legacy)})
         self._reviews.manifests(connection, repository_id, [*children, *referrers], now)

@@ -5,7 +5,9 @@ A blob is readable in a repository only through its membership there; nothing is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -14,8 +16,9 @@ from sqlalchemy import Connection, bindparam, insert, null, select, update
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.content.deletions import Deletions, Doomed
-from registry.content.keys import new_key, storage_unavailable
+from registry.content.keys import new_key, storage_unavailable, store_bytes
 from registry.content.leases import BLOB_REVIEW, Held, Leases
+from registry.content.members import members
 from registry.content.purged import PurgedDigests
 from registry.content.reviews import Reviews
 from registry.db.base import table
@@ -23,12 +26,15 @@ from registry.db.engine import Database
 from registry.db.models import Blob, GcReview, Manifest, ManifestBlob, Repository, RepositoryBlob
 from registry.db.models.content import LIVE
 from registry.digest import Digest
-from registry.errors import BlobUnknown, DeletionRefused, NameUnknown
-from registry.hooks.ports import OpensFiles, StorageDriver, StorageError, UploadState
+from registry.errors import BlobUnknown, DeletionRefused, NameUnknown, RegistryError
+from registry.hooks.ports import KeyMissing, OpensFiles, StorageDriver, StorageError
 from registry.names import RepositoryName
 from registry.repositories.repositories import ensure_repository, find_repository, require_repository
 
+_log = logging.getLogger(__name__)
 _NAMED_AT_MOST = 20
+_STORE_MS = 24 * 3600 * 1000
+"""In this time a blob that the registry provides has been stored, or never will be."""
 
 _FIND = (
     select(Blob.size, Blob.storage_key)
@@ -45,20 +51,15 @@ _FIND = (
 _ASKED = _FIND.add_columns(
     RepositoryBlob.repository_id, RepositoryBlob.blob_id, RepositoryBlob.lease_until, GcReview.id.label("review")
 ).outerjoin(GcReview, BLOB_REVIEW)
-_MEMBERS = (
-    select(Blob.digest, Blob.id, Blob.size, Blob.storage_key)
-    .join(RepositoryBlob, RepositoryBlob.blob_id == Blob.id)
-    .where(
-        RepositoryBlob.repository_id == bindparam("repository"),
-        Blob.digest.in_(bindparam("digests", expanding=True)),
-        Blob.state == LIVE,
-    )
-)
-_VISIBLE = _MEMBERS.where(RepositoryBlob.hidden_at.is_(None))
 _BLOB = table(Blob)
 _LOCK = select(_BLOB).where(_BLOB.c.digest == bindparam("digest")).with_for_update()
 _HOLD = select(Blob.id).where(Blob.id == bindparam("blob"), Blob.state == LIVE).with_for_update(read=True)
 _INSERT = insert(_BLOB).returning(_BLOB.c.id)
+_SUSPECT = (
+    update(_BLOB)
+    .where(_BLOB.c.digest == bindparam("b_digest"), _BLOB.c.storage_key == bindparam("b_key"), _BLOB.c.state == LIVE)
+    .values(checked_ms=None)
+)
 _MEMBERSHIP = {
     **{column: bindparam(column) for column in ("repository_id", "blob_id", "lease_until")},
     "hidden_at": null(),
@@ -83,27 +84,6 @@ class StoredBlob:
     digest: Digest
     size: int
     storage_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A blob that a manifest may name: row id, size in bytes and key."""
-
-    blob_id: int
-    size: int
-    storage_key: str
-
-
-def members(
-    connection: Connection, repository_id: int, digests: Collection[str], *, hidden: bool = False
-) -> Mapping[str, Member]:
-    """Return the blobs among ``digests`` that the repository can serve, by digest; ``hidden``: deleted ones, too."""
-    if not digests:
-        return {}
-    rows = connection.execute(
-        _MEMBERS if hidden else _VISIBLE, {"repository": repository_id, "digests": sorted(digests)}
-    )
-    return {row.digest: Member(row.id, row.size, row.storage_key) for row in rows}
 
 
 class BlobService:
@@ -176,7 +156,7 @@ class BlobService:
         try:
             return self._storage.read(blob.storage_key, start, length)
         except StorageError as error:
-            raise storage_unavailable(error) from error
+            raise self._unreadable(blob, error) from error
 
     def open_file(self, blob: StoredBlob) -> BinaryIO | None:
         """Return the blob as an open file where the store has files, else None."""
@@ -185,7 +165,7 @@ class BlobService:
         try:
             return self._storage.open_file(blob.storage_key)
         except StorageError as error:
-            raise storage_unavailable(error) from error
+            raise self._unreadable(blob, error) from error
 
     def delete(self, actor: Actor, repository: RepositoryName, digest: Digest) -> None:
         """Hide a blob from the repository at once; its bytes go once nothing needs them.
@@ -269,18 +249,15 @@ class BlobService:
         if found is not None:
             return found
         key = new_key()
-        try:
-            writer = self._storage.open_upload(UploadState(key), len(payload))
-            try:
-                writer.write(payload)
-            except BaseException:
-                writer.discard()
-                raise
-            self._storage.complete_upload(writer.finish())
-        except StorageError as error:
-            raise storage_unavailable(error) from error
+        doomed = Doomed(self._storage.storage_id, key)
+        # Queued first, so that a crash leaves nothing that no row names.
+        self._database.write(
+            lambda connection: self._deletions.queue(connection, self._database.now(connection) + _STORE_MS, doomed)
+        )
+        store_bytes(self._storage, key, payload)
 
         def work(connection: Connection) -> tuple[int, Doomed | None]:
+            self._deletions.keep(connection, doomed)
             blob_id, loser = self.adopt(connection, str(digest), len(payload), key)
             self.join(connection, ensure_repository(self._database, connection, repository), blob_id)
             return blob_id, loser
@@ -289,3 +266,12 @@ class BlobService:
         if loser is not None:
             self._deletions.remove_now(loser)
         return blob_id
+
+    def _unreadable(self, blob: StoredBlob, error: StorageError) -> RegistryError:
+        """Return what the client is told; a blob whose bytes are gone is the next that the scrub looks at."""
+        if isinstance(error, KeyMissing):
+            _log.error("the bytes of blob %s are gone: %s", blob.digest, error)
+            values = {"b_digest": str(blob.digest), "b_key": blob.storage_key}
+            with suppress(RegistryError):  # a pull must not fail otherwise because nothing can be written
+                self._database.write(lambda connection: connection.execute(_SUSPECT, values), durable=False)
+        return storage_unavailable(error)

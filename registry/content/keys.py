@@ -6,7 +6,7 @@ import re
 import uuid
 
 from registry.errors import InsufficientStorage, RegistryError, Unavailable
-from registry.hooks.ports import StorageError, StorageFull, StorageReadOnly
+from registry.hooks.ports import StorageDriver, StorageError, StorageFull, StorageReadOnly, UploadState
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 
@@ -28,3 +28,17 @@ def storage_unavailable(error: StorageError) -> RegistryError:
     if isinstance(error, StorageReadOnly):
         return Unavailable("the storage takes no writes at the moment")
     return Unavailable("the storage does not answer")
+
+
+def store_bytes(storage: StorageDriver, key: str, payload: bytes) -> None:
+    """Store a few bytes at once; raises what :func:`storage_unavailable` returns."""
+    try:
+        writer = storage.open_upload(UploadState(key), len(payload))
+        try:
+            writer.write(payload)
+        except BaseException:
+            writer.discard()
+            raise
+        storage.complete_upload(writer.finish())
+    except StorageError as error:
+        raise storage_unavailable(error) from error

@@ -172,11 +172,16 @@ class PrefersChunks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key that the store has something under, of uploads as well: its length in bytes, and when it last changed."""
+    """Something that a store has under a key.
+
+    ``size`` is in bytes, None where the store cannot tell at once; ``modified_ms`` is when it last changed
+    (milliseconds since 1970, by the store's clock). What is not ``complete`` belongs to an upload.
+    """
 
     key: str
-    size: int
+    size: int | None
     modified_ms: int
+    complete: bool
 
 
 @runtime_checkable
@@ -184,7 +189,11 @@ class ListsKeys(Protocol):
     """Optional: the store can tell all its keys, for ``moorage fsck`` alone; no request ever waits for that."""
 
     def list_keys(self) -> Iterator[StoredKey]:
-        """Yield every key, in any order; one may come more than once. Raises :class:`StorageError`."""
+        """Yield every key, in any order; an upload may come more than once, for each of its pieces.
+
+        What is stored or removed meanwhile may be told or not. What is held in memory does not grow with the number
+        of keys. Raises :class:`StorageError`, also on the way.
+        """
 
 
 class StorageFactory(Protocol):

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection, bindparam, select
 
-from registry.content.blobs import Member, members
+from registry.content.members import Member, members
 from registry.db.engine import Database
 from registry.db.models import Manifest
 from registry.digest import Digest

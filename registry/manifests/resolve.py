@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, select
 
-from registry.content.blobs import Member, members
+from registry.content.members import Member, members
 from registry.content.purged import refuse_named
 from registry.db.models import Manifest, ManifestChild
 from registry.digest import Digest

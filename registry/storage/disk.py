@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,18 @@ def missing(path: Path) -> StorageError:
     if path.parent.is_dir():
         return KeyMissing(f"nothing is stored under {path.name}")
     return StorageError(f"the folder {path.parent} is missing; is its volume mounted?")
+
+
+def files(folder: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield name, length in bytes and time of the last change in milliseconds of each file in a folder."""
+    with reporting(f"list {folder}"), os.scandir(folder) as entries:
+        for entry in entries:
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # it went meanwhile
+            if stat.S_ISREG(status.st_mode):
+                yield entry.name, status.st_size, status.st_mtime_ns // 1_000_000
 
 
 def write_all(descriptor: int, data: memoryview, offset: int) -> None:

@@ -118,13 +118,11 @@ class FilesystemStorage:
 
     def list_keys(self) -> Iterator[StoredKey]:
         """Walk through the folders; files that are no keys are none of ours."""
-        folders = [self._root / "uploads", *(self._root / "blobs" / shard for shard in SHARDS)]
-        for folder in folders:
-            with disk.reporting(f"list {folder}"), os.scandir(folder) as entries:
-                for entry in entries:
-                    if is_key(entry.name):
-                        found = entry.stat(follow_symlinks=False)
-                        yield StoredKey(entry.name, found.st_size, found.st_mtime_ns // 1_000_000)
+        blobs = self._root / "blobs"
+        for folder in (self._root / "uploads", *(blobs / shard for shard in SHARDS)):
+            for name, size, modified_ms in disk.files(folder):
+                if is_key(name):
+                    yield StoredKey(name, size, modified_ms, complete=folder.parent == blobs)
 
     def open_file(self, key: str) -> BinaryIO:
         """Return the file, unbuffered, for ``sendfile``."""

@@ -64,8 +64,10 @@ class MemoryStorage:
     def list_keys(self) -> Iterator[StoredKey]:
         """Yield all keys; how old they are is not kept."""
         with self._lock:
-            held = {**self._uploads, **self._blobs}
-        return (StoredKey(key, len(data), 0) for key, data in held.items())
+            held = [(self._uploads.copy(), False), (self._blobs.copy(), True)]
+        return (
+            StoredKey(key, len(data), 0, complete=complete) for store, complete in held for key, data in store.items()
+        )
 
     def check(self) -> None:
         """Memory is always there."""

@@ -87,13 +87,21 @@ class Bucket:
             self._client.delete_object(Bucket=self.name, Key=self._prefix + name)
 
     def listed(self) -> Iterator[tuple[str, int, int]]:
-        """Yield every object's name, length in bytes and time of change in milliseconds."""
+        """Yield every object's name, length in bytes and time of change in milliseconds, a page at a time."""
         pages = self._client.get_paginator("list_objects_v2")
         with self._reporting("list all"):
             for page in pages.paginate(Bucket=self.name, Prefix=self._prefix):
                 for found in page.get("Contents", ()):
                     changed = round(found["LastModified"].timestamp() * 1000)
                     yield found["Key"].removeprefix(self._prefix), found["Size"], changed
+
+    def listed_multiparts(self) -> Iterator[tuple[str, int]]:
+        """Yield name and time of start in milliseconds of every multipart upload that is open."""
+        pages = self._client.get_paginator("list_multipart_uploads")
+        with self._reporting("list uploads"):
+            for page in pages.paginate(Bucket=self.name, Prefix=self._prefix):
+                for found in page.get("Uploads", ()):
+                    yield found["Key"].removeprefix(self._prefix), round(found["Initiated"].timestamp() * 1000)
 
     def names(self, prefix: str) -> list[str]:
         """List the objects whose names start with ``prefix``."""

@@ -101,11 +101,14 @@ class S3Storage:
         return self._bucket.size(blob_path(key))
 
     def list_keys(self) -> Iterator[StoredKey]:
-        """List the bucket; the parts of an upload come under its key."""
+        """List the bucket: blobs, tails of uploads, and multipart uploads that are open."""
         for name, size, modified_ms in self._bucket.listed():
-            key = name.rpartition("/")[2].partition(".")[0]
+            key, complete = _key_of(name), name.startswith("blobs/")
             if is_key(key):
-                yield StoredKey(key, size, modified_ms)
+                yield StoredKey(key, size if complete else None, modified_ms, complete)
+        for name, started_ms in self._bucket.listed_multiparts():
+            if is_key(key := _key_of(name)):
+                yield StoredKey(key, None, started_ms, complete=False)
 
     def delete(self, key: str) -> None:
         """Remove the object."""
@@ -190,3 +193,8 @@ class S3Storage:
                 yield piece
         if left:
             raise StorageError(f"{key} ended {left} bytes early")
+
+
+def _key_of(name: str) -> str:
+    """Return the key in an object's name; a tail's has more behind it."""
+    return name.rpartition("/")[2].partition(".")[0]

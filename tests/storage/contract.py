@@ -2,13 +2,14 @@
 
 import contextlib
 import itertools
+import time
 import tracemalloc
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from registry.hooks import KeyMissing, Part, StorageDriver, StorageError, UploadState
+from registry.hooks import KeyMissing, ListsKeys, Part, StorageDriver, StorageError, UploadState
 from tests.storage.blobs import MIB, append, fetch, new_key, pattern, store, through_database
 
 BAD_KEYS = ["", "../../../etc/passwd", "A" * 32, "0" * 31, "0" * 33, "0" * 32 + "\n", "0" * 31 + "/"]
@@ -261,6 +262,23 @@ class StorageContract:
 
     def test_check(self, driver):
         driver.check()
+
+    @pytest.mark.parametrize("length", ["empty", "short", "long"], indirect=True)
+    def test_the_list_of_what_is_held(self, driver, length):
+        assert isinstance(driver, ListsKeys)
+        whole = store(driver, pattern(length))
+        gone = store(driver, pattern(7))
+        driver.delete(gone)
+        upload = append(driver, UploadState(new_key()), pattern(length + 1))
+        given_up = append(driver, UploadState(new_key()), pattern(length + 1))
+        driver.abort_upload(given_up)
+        found = {one.key: one for one in driver.list_keys() if one.key in (whole, gone, upload.key, given_up.key)}
+        assert set(found) == {whole, upload.key}
+        assert (found[whole].complete, found[whole].size) == (True, length)
+        assert not found[upload.key].complete
+        assert found[upload.key].size in (None, length + 1)
+        changed = found[whole].modified_ms
+        assert changed == 0 or abs(changed / 1000 - time.time()) < 60  # 0: the store keeps no times
 
 
 class BoundedMemoryContract(StorageContract):

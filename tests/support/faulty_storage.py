@@ -13,7 +13,7 @@ from registry.hooks import StorageDriver, StorageError, UploadState, UploadWrite
 Operation = Literal[
     "open_upload", "write", "finish", "discard", "complete_upload", "take_over", "abort_upload", "read", "size", "delete", "check"
 ]  # fmt: skip
-_OPTIONAL = ("open_file", "min_chunk")
+_OPTIONAL = ("open_file", "min_chunk", "list_keys")
 _LONGEST_WAIT = 30
 Result = TypeVar("Result")
 

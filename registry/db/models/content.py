@@ -26,7 +26,8 @@ OPEN, WRITING, CLOSING = "OPEN", "WRITING", "CLOSING"
 class Blob(Base):
     """One row a digest, shared by all repositories. The bytes are under an opaque ``storage_key``.
 
-    ``checked_ms`` is when its bytes were last read through and found right, or stored (None: before that was kept).
+    ``checked_ms`` is when its bytes were last read through and found right, or stored (None: they were stored before
+    that was kept, or were missed since).
     """
 
     __tablename__ = "blob"

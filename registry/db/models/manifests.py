@@ -69,7 +69,10 @@ class ManifestBlob(Base):
 
 
 class ManifestChild(Base):
-    """An edge from a manifest to a manifest it consists of."""
+    """An edge from a manifest to a manifest it consists of.
+
+    ``deleted_ms`` is when the collector took that manifest because a client had deleted it (None: it did not).
+    """
 
     __tablename__ = "manifest_child"
     __table_args__ = (Index("ix_manifest_child_digest", "repository_id", "digest"),)
@@ -77,6 +80,7 @@ class ManifestChild(Base):
     manifest_id: Mapped[int] = mapped_column(BigInteger, reference("manifest.id", cascade=True), primary_key=True)
     digest: Mapped[DigestText] = mapped_column(primary_key=True)
     repository_id: Mapped[int] = mapped_column(BigInteger, reference("repository.id"))
+    deleted_ms: Mapped[MaybeMilliseconds]
 
 
 class Label(Base):
