@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks import lists, pushes, reads, transfers
+from benchmarks import lists, lives, pushes, reads, transfers
 from benchmarks.contestant import Contestant, Sample
 from benchmarks.sizes import Sizes
 
@@ -68,6 +68,8 @@ ROWS = (
     Row("catalog-page", "page of catalog p50", "ms", "page", lists.catalog_page),
     Row("referrer-put", "referrers pushed", "1/s", "request", pushes.referrer_rate),
     Row("referrers", "{referrers:,} referrers listed p50", "ms", "list", lists.referrers),
+    Row("history-page", "page of history over {tags:,} tags p50", "ms", "page", lives.history_page),
+    Row("restore", "tag put back p50", "ms", "tag", lives.restore),
 )
 
 

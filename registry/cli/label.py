@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from registry.names import Reference, RepositoryName
 
 
+_SHOWN = 64
+
+
 @click.group("label")
 def command() -> None:
     """Look at the labels of manifests, add some, and remove them.
@@ -34,6 +37,8 @@ def list_labels(client: Client, repository: RepositoryName, reference: Reference
     """List a manifest's labels; a warning says what is odd about one: why it has no effect, or another one."""
     found = list(client.items(_labels_of(client, repository, reference), {}))
     columns = {"id": "id", "key": "key", "value": "value", "from": "source", "warning": "warning"}
+    if not as_json:
+        found = [{**label, "value": _shortened(label["value"])} for label in found]
     print_items(found, columns, as_json=as_json)
 
 
@@ -70,6 +75,12 @@ def remove_label(client: Client, repository: RepositoryName, reference: Referenc
     """Remove a label by its id, with what it alone had done; those that came with the manifest stay."""
     client.send("DELETE", f"{_labels_of(client, repository, reference)}/{label}")
     click.echo(f"removed label {label}")
+
+
+def _shortened(value: str) -> str:
+    """Return a value as it fits into a table, where a long one would hide the warning behind it."""
+    shown = value if len(value) <= _SHOWN else value[:_SHOWN] + "\N{HORIZONTAL ELLIPSIS}"
+    return "".join(one if one.isprintable() else " " for one in shown)
 
 
 def _labels_of(client: Client, repository: RepositoryName, reference: Reference) -> str:

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from registry.digest import Digest
     from registry.names import RepositoryName, TagName
 
-_COLUMNS = {"tag": "name", "digest": "digest", "since": "since", "until": "until", "immutable": "immutable"}
+_COLUMNS = {
+    "tag": "name",
+    "digest": "digest",
+    "since": "since",
+    "until": "until",
+    "immutable": "immutable",
+    "by a label": "immutable_by_label",
+}
 _PERIODS = {
     "tag": "name",
     "digest": "digest",

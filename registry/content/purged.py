@@ -11,11 +11,10 @@ from registry.db.models import PurgedDigest
 from registry.errors import DigestPurged
 
 _AT_ONCE = 500
-_FIND = (
-    select(PurgedDigest.reason, PurgedDigest.actor, PurgedDigest.purged_ms)
-    .where(PurgedDigest.digest == bindparam("digest"))
-    .with_for_update(read=True)
+_FIND = select(PurgedDigest.reason, PurgedDigest.actor, PurgedDigest.purged_ms).where(
+    PurgedDigest.digest == bindparam("digest")
 )
+_ASK = _FIND.with_for_update(read=True)
 _NAMED = (
     select(PurgedDigest.digest, PurgedDigest.reason)
     .where(PurgedDigest.digest.in_(bindparam("digests", expanding=True)))
@@ -26,21 +25,22 @@ _EXCLUDE = text("LOCK TABLE purged_digest IN EXCLUSIVE MODE")
 
 
 class PurgedDigests:
-    """Knows what was purged; every push asks, in its own transaction."""
+    """Knows what was purged; every push asks."""
 
     def __init__(self, database: Database) -> None:
-        """Look into ``database``."""
+        """Look into ``database``, in the caller's transaction."""
         self._database = database
         self._find = database.prepare(_FIND)
+        self._ask = database.prepare(_ASK)
 
     def find(self, connection: Connection, digest: str) -> tuple[str, str, int] | None:
-        """Return why, by whom and when (milliseconds) a digest was purged, or None, until the transaction ends."""
+        """Return why, by whom and when (milliseconds) a digest was purged, or None."""
         row = self._find(connection, {"digest": digest})
         return None if row is None else (row[0], row[1], row[2])
 
     def refuse(self, connection: Connection, digest: str) -> None:
-        """Raise :class:`DigestPurged` for a digest that may not come back; the answer holds until the end as well."""
-        found = self.find(connection, digest)
+        """Raise :class:`DigestPurged` for a digest that may not come back; that holds until the transaction ends."""
+        found = self._ask(connection, {"digest": digest})
         if found is not None:
             raise DigestPurged(detail={"digest": digest, "reason": found[0]})
 

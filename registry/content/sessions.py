@@ -9,7 +9,7 @@ offset, which its client can ask for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from types import MappingProxyType
 from uuid import uuid4
@@ -35,7 +35,7 @@ _FIND = (
     .join(Repository, Repository.id == Upload.repository_id)
     .where(Upload.uuid == bindparam("uuid"), Repository.name == bindparam("name"), Repository.current == 1)
 )
-_UPLOAD = table(Upload)
+_UPLOAD, _PART = table(Upload), table(UploadPart)
 _INSERT = insert(_UPLOAD).returning(_UPLOAD.c.id)
 _CLAIM = (
     update(_UPLOAD)
@@ -183,7 +183,9 @@ class UploadSessions:
 
         def work(connection: Connection) -> None:
             self._deletions.keep(connection, copy)
-            self._update(connection, claim, state, claim.prefix_digest, WRITING)
+            # The copy's parts are its own, whatever their numbers.
+            connection.execute(delete(_PART).where(_PART.c.upload_id == claim.upload_id))
+            self._update(connection, replace(claim, state=UploadState(old.key)), state, claim.prefix_digest, WRITING)
             self._deletions.queue(connection, self._database.now(connection), self._doomed(old))
 
         # Were this forgotten, the copy would stay queued for deletion while it becomes a blob.
@@ -269,18 +271,8 @@ class UploadSessions:
         known = {part.number for part in claim.state.parts}
         fresh = [part for part in state.parts if part.number not in known]
         if fresh:
-            connection.execute(
-                insert(UploadPart),
-                [
-                    {
-                        "upload_id": claim.upload_id,
-                        "number": part.number,
-                        "size": part.size,
-                        "etag": part.etag,
-                    }
-                    for part in fresh
-                ],
-            )
+            rows = [{"upload_id": claim.upload_id, **asdict(part)} for part in fresh]
+            connection.execute(insert(UploadPart), rows)
 
     def _touch(
         self,

@@ -6,6 +6,7 @@ The keys of a store may be many. They are held in a scratch database on the disk
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
@@ -85,16 +86,16 @@ class OrphanChecks:
             return
         with closing(sqlite3.connect("")) as scratch:
             scratch.executescript(_SCHEMA)
-            with self._database.read() as connection:
-                start = self._database.now(connection)
-            # Before and after the list: what a row has acknowledged before is in it, unless the row changes.
+            # Rows are read before the list, and again after it where they do not fit: what they knew before, or know
+            # now, is no orphan, and what they had acknowledged must be in the list unless they changed.
+            start = time.time() * 1000
+            self._learn(scratch)
             for rows in self._pages(_UPLOADS):
                 scratch.executemany("INSERT INTO upload VALUES (?, ?, ?)", map(tuple, rows))
             for stored in _batched(self._storage.list_keys(), _BATCH):
                 scratch.executemany(_STORED, map(_values, stored))
             for (upload_id,) in scratch.execute(_SHORT):
                 yield from self._short_upload(scratch, upload_id)
-            self._learn(scratch)
             yield from self._shared(scratch)
             unknown = scratch.execute(_UNKNOWN, (start - self._young_ms,))
             for keys in _batched((key for (key,) in unknown), _AT_ONCE):

@@ -21,7 +21,6 @@ from registry.db.models.work import BLOB
 from registry.fsck.findings import Kind, Severity
 from registry.fsck.repairs import Repairs
 from registry.fsck.scanning import AnySelect, Fault
-from registry.manifests.creator import EMPTY_LAYER_DIGEST
 
 _BLOB_COLUMNS = (Blob.id.label("at"), Blob.digest, Blob.state, Blob.storage_id, Blob.storage_key)
 _HELD = exists().where(RepositoryBlob.blob_id == Blob.id)
@@ -36,20 +35,17 @@ def _blob(kind: Kind, condition: Any, detail: str, **more: Any) -> Fault:  # noq
 def blob_faults(repairs: Repairs, storage_id: str) -> Sequence[Fault]:
     """Return what must not be of blobs, as seen by the store ``storage_id``."""
     going, unused = Blob.state == DELETING, and_(Blob.state != DELETING, not_(_HELD))
-    provided = Blob.digest == str(EMPTY_LAYER_DIGEST)
     unknown = or_(Blob.state.not_in([LIVE, DAMAGED, DELETING]), Blob.size < 0)
     elsewhere = and_(not_(going), Blob.storage_id != storage_id)
     stands = "its bytes are in the store {storage_id}, and this registry's is " + storage_id
     nobody = "no repository has it, and nothing would remove it"
-    at_the_moment = "the registry provides it, and no repository has it at the moment"
     in_use = "it is in use, and its bytes are queued for deletion"
     stuck = "its bytes are given up, and nobody removes them"
     purged = "it was purged, and is here: purge it again"
     return (
         _blob(Kind.BLOB_ROW, unknown, "its state is {state}, or its size is negative"),
         _blob(Kind.BLOB_ELSEWHERE, elsewhere, stands),
-        _blob(Kind.BLOB_UNUSED, and_(unused, not_(provided)), nobody, repair=repairs.give_up),
-        _blob(Kind.BLOB_UNUSED, and_(unused, provided), at_the_moment, severity=Severity.NOTE),
+        _blob(Kind.BLOB_UNUSED, unused, nobody, repair=repairs.give_up),
         _blob(Kind.BLOB_DOOMED, and_(Blob.state == LIVE, _QUEUED), in_use, repair=repairs.keep_bytes),
         _blob(Kind.BLOB_STUCK, and_(going, not_(_QUEUED)), stuck, repair=repairs.queue_deletion),
         _blob(Kind.BLOB_GOING, and_(going, _HELD), "its bytes are given up, and a repository has it"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping
 
 from registry.hooks import KeyMissing, StorageDriver, StorageError, StoredKey, UploadState, UploadWriter
@@ -18,6 +19,7 @@ class MemoryStorage:
         self._lock = threading.Lock()
         self._uploads: dict[str, bytes] = {}
         self._blobs: dict[str, bytes] = {}
+        self._changed: dict[str, int] = {}
 
     def open_upload(self, state: UploadState, length: int | None = None) -> UploadWriter:
         """Start or go on with an upload after ``state.size`` bytes; ``length`` is of no use here."""
@@ -33,6 +35,7 @@ class MemoryStorage:
         data = self._acknowledged(state)
         with self._lock:
             self._blobs[state.key] = data
+            self._changed[state.key] = time.time_ns() // 1_000_000
             self._uploads.pop(state.key, None)
 
     def take_over(self, state: UploadState, key: str) -> UploadState:
@@ -43,6 +46,8 @@ class MemoryStorage:
         """Forget an upload that was not completed."""
         with self._lock:
             self._uploads.pop(check_key(state.key), None)
+            if state.key not in self._blobs:
+                self._changed.pop(state.key, None)
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
         """Yield a completed key's bytes in pieces."""
@@ -60,14 +65,18 @@ class MemoryStorage:
         """Remove a completed key."""
         with self._lock:
             self._blobs.pop(check_key(key), None)
+            self._changed.pop(key, None)
 
     def list_keys(self) -> Iterator[StoredKey]:
-        """Yield all keys; how old they are is not kept."""
+        """Yield all keys that there are at this moment."""
         with self._lock:
-            held = [(self._uploads.copy(), False), (self._blobs.copy(), True)]
-        return (
-            StoredKey(key, len(data), 0, complete=complete) for store, complete in held for key, data in store.items()
-        )
+            changed = self._changed
+            held = [
+                StoredKey(key, len(data), changed.get(key, 0), complete=complete)
+                for store, complete in ((self._uploads, False), (self._blobs, True))
+                for key, data in store.items()
+            ]
+        return iter(held)
 
     def check(self) -> None:
         """Memory is always there."""
@@ -76,6 +85,7 @@ class MemoryStorage:
         """Keep ``data`` as all that the upload has so far."""
         with self._lock:
             self._uploads[state.key] = data
+            self._changed[state.key] = time.time_ns() // 1_000_000
         return state
 
     def _acknowledged(self, state: UploadState) -> bytes:

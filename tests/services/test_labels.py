@@ -198,13 +198,16 @@ def test_of_two_labels_one_that_goes_leaves_the_other(direct):
     assert tag_of(direct, "v1").ending == direct.clock.now + 5 * HOUR
 
 
-def test_what_came_with_the_manifest_stays(direct):
+@pytest.mark.parametrize("source", ["manifest", "internal"])
+def test_what_the_api_did_not_add_stays(direct, source):
     made = labelled("a", quay_expires__after="5h")
     direct.push(made, "v1")
+    direct.change("UPDATE label SET source = :source", source=source)
     (own,) = listed(direct, made)
     with pytest.raises(LabelRefused) as refused:
         remove(direct, made, own)
-    assert refused.value.detail["source"] == "manifest"
+    assert refused.value.detail["source"] == source
+    assert listed(direct, made) == [own]
     with pytest.raises(LabelUnknown):
         remove(direct, made, type(own)(own.id + 1, "", "", "", "", ""))
 

@@ -295,6 +295,15 @@ def test_an_odd_label_is_added_with_a_warning(place):
     assert "is no time to live" in ask(place, "label", "list", "team/app", "v1")[-1]["warning"]
 
 
+def test_a_long_value_leaves_room_for_its_warning(place):
+    value = "a\n" + "b" * 200
+    call(place, "label", "add", "team/app", "v1", "k", value)
+    table = call(place, "label", "list", "team/app", "v1")
+    assert f"a {'b' * 62}\N{HORIZONTAL ELLIPSIS}" in table
+    assert "b" * 63 not in table
+    assert ask(place, "label", "list", "team/app", "v1")[-1]["value"] == value
+
+
 def test_labels_that_came_with_the_image_stay(place):
     (own,) = ask(place, "label", "list", "team/app", "v1")
     refused = call(place, "label", "remove", "team/app", "v1", str(own["id"]), code=1)
