@@ -27,7 +27,10 @@ MOST_LOST = 0.20
 """The share of the pull rate that collection may take."""
 _PULLED, _DEAD = "bench/pulled", "bench/dead"
 _GRACE_SECONDS = 60
-"""So long after its deletion nothing is collected: enough to delete all, and to measure pulls meanwhile."""
+"""So long after its deletion nothing is collected: enough to delete all, and to measure pulls meanwhile.
+
+The blobs follow their manifests after as long again.
+"""
 _SOON = {
     "MOORAGE_LEASE_SECONDS": "5",
     "MOORAGE_GRACE_SECONDS": str(_GRACE_SECONDS),
@@ -100,7 +103,7 @@ def _measure(server: MoorageServer, blobs: int) -> float:
     idle, beside = Pulls(), Pulls()
     for _ in range(_IDLE_SLICES):
         idle.sample(server.port, image)
-    wait_until(lambda: _left(server.port) < blobs, 2 * _GRACE_SECONDS, "collection begins")
+    wait_until(lambda: _left(server.port) < blobs, 3 * _GRACE_SECONDS, "collection begins")
     begin = time.perf_counter()
     while _left(server.port):
         beside.sample(server.port, image)

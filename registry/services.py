@@ -198,7 +198,7 @@ def build_services(
         referrers=ReferrersService(database, made.authorizer),
         deletions=made.deletions,
         collector=collector,
-        explainer=Explainer(database, made.authorizer, window_ms=settings.recovery_window * 1000),
+        explainer=Explainer(database, made.authorizer, made.reviews, window_ms=settings.recovery_window * 1000),
         collection=StatusService(database, made.authorizer, collector),
         pulls=PullTimes(database),
         labels=made.labels,
@@ -304,6 +304,7 @@ class _Wiring:
         return Collector(
             self._database,
             self.removal,
+            self.reviews,
             window_ms=self._window_ms,
             upload_expiry_ms=self._settings.upload_expiry * 1000,
             steps=self._steps,

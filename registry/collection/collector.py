@@ -17,6 +17,7 @@ from sqlalchemy import Connection, bindparam, delete, select, union_all, update
 
 from registry.collection.removal import MEMBERSHIP, Freed, Removal, lock_membership
 from registry.collection.roots import FOR_EVER, Place, Walk, place
+from registry.content.reviews import Reviews
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import GcReview, Upload, work
@@ -99,11 +100,19 @@ class Collector:
     """Works the queue of reviews."""
 
     def __init__(
-        self, database: Database, removal: Removal, *, window_ms: int, upload_expiry_ms: int, steps: Steps
+        self,
+        database: Database,
+        removal: Removal,
+        reviews: Reviews,
+        *,
+        window_ms: int,
+        upload_expiry_ms: int,
+        steps: Steps,
     ) -> None:
         """Keep what ended for ``window_ms``, unless its repository says otherwise; tell ``steps`` of each step."""
         self._database = database
         self._removal = removal
+        self._reviews = reviews
         self._window_ms = window_ms
         self._upload_expiry_ms = upload_expiry_ms
         self._steps = steps
@@ -183,6 +192,8 @@ class Collector:
     def _manifest(self, connection: Connection, now: int, review: Review, where: Place) -> Collected:
         walk = Walk(connection, where, now)
         until = walk.until(review.target, lock=True)
+        if until is not None and until <= now:
+            until = self._reviews.last_turn(connection, now, review.repository_id, walk.visited)
         self._steps(Step.DECIDED)
         if until is None or until > now:
             self._postpone(connection, review, until)

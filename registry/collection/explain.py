@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, exists, select, union_all
 
 from registry.access.actors import Actor
 from registry.access.authorizer import AccessRequest, Action, Authorizer
 from registry.collection.roots import FOR_EVER, Place, Root, Walk, place
+from registry.content.leases import MANIFEST_REVIEW
+from registry.content.reviews import Reviews
 from registry.db.engine import Database
 from registry.db.models import Blob, GcReview, Manifest, ManifestBlob, PurgedDigest, Repository, RepositoryBlob, Tag
 from registry.db.models.content import LIVE
@@ -63,6 +65,14 @@ _REVIEW = select(GcReview.due_ms).where(
     GcReview.repository_id == bindparam("repository"),
     GcReview.target == bindparam("target"),
 )
+_REVIEWS = (
+    select(Manifest.digest, GcReview.due_ms)
+    .join(GcReview, MANIFEST_REVIEW)
+    .where(
+        Manifest.repository_id == bindparam("repository"),
+        Manifest.digest.in_(bindparam("digests", expanding=True)),
+    )
+)
 _BLOB = select(Blob.state).where(Blob.digest == bindparam("digest"))
 _PURGED = select(PurgedDigest.reason).where(PurgedDigest.digest == bindparam("digest"))
 
@@ -96,10 +106,11 @@ class Explained:
 class Explainer:
     """Explains what the collector would decide."""
 
-    def __init__(self, database: Database, authorizer: Authorizer, *, window_ms: int) -> None:
+    def __init__(self, database: Database, authorizer: Authorizer, reviews: Reviews, *, window_ms: int) -> None:
         """Explain as the collector with the same window decides; only what ``authorizer`` lets the actor pull."""
         self._database = database
         self._authorizer = authorizer
+        self._grace_ms = reviews.grace_ms
         self._window_ms = window_ms
 
     def explain_tag(self, actor: Actor, repository: RepositoryName, tag: TagName) -> Explained:
@@ -146,13 +157,16 @@ class Explainer:
         manifest_id = connection.scalar(_MANIFEST, of)
         if manifest_id is not None:
             roots = list(Walk(connection, where, now).roots(manifest_id))
-            yield _explained(now, where, MANIFEST, digest, roots, self._due(connection, MANIFEST, where, manifest_id))
+            due = self._due(connection, MANIFEST, where, manifest_id)
+            yield self._explained(connection, now, where, MANIFEST, roots, due)
         member = connection.execute(_MEMBER, of).first()
         if member is not None:
             roots = [Root("lease", "a push used it", member.lease_until, (digest,))]
             roots += self._above(connection, now, where, digest)
             kind = BLOB if member.hidden_at is None else "deleted blob"
-            yield _explained(now, where, kind, digest, roots, self._due(connection, BLOB, where, member.blob_id))
+            yield self._explained(
+                connection, now, where, kind, roots, self._due(connection, BLOB, where, member.blob_id)
+            )
 
     @staticmethod
     def _above(connection: Connection, now: int, where: Place, digest: str) -> Sequence[Root]:
@@ -170,12 +184,46 @@ class Explainer:
     def _due(connection: Connection, kind: str, where: Place, target: int) -> int | None:
         return connection.scalar(_REVIEW, {"kind": kind, "repository": where.repository_id, "target": target})
 
+    def _explained(
+        self, connection: Connection, now: int, where: Place, kind: str, roots: Sequence[Root], due: int | None
+    ) -> Explanation:
+        """Keep, of roots that are over, only the one that ended last."""
+        ordered = sorted(roots, key=lambda root: -root.until)
+        shown = ([root for root in ordered if root.until > now] or ordered[:1])[:_SHOWN]
+        until = None if shown[0].until >= FOR_EVER else shown[0].until
+        goes = None
+        if until is not None:
+            goes = max(until, due or now, now)
+            if where.deleted_at is None:
+                goes = max(goes, self._turn(connection, where, kind, shown, due))
+        return Explanation(where.name, kind, shown[0].path[0], shown, until, goes)
 
-def _explained(now: int, where: Place, kind: str, digest: str, roots: Sequence[Root], due: int | None) -> Explanation:
-    """Keep, of roots that are over, only the one that ended last."""
-    ordered = sorted(roots, key=lambda root: -root.until)
-    shown = [root for root in ordered if root.until > now] or ordered[:1]
-    last = shown[0].until if shown else now
-    until = None if last >= FOR_EVER else last
-    goes = None if until is None else max(until, due or now, now)
-    return Explanation(where.name, kind, digest, shown[:_SHOWN], until, goes)
+    def _turn(self, connection: Connection, where: Place, kind: str, roots: Sequence[Root], due: int | None) -> int:
+        """Return when the collector gets to it: a grace time after each thing above that has to go first."""
+        names = sorted({digest for root in roots for digest in root.path})
+        values = {"repository": where.repository_id, "digests": names}
+        reviews = {row.digest: row.due_ms for row in connection.execute(_REVIEWS, values)}
+        if kind == MANIFEST:
+            return self._goes(roots, reviews)
+        naming: dict[str, list[Root]] = {}
+        for root in roots:
+            if len(root.path) > 1:
+                naming.setdefault(root.path[1], []).append(replace(root, path=root.path[1:]))
+        turn = due or 0
+        for gone in sorted(self._goes(above, reviews) for above in naming.values()):
+            turn = gone + self._grace_ms if gone > turn else turn  # a turn that comes while it is named is lost
+        return turn
+
+    def _goes(self, roots: Sequence[Root], reviews: Mapping[str, int]) -> int:
+        until = max(root.until for root in roots)
+        paths = [root.path for root in roots if len(root.path) > 1] or [roots[0].path]
+        turns = [self._goes_by(path, until, reviews) for path in paths]
+        return max(turns) if paths[0][0] in reviews else min(turns)  # the first that goes leaves it a turn
+
+    def _goes_by(self, path: Sequence[str], until: int, reviews: Mapping[str, int]) -> int:
+        """Return when the first of ``path`` goes, where the last of it loses its hold at ``until``."""
+        first, *above = path
+        if first in reviews:  # it goes together with what is above, once all of that has had a turn
+            unseen = any(digest not in reviews for digest in above)
+            return max(until, reviews[first]) + (self._grace_ms if unseen else 0)
+        return self._goes_by(above, until, reviews) + self._grace_ms if above else until

@@ -17,6 +17,7 @@ from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import (
     Blob,
+    GcReview,
     LegacyImageRow,
     Manifest,
     ManifestBlob,
@@ -27,14 +28,15 @@ from registry.db.models import (
     Rule,
     Tag,
     Upload,
+    work,
 )
 from registry.db.models.content import DELETING
 
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _ID: BindParameter[Any] = bindparam("b_id")
 _REPOSITORY: BindParameter[Any] = bindparam("repository")
-_MANIFEST, _TAG, _LEGACY, _MEMBER, _BLOB, _UPLOAD = (
-    table(model) for model in (Manifest, Tag, LegacyImageRow, RepositoryBlob, Blob, Upload)
+_MANIFEST, _TAG, _LEGACY, _MEMBER, _BLOB, _UPLOAD, _REVIEW = (
+    table(model) for model in (Manifest, Tag, LegacyImageRow, RepositoryBlob, Blob, Upload, GcReview)
 )
 _MANIFESTS = (
     select(Manifest.id, Manifest.digest, Manifest.deleted_at).where(Manifest.id.in_(_IDS)).order_by(Manifest.id)
@@ -78,6 +80,9 @@ _LOCK_MEMBERSHIP = (
     select(RepositoryBlob.lease_until)
     .where(RepositoryBlob.repository_id == _REPOSITORY, RepositoryBlob.blob_id == bindparam("blob"))
     .with_for_update()
+)
+_FORGET_REVIEWS = delete(_REVIEW).where(
+    _REVIEW.c.kind.in_([work.MANIFEST, work.BLOB]), _REVIEW.c.repository_id == bindparam("b_repository")
 )
 _LEAVE = delete(_MEMBER).where(_MEMBER.c.repository_id == bindparam("b_repository"), _MEMBER.c.blob_id == _ID)
 _LOCK_BLOB = (
@@ -132,8 +137,10 @@ class Removal:
             connection.execute(_TELL_PARENTS, {"repository": repository_id, "digests": deleted, "now": now})
         if legacy:
             connection.execute(_FORGET_LEGACY, {"ids": list(legacy)})
-        self._reviews.manifests(connection, repository_id, [*children, *referrers], now)
-        self._reviews.blobs(connection, repository_id, blobs, now)
+        # Not now: a client may just have heard that they exist, when no review of them was waiting yet.
+        due = now + self._reviews.grace_ms
+        self._reviews.manifests(connection, repository_id, [*children, *referrers], due)
+        self._reviews.blobs(connection, repository_id, blobs, due)
         return Freed(manifests=len(rows))
 
     def membership(self, connection: Connection, now: int, repository_id: int, blob_id: int) -> Freed:
@@ -176,6 +183,7 @@ class Removal:
             return freed, False
         connection.execute(delete(_LEGACY).where(_LEGACY.c.repository_id == repository_id))
         connection.execute(delete(Rule).where(Rule.repository_id == repository_id))
+        connection.execute(_FORGET_REVIEWS, {"b_repository": repository_id})
         connection.execute(delete(Repository).where(Repository.id == repository_id))
         freed.repositories = 1
         return freed, True

@@ -49,7 +49,7 @@ _FIND = (
     )
 )
 _ASKED = _FIND.add_columns(
-    RepositoryBlob.repository_id, RepositoryBlob.blob_id, RepositoryBlob.lease_until, GcReview.id.label("review")
+    RepositoryBlob.repository_id, RepositoryBlob.blob_id, RepositoryBlob.lease_until, GcReview.due_ms.label("review")
 ).outerjoin(GcReview, BLOB_REVIEW)
 _BLOB = table(Blob)
 _LOCK = select(_BLOB).where(_BLOB.c.digest == bindparam("digest")).with_for_update()

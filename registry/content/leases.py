@@ -51,7 +51,7 @@ MANIFEST_REVIEW = and_(
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a client asked for: its rows, when its lease ends, and whether the collector is to look at it."""
+    """What a client asked for: its rows, when its lease ends, and when the collector looks at it (None: not to)."""
 
     repository_id: int
     target: int
@@ -63,7 +63,7 @@ class Leases:
     """Renews leases for clients that ask."""
 
     def __init__(self, database: Database, authorizer: Authorizer, lease_ms: int) -> None:
-        """Renew leases to ``lease_ms`` milliseconds from now."""
+        """Let what is asked for stay ``lease_ms`` milliseconds at least."""
         self._database = database
         self._authorizer = authorizer
         self._lease_ms = lease_ms
@@ -84,13 +84,15 @@ class Leases:
             return True
 
         def work(connection: Connection) -> bool:
-            now = self._database.now(connection)
-            values = {"b_repository": held.repository_id, "b_target": held.target, "b_lease": now + self._lease_ms}
+            # Half a lease more than is promised, so that not every question writes.
+            lease = self._database.now(connection) + self._lease_ms + self._lease_ms // 2
+            values = {"b_repository": held.repository_id, "b_target": held.target, "b_lease": lease}
             return connection.execute(statement, values).rowcount == 1
 
         with self._database.read() as connection:
-            if held.lease_until > self._database.now(connection) + self._lease_ms // 2:
-                return True  # long enough: not every question writes
+            promised = self._database.now(connection) + self._lease_ms
+        if max(held.lease_until, held.review) >= promised:
+            return True
         try:
             return self._database.write(work, durable=False)
         except (Unavailable, InsufficientStorage) as error:  # a pull must not fail because nothing can be written

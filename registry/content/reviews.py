@@ -2,11 +2,14 @@
 
 Every change that may take the last hold from something queues a review of it in the same transaction; whatever
 is dead has one. A review is one row a thing: queued again, it keeps the earlier due time.
+
+No review is queued for earlier than a grace time from now. A client that asks whether something is there either
+finds a review waiting, and takes a lease where that comes soon, or has at least a grace time in which nothing goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import BigInteger, BindParameter, Connection, Select, bindparam, func, literal, select, update
@@ -22,18 +25,24 @@ _HASTEN = (
     .where(_REVIEW.c.repository_id == bindparam("b_repository"), _REVIEW.c.due_ms > bindparam("b_due"))
     .values(due_ms=bindparam("b_due"))
 )
+_AT_ONCE = 500
+_TURNS = select(GcReview.target, GcReview.due_ms).where(
+    GcReview.kind == MANIFEST,
+    GcReview.repository_id == bindparam("repository"),
+    GcReview.target.in_(bindparam("targets", expanding=True)),
+)
 _COLUMNS = ("kind", "repository_id", "target", "due_ms")
 _VALUES: dict[str, BindParameter[Any]] = {column: bindparam(column) for column in _COLUMNS}
 _WINDOW = select(Repository.recovery_seconds).where(Repository.id == bindparam("repository"))
 
 
-def _due_after_window(window_ms: int) -> Select[str, int, int, int]:
+def _due_after_window(longer: Callable[..., Any], window_ms: int, grace_ms: int) -> Select[str, int, int, int]:
     window = func.coalesce(Repository.recovery_seconds * 1000, literal(window_ms, BigInteger()))
     return select(
         literal(MANIFEST),
         Repository.id,
         bindparam("target", type_=BigInteger()),
-        bindparam("end", type_=BigInteger()) + window,
+        bindparam("end", type_=BigInteger()) + longer(window, literal(grace_ms, BigInteger())),
     ).where(Repository.id == bindparam("repository", type_=BigInteger()))
 
 
@@ -44,9 +53,11 @@ class Reviews:
         """Use ``grace_ms``, and ``window_ms`` for repositories that set no window of their own."""
         self._grace_ms = grace_ms
         self._window_ms = window_ms
-        self._earlier = func.min if database.dialect == "sqlite" else func.least
+        sqlite = database.dialect == "sqlite"
+        self._earlier: Callable[..., Any] = func.min if sqlite else func.least
+        longer: Callable[..., Any] = func.max if sqlite else func.greatest
         insert = database.insert(GcReview)
-        after_window = insert.from_select(list(_COLUMNS), _due_after_window(window_ms))
+        after_window = insert.from_select(list(_COLUMNS), _due_after_window(longer, window_ms, grace_ms))
         self._upsert = database.prepare_change(self._keeping_the_earlier(insert.values(_VALUES)))
         self._after_window = database.prepare_change(self._keeping_the_earlier(after_window))
 
@@ -65,9 +76,22 @@ class Reviews:
         self._queue(connection, MANIFEST, repository_id, ids, due_ms)
 
     def after_window(self, connection: Connection, repository_id: int, ids: Iterable[int], end_ms: int) -> None:
-        """Look at manifests once what ended at ``end_ms`` is restorable no more; the repository says when that is."""
+        """Look at manifests once what ended at ``end_ms`` is restorable no more; the repository says when that is.
+
+        ``end_ms`` is now or later. A window shorter than the grace time counts as that.
+        """
         for target in sorted(set(ids)):
             self._after_window(connection, {"target": target, "repository": repository_id, "end": end_ms})
+
+    def last_turn(self, connection: Connection, now: int, repository_id: int, ids: Sequence[int]) -> int:
+        """Return when all of some manifests have had their turn; those without a review get one."""
+        due: dict[int, int] = {}
+        for start in range(0, len(ids), _AT_ONCE):
+            values = {"repository": repository_id, "targets": ids[start : start + _AT_ONCE]}
+            due.update((row.target, row.due_ms) for row in connection.execute(_TURNS, values))
+        unseen = [one for one in ids if one not in due]
+        self.manifests(connection, repository_id, unseen, now + self._grace_ms)
+        return max([*due.values(), *(now + self._grace_ms for _ in unseen[:1])])
 
     def blobs(self, connection: Connection, repository_id: int, ids: Iterable[int], due_ms: int) -> None:
         """Look at blobs' memberships in a repository from ``due_ms`` on."""

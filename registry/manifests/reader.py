@@ -35,7 +35,9 @@ _BY_DIGEST = (
         Manifest.deleted_at.is_(None),
     )
 )
-_ASKED = _BY_DIGEST.add_columns(Manifest.lease_until, GcReview.id.label("review")).outerjoin(GcReview, MANIFEST_REVIEW)
+_ASKED = _BY_DIGEST.add_columns(Manifest.lease_until, GcReview.due_ms.label("review")).outerjoin(
+    GcReview, MANIFEST_REVIEW
+)
 _ANY = select(Manifest.id).where(
     Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
 )

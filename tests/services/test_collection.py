@@ -56,7 +56,7 @@ def test_a_moved_tag_keeps_the_old_image_for_the_window_and_no_longer(direct):
     direct.collect()
     assert has(direct, built("a"))
     direct.clock.turn(seconds=1)
-    freed = direct.collect().freed
+    freed = direct.collect_all().freed
     assert (freed.manifests, freed.blobs) == (1, 2)
     assert not has(direct, built("a"))
     assert has(direct, built("b"))
@@ -70,7 +70,7 @@ def test_everything_goes_with_the_last_tag(direct):
     direct.push(index(built("a"), built("b")), "v1")
     direct.delete_tag("v1")
     direct.clock.turn(seconds=WINDOW + 1)
-    direct.collect()
+    direct.collect_all()
     assert empty(direct)
     assert direct.column("SELECT manifest_id FROM tag") == [None]
 
@@ -85,7 +85,7 @@ def test_a_blob_shared_by_images_stays_until_the_last_of_them_goes(direct):
     assert direct.blob_bytes(shared.digest)
     direct.delete_tag("b")
     direct.clock.turn(seconds=WINDOW)
-    direct.collect()
+    direct.collect_all()
     assert empty(direct)
 
 
@@ -94,7 +94,7 @@ def test_bytes_go_when_no_repository_needs_them(direct):
     direct.push(built("a"), "v1", repository=OTHER)
     direct.delete_tag("v1")
     direct.clock.turn(seconds=WINDOW + 1)
-    freed = direct.collect().freed
+    freed = direct.collect_all().freed
     assert (freed.memberships, freed.blobs) == (2, 0)
     assert direct.content()["blob"] == direct.content()["keys"] == 2
 
@@ -109,7 +109,7 @@ def test_referrers_go_with_their_subject_and_not_before(direct):
     assert has(direct, signature)
     direct.delete_tag("v1")
     direct.clock.turn(seconds=WINDOW)
-    direct.collect()
+    direct.collect_all()
     assert empty(direct)
 
 
@@ -119,7 +119,11 @@ def test_a_cycle_of_index_and_referrer_goes_at_once(direct):
     direct.push(above, "v1")
     direct.delete_tag("v1")
     direct.clock.turn(seconds=WINDOW + 1)
+    direct.collect()
+    assert has(direct, leaf)
+    direct.clock.turn(seconds=GRACE)
     assert direct.collect().freed.manifests == 2
+    direct.collect_all()
     assert empty(direct)
 
 
@@ -152,7 +156,7 @@ def test_a_deleted_index_keeps_its_children_for_its_window(direct):
     direct.collect()
     assert has(direct, leaf)
     direct.clock.turn(seconds=1)
-    direct.collect()
+    direct.collect_all()
     assert empty(direct)
 
 
@@ -169,7 +173,7 @@ def test_an_expired_tag_goes_a_window_after_its_end(direct):
     direct.collect()
     assert has(direct, built("a", labels={"quay.expires-after": "1h"}))
     direct.clock.turn(seconds=1)
-    direct.collect()
+    direct.collect_all()
     assert empty(direct)
 
 
@@ -214,7 +218,7 @@ def test_a_deleted_blob_stays_for_the_deleted_manifests_that_name_it(direct):
     direct.collect()
     assert direct.content()["blob"] == 2
     direct.clock.turn(seconds=WINDOW)
-    direct.collect()
+    direct.collect_all()
     assert empty(direct)
 
 
@@ -224,7 +228,7 @@ def test_the_shared_empty_layer_goes_and_comes_again(direct):
         direct.push(made, "v1")
         direct.delete_tag("v1")
         direct.clock.turn(seconds=WINDOW + 1)
-        direct.collect()
+        direct.collect_all()
         assert empty(direct)
     direct.push(made, "v1")
     direct.clock.turn(seconds=5 * WINDOW)
@@ -290,12 +294,15 @@ def test_a_damaged_key_in_the_queue_blocks_no_other(direct):
     assert direct.services.deletions.drain() == 1
 
 
-def test_a_repository_of_its_own_window(direct):
+def test_a_window_that_is_shorter_than_the_grace_time_counts_as_that(direct):
     direct.push(built("a"), "v1")
     direct.change("UPDATE repository SET recovery_seconds = 60")
     direct.clock.turn(seconds=DAY)
     direct.delete_tag("v1")
-    direct.clock.turn(seconds=60)
+    direct.clock.turn(seconds=GRACE - 1)
+    direct.collect()
+    assert has(direct, built("a"))
+    direct.clock.turn(seconds=1)
     direct.collect()
     assert not has(direct, built("a"))
 
@@ -335,7 +342,9 @@ def test_a_preview_names_all_that_goes_together(direct):
     leaf = built("a")
     above = index(leaf, subject=leaf)
     direct.push(above, "v1")
-    direct.delete_tag("v1")
+    direct.put(leaf, "leaf")
+    for tag in ("v1", "leaf"):
+        direct.delete_tag(tag)
     direct.clock.turn(seconds=WINDOW + 1)
     seen = direct.services.collector.preview(1000)
     assert {leaf.digest, above.digest} <= {one.name for one in seen.removed if one.kind == "manifest"}
@@ -375,7 +384,7 @@ def test_what_goes_together_goes_in_statements_of_bounded_length(direct, monkeyp
         return remove(connection, now, repository_id, ids)
 
     monkeypatch.setattr(direct.services.collector._removal, "manifests", measure)
-    direct.collect()
+    direct.collect_all()
     assert max(lengths) == 2
     assert empty(direct)
 
@@ -397,10 +406,14 @@ def test_a_pull_keeps_what_lost_its_tag(direct):
     direct.collect()
     assert has(direct, built("a"))
     direct.clock.turn(seconds=WINDOW)
-    direct.collect()
+    direct.collect_all()
     with pytest.raises(ManifestUnknown):
         direct.get(built("a").digest)
     assert empty(direct)
+
+
+def check(direct, manifest):
+    return direct.services.reader.check(direct.actor, direct.repository, Digest.parse(manifest.digest), ANYTHING)
 
 
 def ask(direct, digest):
@@ -412,6 +425,7 @@ def test_asking_for_a_blob_that_is_due_keeps_it_for_a_lease(direct):
     direct.upload(blob)
     direct.clock.turn(seconds=GRACE)
     assert ask(direct, blob.digest).size == 9
+    direct.clock.turn(seconds=DAY - 1)
     direct.collect()
     assert direct.blob_bytes(blob.digest)
     direct.clock.turn(seconds=DAY)
@@ -420,24 +434,95 @@ def test_asking_for_a_blob_that_is_due_keeps_it_for_a_lease(direct):
         ask(direct, blob.digest)
 
 
-def test_asking_writes_only_where_a_review_waits_and_the_lease_is_short(direct):
+def test_asking_writes_only_where_a_review_comes_within_a_lease(direct):
     def leases():
         return direct.column("SELECT lease_until FROM repository_blob ORDER BY blob_id")
 
     made = built("a")
     direct.push(made, "v1")
     before = leases()
-    direct.clock.turn(seconds=DAY / 2 - 1)
+    direct.clock.turn(seconds=DAY)
     ask(direct, made.blobs[0].digest)
     assert leases() == before
     direct.clock.turn(seconds=1)
     ask(direct, made.blobs[0].digest)
-    assert leases() != before
+    renewed = leases()
+    assert renewed != before
+    direct.clock.turn(seconds=DAY / 2)
+    ask(direct, made.blobs[0].digest)
+    assert leases() == renewed
     direct.clock.turn(seconds=GRACE)
     direct.collect()
-    before = leases()
     ask(direct, made.blobs[1].digest)
-    assert leases() == before
+    assert leases() == renewed
+
+
+def test_a_later_question_is_worth_a_whole_lease_as_well(direct):
+    blob = Blob(b"asked for twice")
+    direct.upload(blob)
+    direct.clock.turn(seconds=GRACE)
+    ask(direct, blob.digest)
+    direct.collect()
+    direct.clock.turn(seconds=0.9 * DAY)
+    ask(direct, blob.digest)
+    direct.live_until(direct.clock.now + DAY * 1000 - 1)
+    assert direct.blob_bytes(blob.digest)
+
+
+def dying(direct, made):
+    """Push something that is kept no more, though nothing has been looked at; its parts have no review."""
+    direct.push(made, "v1")
+    direct.clock.turn(seconds=GRACE)
+    direct.collect()
+    direct.delete_tag("v1")
+    direct.clock.turn(seconds=WINDOW)
+
+
+def test_a_blob_that_was_there_stays_though_its_image_goes_the_moment_after(direct):
+    made = built("a")
+    dying(direct, made)
+    for blob in made.blobs:
+        ask(direct, blob.digest)
+    direct.collect()
+    assert not has(direct, made)
+    direct.live_until(direct.clock.now + DAY * 1000 - 1)
+    assert direct.put(made, "v2").newly_created
+
+
+def test_an_image_that_was_there_stays_though_its_index_goes_the_moment_after(direct):
+    leaf = built("a")
+    dying(direct, index(leaf))
+    check(direct, leaf)
+    direct.collect()
+    assert not has(direct, index(leaf))
+    direct.live_until(direct.clock.now + DAY * 1000 - 1)
+    assert direct.put(index(leaf), "v2").newly_created
+
+
+def test_what_was_there_is_not_taken_along_with_something_below_it(direct):
+    leaf = built("a")
+    middle = index(leaf)
+    direct.push(index(middle), "top")
+    direct.put(leaf, "leaf")
+    for tag in ("leaf", "top"):
+        direct.delete_tag(tag)
+    direct.clock.turn(seconds=WINDOW)
+    check(direct, middle)
+    direct.live_until(direct.clock.now + DAY * 1000 - 1)
+    assert direct.put(index(middle, annotations={"another": "index"}), "v2").newly_created
+    assert has(direct, leaf)
+
+
+def test_no_window_is_too_short_for_a_push_that_is_under_way(start):
+    direct = start(recovery_window=0)
+    made = built("a")
+    direct.push(made, "v1")
+    direct.clock.turn(seconds=GRACE)
+    direct.collect()
+    check(direct, made)
+    direct.delete_tag("v1")
+    direct.live_until(direct.clock.now + DAY * 1000 - 1)
+    assert direct.put(index(made), "v2").newly_created
 
 
 def test_asking_for_a_manifest_that_is_due_keeps_it_for_a_lease(direct):
@@ -445,11 +530,12 @@ def test_asking_for_a_manifest_that_is_due_keeps_it_for_a_lease(direct):
     direct.push(made, "v1")
     direct.delete_tag("v1")
     direct.clock.turn(seconds=WINDOW + 1)
-    direct.services.reader.check(direct.actor, direct.repository, Digest.parse(made.digest), ANYTHING)
+    check(direct, made)
+    direct.clock.turn(seconds=DAY - 1)
     direct.collect()
     assert has(direct, made)
     direct.clock.turn(seconds=DAY)
-    direct.collect()
+    direct.collect_all()
     assert empty(direct)
 
 

@@ -87,8 +87,7 @@ def test_collection_goes_on_after_a_crash(houses, step):
         crashing = Crashing(step, turn)
         doomed = houses(clock, crashing)
         try:
-            doomed.services.collector.run()
-            doomed.services.deletions.drain()
+            doomed.collect_all()
         except Crash:
             crashes += 1
             turn += 3
@@ -97,7 +96,7 @@ def test_collection_goes_on_after_a_crash(houses, step):
             continue
         break
     assert crashes
-    first.collect()
+    first.collect_all()
     is_whole(first)
     nothing_is_left(first)
 
@@ -118,7 +117,7 @@ def test_a_push_that_crashed_leaves_all_or_nothing_and_can_be_repeated(houses, s
     first.delete_tag("new")
     first.delete_tag("kept")
     clock.turn(seconds=30 * DAY)
-    first.collect()
+    first.collect_all()
     first.assert_sound(deep=True)
     assert first.content()["blob"] == 0
 
@@ -129,5 +128,5 @@ def test_every_step_has_been_named_here(houses):
     direct = houses(clock, seen)
     fill(direct)
     clock.turn(seconds=30 * DAY)
-    direct.collect()
+    direct.collect_all()
     assert set(seen.seen) == {*map(str, COLLECTING), *PUSHING}

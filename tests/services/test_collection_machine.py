@@ -10,11 +10,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from registry.digest import Digest
 from registry.errors import BlobUnknown, DeletionRefused, ManifestUnknown, NotRestorable, RegistryError
 from registry.names import RepositoryName
+from tests.support.direct import ANYTHING
 from tests.support.images import Blob, artifact, image, index, layer
 from tests.support.scale import hang_guard, scaled
 
 HOUR, DAY = 3_600_000, 86_400_000
-LEASE, WINDOW = DAY, 14 * DAY
+LEASE, GRACE, WINDOW = DAY, 2 * DAY, 14 * DAY
+LEVELS = 8
+"""More than anything here has above it: each level goes a grace time after the one that held it."""
 BASE = layer({"base": b"base"})
 A, B = (image(BASE, layer({"own": text})) for text in (b"a", b"b"))
 BOTH, NESTED = index(A, B), index(index(A, B))
@@ -43,6 +46,7 @@ class Collection(RuleBasedStateMachine):
         self.direct = direct
         direct.repository = RepositoryName(f"machine/c{next(_numbers)}")
         self.there, self.tags, self.ended = {}, {}, []
+        self.promised = {}
 
     # The model.
 
@@ -130,6 +134,7 @@ class Collection(RuleBasedStateMachine):
                 self.direct.delete_manifest(chosen)
             return
         self.direct.delete_manifest(chosen)
+        self.promised.pop(chosen.digest, None)
         kept.deleted, kept.pin, kept.pulled = now, False, None
         for tag in [tag for tag, digest in self.tags.items() if digest == chosen.digest]:
             self.end(tag, now)
@@ -176,6 +181,7 @@ class Collection(RuleBasedStateMachine):
         for blob in (LONE, A.blobs[0]):
             try:
                 blobs.delete(self.direct.actor, self.direct.repository, Digest.parse(blob.digest))
+                self.promised.pop(blob.digest, None)
             except (BlobUnknown, DeletionRefused, RegistryError):
                 continue
 
@@ -185,15 +191,32 @@ class Collection(RuleBasedStateMachine):
         before = self.lease_of(chosen)
         try:
             reader = self.direct.services.reader
-            from tests.support.direct import ANYTHING
-
             reader.check(self.direct.actor, self.direct.repository, Digest.parse(chosen.digest), ANYTHING)
         except RegistryError:
             assert chosen.digest not in self.there or self.there[chosen.digest].deleted is not None
             return
         after = self.lease_of(chosen)
         if after != before:
-            self.there[chosen.digest].lease = now + LEASE
+            self.there[chosen.digest].lease = after
+        self.promised[chosen.digest] = now + LEASE
+
+    @rule(blob=st.sampled_from([LONE, *A.blobs]))
+    def ask_for_a_blob(self, blob):
+        now = self.now()
+        try:
+            self.direct.services.blobs.check(self.direct.actor, self.direct.repository, Digest.parse(blob.digest))
+        except RegistryError:
+            return
+        self.promised[blob.digest] = now + LEASE
+
+    @rule(parts=st.lists(CHOSEN, max_size=2))
+    def ask_just_before_the_collector_comes(self, parts):
+        # Not for all of it: the lease of what holds the rest would keep the rest as well.
+        for manifest in parts:
+            self.ask_for(manifest)
+        for blob in A.blobs:
+            self.ask_for_a_blob(blob)
+        self.collect()
 
     def lease_of(self, manifest):
         found = self.direct.column(
@@ -211,11 +234,29 @@ class Collection(RuleBasedStateMachine):
     @rule()
     def collect(self):
         self.now()
+        dead = self.dead()
         self.direct.collect()
-        while dead := [digest for digest in self.there if self.until(digest) <= self.direct.clock.now]:
-            for digest in dead:
-                del self.there[digest]
-        assert self.stored() == set(self.there)
+        self.forget(dead)
+
+    @rule()
+    def let_the_worker_finish(self):
+        self.now()
+        dead = self.dead()
+        self.direct.live_until(self.direct.clock.now + LEVELS * GRACE)
+        assert not dead & self.stored()
+        self.forget(self.dead())
+
+    def dead(self):
+        return {digest for digest in self.there if self.until(digest) <= self.direct.clock.now}
+
+    def forget(self, dead):
+        """Learn what was collected: nothing but what nothing kept."""
+        stored = self.stored()
+        gone = set(self.there) - stored
+        assert gone <= dead
+        assert stored <= set(self.there)
+        for digest in gone:
+            del self.there[digest]
 
     def stored(self):
         return set(
@@ -234,6 +275,12 @@ class Collection(RuleBasedStateMachine):
                 for blob in CONTENT[digest].blobs:
                     assert self.direct.blob_bytes(blob.digest) == blob.data
 
+    @invariant()
+    def what_a_client_heard_of_is_there_for_a_lease(self):
+        for digest, end in self.promised.items():
+            if self.direct.clock.now < end:
+                assert digest in self.stored() or self.direct.blob_bytes(digest)
+
     def teardown(self):
         """Let everything end, and see that nothing is left."""
         for digest in [digest for digest, kept in self.there.items() if kept.deleted is None]:
@@ -243,7 +290,7 @@ class Collection(RuleBasedStateMachine):
                 assert self.until(digest) <= self.direct.clock.now
         for _ in range(3):
             self.direct.clock.turn(ms=WINDOW + 3 * DAY)
-            self.direct.collect()
+            self.direct.collect_all()
         assert self.stored() == set()
         self.direct.assert_sound()
         assert self.direct.content()["blob"] == self.direct.content()["keys"] == 0

@@ -113,7 +113,7 @@ def test_in_every_pair_of_steps_the_push_is_whole(start_with_steps, first, figur
         beside.assert_sound(deep=True)
         beside.delete_manifest(MADE)
         clock.turn(seconds=30 * DAY)
-        beside.collect()
+        beside.collect_all()
         assert beside.content()["blob"] == beside.content()["keys"] == 0
         for direct in (collector, pusher):
             direct.services.database.close_idle()

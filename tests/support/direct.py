@@ -192,6 +192,25 @@ class Direct:
         self.services.deletions.drain()
         return done
 
+    def collect_all(self) -> Collected:
+        """Collect, and go on until no review comes within a grace time: what loses its hold by that goes then."""
+        done = self.collect()
+        while self.column(
+            "SELECT 1 FROM gc_review WHERE due_ms <= :soon LIMIT 1",
+            soon=self.clock.now + self.services.settings.grace_seconds * 1000,
+        ):
+            self.clock.turn(seconds=self.services.settings.grace_seconds)
+            done.add(self.collect())
+        return done
+
+    def live_until(self, time_ms: int) -> None:
+        """Turn the clock to a time, while a worker collects all along."""
+        while due := self.column("SELECT min(due_ms) FROM gc_review WHERE due_ms <= :end", end=time_ms)[0]:
+            self.clock.now = max(self.clock.now, due)
+            self.collect()
+        self.clock.now = time_ms
+        self.collect()
+
     def content(self) -> dict[str, int]:
         """Count what is stored: rows by table, and keys in the memory storage."""
         tables = (
