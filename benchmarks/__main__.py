@@ -42,7 +42,7 @@ def _growth(console: Console, options: argparse.Namespace, folder: Path, documen
 
 def _comparison(console: Console, options: argparse.Namespace, folder: Path, document: dict[str, object]) -> bool:
     amounts = sizes(options)
-    results = compare(folder, servers(options), chosen(options.rows), options.rounds, amounts)
+    results = compare(folder, servers(options), chosen(options.rows), options.rounds, amounts, options.against)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     print_results(console, results, amounts, options.rounds)

@@ -13,25 +13,32 @@ from benchmarks.servers import start_all
 from benchmarks.sizes import Sizes
 
 
-def compare(folder: Path, servers: list[str], rows: Sequence[Row], rounds: int, sizes: Sizes) -> Results:
+def compare(
+    folder: Path,
+    servers: list[str],
+    rows: Sequence[Row],
+    rounds: int,
+    sizes: Sizes,
+    against: str | None = None,
+) -> Results:
     """Start the servers, measure the rows (A B C, A B C, ...), and return what came out.
 
     All servers run all the time, and one of them works: what disturbs the machine for a while then
-    disturbs every one alike.
+    disturbs every one alike. With `against`, Moorage as it was at that commit is one of them.
     """
     with contextlib.ExitStack() as stack:
-        contestants = [Contestant(server, sizes) for server in start_all(stack, folder, servers)]
-        results = Results([contestant.server.name for contestant in contestants])
+        contestants = [Contestant(server, sizes) for server in start_all(stack, folder, servers, against)]
+        results = Results([contestant.server.name for contestant in contestants], against)
         for row in rows:
-            results.rows.append(_measure(row, contestants, rounds))
+            results.rows.append(_measure(row, contestants, rounds, against))
         for contestant in contestants:
             contestant.client.close()
             results.memory[contestant.server.name] = resident_bytes(contestant.server.group)
         return results
 
 
-def _measure(row: Row, contestants: Sequence[Contestant], rounds: int) -> RowResult:
-    result = RowResult(row)
+def _measure(row: Row, contestants: Sequence[Contestant], rounds: int, against: str | None) -> RowResult:
+    result = RowResult(row, against)
     for lap in range(rounds):
         for contestant in contestants:
             name = contestant.server.name

@@ -21,10 +21,11 @@ def parser() -> argparse.ArgumentParser:
     )
     parse.add_argument("--rows", nargs="+", choices=rows, default=[], metavar="NAME", help="only these rows")
     parse.add_argument("--rounds", type=_positive, default=3, metavar="N", help="times each is measured (3)")
-    parse.add_argument(
-        "--peers", nargs="*", choices=peers, default=peers, metavar="NAME", help=f"of {' '.join(peers)}; none"
-    )
+    parse.add_argument("--peers", nargs="*", choices=peers, metavar="NAME", help=f"of {' '.join(peers)}; none")
     parse.add_argument("--without-moorage", action="store_true", help="measure the peers alone")
+    parse.add_argument(
+        "--against", metavar="COMMIT", help="measure Moorage as it was then as well; no peers unless --peers names some"
+    )
     size = parse.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help=f"for a look: the same as --scale {_QUICK}")
     size.add_argument("--scale", type=_scale, default=1.0, metavar="X", help="this much of each count (1)")
@@ -45,7 +46,10 @@ def sizes(options: argparse.Namespace) -> Sizes:
 
 def servers(options: argparse.Namespace) -> list[str]:
     """Return the names of the servers to start."""
-    return [*([] if options.without_moorage else [MOORAGE]), *options.peers]
+    peers = options.peers
+    if peers is None:
+        peers = [] if options.against else [peer.name for peer in PEERS]
+    return [*([] if options.without_moorage else [MOORAGE]), *peers]
 
 
 def _positive(text: str) -> int:

@@ -44,7 +44,7 @@ def print_results(console: Console, results: Results, sizes: Sizes, rounds: int)
 
 def _comparison(results: Results, peers: list[str], sizes: Sizes, rounds: int) -> Table:
     table = Table(
-        title=f"Moorage beside other registries, median of {rounds} rounds",
+        title=f"Moorage beside {results.against or 'other registries'}, median of {rounds} rounds",
         caption="a ratio above 1 means that Moorage is better",
     )
     table.add_column("workload")
@@ -60,7 +60,7 @@ def _comparison(results: Results, peers: list[str], sizes: Sizes, rounds: int) -
         cells = [result.row.heading(sizes), result.row.unit, number(result.median(MOORAGE))]
         for peer in peers:
             cells += [number(result.median(peer)), number(result.ratio(peer))]
-        cells += [number(result.best_ratio()), f"{result.row.target}"]
+        cells += [number(result.best_ratio()), f"{result.target}"]
         table.add_row(*cells, verdict(result.met()))
     return table
 
@@ -122,7 +122,7 @@ def _row_json(result: RowResult, servers: list[str], sizes: Sizes) -> dict[str, 
         "client_cpu_us": result.own_cpu(),
         "ratio": {name: result.ratio(name) for name in servers if name != MOORAGE},
         "best_ratio": result.best_ratio(),
-        "target": result.row.target,
+        "target": result.target,
         "met": result.met(),
     }
 

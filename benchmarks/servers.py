@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tests.support.server import MoorageServer
 from tests.support.tools import find_tool
 
 MOORAGE = "moorage"
+_CHECKOUT = Path(__file__).resolve().parents[1]
 
 _DISTRIBUTION = """\
 version: 0.1
@@ -69,6 +71,22 @@ def moorage(folder: Path, name: str = MOORAGE) -> Iterator[Running]:
 
 
 @contextlib.contextmanager
+def earlier(commit: str, folder: Path) -> Iterator[Running]:
+    """Run Moorage as it was at a commit of this checkout, with its data under the folder.
+
+    It is installed by itself, so that it finds its own plugins, and shares the libraries of this environment.
+    """
+    source, installed = folder / "earlier-source", folder / "earlier"
+    source.mkdir()
+    archive = subprocess.run(["git", "archive", commit], cwd=_CHECKOUT, check=True, capture_output=True)
+    subprocess.run(["tar", "-x", "-C", str(source)], input=archive.stdout, check=True)
+    install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"]
+    subprocess.run([sys.executable, "-m", "pip", *install, "--target", str(installed), str(source)], check=True)
+    with _Defaults(folder / f"data-{commit}", cwd=installed) as server:
+        yield Running(commit, server.port, server.pid)
+
+
+@contextlib.contextmanager
 def distribution(peer: Peer, program: str, folder: Path) -> Iterator[Running]:
     """Run a version of distribution with its data under the folder."""
     data = folder / peer.name
@@ -98,11 +116,16 @@ def _answers(port: int) -> bool:
         connection.close()
 
 
-def start_all(stack: contextlib.ExitStack, folder: Path, names: list[str]) -> list[Running]:
-    """Start the servers of these names; a peer that is not installed is named on stderr and left out."""
+def start_all(stack: contextlib.ExitStack, folder: Path, names: list[str], against: str | None = None) -> list[Running]:
+    """Start the servers of these names, and Moorage as it was at the commit `against`.
+
+    A peer that is not installed is named on stderr and left out.
+    """
     running = []
     if MOORAGE in names:
         running.append(stack.enter_context(moorage(folder)))
+    if against is not None:
+        running.append(stack.enter_context(earlier(against, folder)))
     for peer in PEERS:
         if peer.name not in names:
             continue
