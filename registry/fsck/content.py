@@ -22,6 +22,7 @@ from registry.fsck.throttle import Throttle
 from registry.hooks.ports import KeyMissing, StorageDriver, StorageError
 
 _BATCH = 200
+GONE = "its bytes are gone"
 _READERS = 4
 """So many blobs are looked at at once."""
 
@@ -68,7 +69,7 @@ class BlobReader:
                 return f"it has {real} bytes instead of {row.size}"
             return None if throttle is None else self._read(row, throttle, stopping)
         except (KeyMissing, ValueError):
-            return "its bytes are gone"
+            return GONE
         except RegistryError as problem:
             return f"its digest is none: {problem.message}"
         except StorageError as problem:

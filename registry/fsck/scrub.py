@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select, tuple_, update
@@ -13,11 +14,11 @@ from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Blob
 from registry.db.models.content import LIVE
-from registry.fsck.content import BlobReader, BlobRow, Stopped
+from registry.fsck.content import GONE, BlobReader, BlobRow, Stopped
 from registry.fsck.repairs import Repairs
 from registry.fsck.scanning import AnySelect
 from registry.fsck.throttle import Throttle
-from registry.hooks.ports import StorageDriver
+from registry.hooks.ports import KeyMissing, StorageDriver, StorageError
 
 _log = logging.getLogger(__name__)
 _BATCH = 50
@@ -38,6 +39,10 @@ _COUNTS = [
     select(func.count()).where(Blob.checked_ms.is_(None)),
     select(func.count()).where(Blob.checked_ms < bindparam("before")),
 ]
+_OTHERS = select(Blob.storage_key).where(
+    Blob.state == LIVE, Blob.storage_id == bindparam("storage"), Blob.id != bindparam("blob")
+)
+_WITNESSES = [_OTHERS.order_by(order).limit(8) for order in (Blob.id, Blob.id.desc())]
 _SAME = select(Blob.id).where(Blob.id == bindparam("blob"), Blob.state == LIVE, Blob.storage_key == bindparam("key"))
 _SOUND = (
     update(_BLOB)
@@ -74,6 +79,7 @@ class Scrub:
     ) -> None:
         """Read each blob every ``every_ms`` milliseconds, and no faster than ``bytes_a_second`` on average."""
         self._database = database
+        self._storage = storage
         self._storage_id = storage.storage_id
         self._reader = BlobReader(storage)
         self._repairs = repairs
@@ -90,8 +96,8 @@ class Scrub:
     ) -> Scrubbed:
         """Read what is due; damaged blobs go into quarantine until they are pushed again.
 
-        With ``everything`` all blobs are due. Raises :class:`~registry.hooks.ports.StorageError` where the store
-        does not work.
+        With ``everything`` all blobs are due. Raises :class:`StorageError` where the store does not work, or seems to
+        be another one.
         """
         before = self._before(everything=everything)
         with self._database.read() as connection:
@@ -119,10 +125,30 @@ class Scrub:
             if connection.execute(_SAME, {"blob": row.id, "key": row.storage_key}).first() is None:
                 return False  # it went or was replaced meanwhile
         reason = self._reader.damage(row, throttle, stopping)
+        if reason == GONE:
+            self._require_others(row)
         if reason is None or not self._repairs.quarantine(row.id, row.storage_key):
             return False
         _log.error("blob %s is damaged: %s; it is out of service until it is pushed again", row.digest, reason)
         return True
+
+    def _require_others(self, row: BlobRow) -> None:
+        """Raise :class:`StorageError` where other blobs are gone as well.
+
+        A volume that is not mounted, or a setting that names an empty store, would else take the whole registry out of
+        service, and once the right store is back, nothing would bring it back before all bytes were read.
+        """
+        of = {"storage": self._storage_id, "blob": row.id}
+        with self._database.read() as connection:
+            keys = [key for statement in _WITNESSES for key in connection.scalars(statement, of)]
+        for key in keys:
+            with suppress(KeyMissing, ValueError):
+                self._storage.size(key)
+                return
+        raise StorageError(
+            f"the store has neither blob {row.digest} nor any other that was looked for: is it the right one, and is"
+            " its volume mounted? If it is, moorage fsck --repair takes what is lost out of service"
+        )
 
     def _pages(self, before: int) -> Iterator[list[BlobRow]]:
         """Yield what is due: first what was never read or is under suspicion, then the longest unread."""

@@ -1,5 +1,6 @@
 """What fsck and scrub find, what they mend, and what they leave alone."""
 
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from registry.fsck.scanning import Scanner
 from registry.fsck.throttle import Throttle
 from registry.hooks import ParsedManifest, StorageError, StoredKey, hookimpl
 from registry.names import RepositoryName
+from registry.storage.filesystem import FilesystemStorage
 from registry.storage.memory import MemoryStorage
 from tests.support.direct import body
 from tests.support.images import (
@@ -573,6 +575,25 @@ def test_a_pull_that_misses_bytes_says_so_and_scrub_looks_there_first(full, capl
     assert (scrub.run(Context())["blobs"], errors(full)) == (1, {"blob damaged", "manifest lacks a blob"})
     full.upload(gone, OTHER)
     assert errors(full) == set()
+
+
+def test_scrub_does_not_believe_a_store_that_has_nothing(start, tmp_path):
+    direct, root = start(storage_url=f"file://{tmp_path / 'storage'}"), tmp_path / "storage"
+    direct.push(IMAGE, "v1")
+    direct.push(simple_image("a"), "v2")
+    away = root.rename(tmp_path / "away")
+    FilesystemStorage(root)  # a start on the place of a volume that is not mounted makes the folders
+    direct.clock.turn(seconds=31 * DAY)
+    with pytest.raises(StorageError, match="volume mounted"):
+        job(direct, "scrub").run(Context())
+    assert set(direct.column("SELECT state FROM blob")) == {"LIVE"}
+    shutil.rmtree(root)
+    away.rename(root)
+    assert job(direct, "scrub").run(Context())["damaged"] == 0
+    gone = direct.column("SELECT storage_key FROM blob WHERE digest = :digest", digest=IMAGE.blobs[1].digest)[0]
+    direct.services.storage.delete(gone)
+    direct.clock.turn(ms=1)
+    assert job(direct, "scrub").run(Context(everything=True))["damaged"] == 1
 
 
 def test_scrub_goes_on_where_it_was_stopped_the_longest_unread_first(full):
