@@ -33,6 +33,12 @@ _LATEST = (
     .order_by(Tag.lifetime_start_ms.desc())
     .limit(1)
 )
+_LAST_END = (
+    select(Tag.lifetime_end_ms)
+    .where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"), Tag.current.is_(None))
+    .order_by(Tag.lifetime_start_ms.desc())
+    .limit(1)
+)
 _OF_MANIFEST = CURRENT.where(Tag.manifest_id == bindparam("manifest")).order_by(Tag.name)
 _IN_TURN = select(Repository.id).where(Repository.id == bindparam("repository")).with_for_update(key_share=True)
 _COLUMNS = (
@@ -133,6 +139,7 @@ class Periods:
     def __init__(self, database: Database, reviews: Reviews, protection: Protection) -> None:
         """Refuse what ``protection`` forbids."""
         self._find_latest = database.prepare(_LATEST)
+        self._find_last_end = database.prepare(_LAST_END)
         self._insert = database.prepare_change(_INSERT)
         self._end = database.prepare_change(_END)
         self._relabel = database.prepare_change(_RELABEL)
@@ -176,6 +183,8 @@ class Periods:
                 "actor": actor.principal,
             },
         )
+        if row is None:
+            self._require_last(connection, repository_id, name, start)
         if end is not None:
             self._reviews.after_window(connection, repository_id, [target.manifest_id], end)
         if effects.family is not None:
@@ -190,6 +199,15 @@ class Periods:
         if current is None:
             return None, max(now, last.lifetime_end_ms or 0)
         return last, max(now, last.lifetime_start_ms + 1)
+
+    def _require_last(self, connection: Connection, repository_id: int, name: TagName, start: int) -> None:
+        """Raise :class:`Conflict` where a whole period began and ended between the look at a name and its new row.
+
+        Nothing was current then, so no row could be held; now the new one is, and who comes next waits for it.
+        """
+        ended = self._find_last_end(connection, {"repository": repository_id, "tag": name.value})
+        if ended is not None and ended[0] > start:
+            raise Conflict
 
     def end(
         self, connection: Connection, repository_id: int, end: int, rows: Sequence[Period], reason: EndReason

@@ -5,6 +5,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import Engine, event
 
 from registry.digest import Digest
 from registry.errors import (
@@ -137,3 +138,36 @@ def test_actors_beside_one_another(direct, figure):
     assert_periods_sound(direct)
     done, refused = (sum(one[number] for one in told) for number in range(2))
     figure(f"{ACTORS} actors changed {len(TAGS)} tags {done} times, {refused} refused: no overlap, nothing wrong")
+
+
+@pytest.mark.needs_tools
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("before", ["never was", "was deleted"])
+def test_a_push_starts_after_a_period_that_came_and_went_since_it_looked(direct, before):
+    """A name that nobody holds has no row to lock, so a whole life may pass between two statements of a push.
+
+    SQLite takes one writer at a time.
+    """
+    plain, lives, _ = MADE
+    for made in (plain, lives):
+        direct.push(made)
+    if before == "was deleted":
+        direct.push(plain, "a")
+        direct.delete_tag("a")
+    others = [lambda: direct.push(lives, "a"), lambda: direct.delete_tag("a")]
+
+    def interrupt(_connection, _cursor, statement, *_others):
+        if statement.startswith("INSERT INTO tag ") and others:
+            todo, others[:] = list(others), []
+            with ThreadPoolExecutor(1) as pool:
+                for one in todo:
+                    pool.submit(one).result()
+
+    event.listen(Engine, "before_cursor_execute", interrupt)
+    try:
+        direct.push(plain, "a")
+    finally:
+        event.remove(Engine, "before_cursor_execute", interrupt)
+    assert not others
+    assert [one.digest for one in direct.history("a")][:2] == [plain.digest, lives.digest]
+    assert_periods_sound(direct)
