@@ -25,7 +25,7 @@ def maybe_moment(milliseconds: int | None) -> datetime | None:
 
 
 def milliseconds(time: datetime) -> int:
-    """Return a client's time as the database keeps it; raises :class:`InputInvalid` for one that has no such form in UTC."""
+    """Return a client's time as the database keeps it; raises :class:`InputInvalid` for one that it cannot keep."""
     if not _EPOCH <= time <= _END:
         raise InputInvalid("a time must lie between 1970 and 9999 (UTC)", detail={"time": time.isoformat()})
     return (time - _EPOCH) // timedelta(milliseconds=1)
