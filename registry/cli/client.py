@@ -67,7 +67,7 @@ class Client:
         if answer.is_success:
             return None if answer.status_code == _NO_CONTENT else self._json(answer)
         problem = self._json(answer)
-        raise Refused(f"{problem['detail']}{_context(problem.get('context'))} (says {self._place})", problem["code"])
+        raise Refused(f"{problem['detail']}{_context(problem)} (says {self._place})", problem["code"])
 
     def items(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[dict[str, Any]]:
         """Return all items of a list, page by page."""
@@ -110,10 +110,14 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _context(context: object) -> str:
-    if not isinstance(context, dict) or not context:
+def _context(problem: Mapping[str, Any]) -> str:
+    """Return what a problem's context adds to its detail."""
+    context = problem.get("context")
+    if not isinstance(context, dict):
         return ""
-    return ": " + ", ".join(f"{name} {_words(value)}" for name, value in context.items())
+    words = {name: _words(value) for name, value in context.items() if value is not None}
+    added = [f"{name} {text}" for name, text in words.items() if text not in problem["detail"]]
+    return f": {', '.join(added)}" if added else ""
 
 
 def _words(value: object) -> str:

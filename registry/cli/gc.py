@@ -6,12 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry.cli.common import json_flag, print_json
-from registry.cli.connecting import REFERENCE, REPOSITORY, print_items, with_client
+from registry.cli.common import FlagRefused, json_flag, print_json
+from registry.cli.connecting import REPOSITORY, Parsed, print_items, with_client
+from registry.digest import ALGORITHMS
+from registry.names import Reference, RepositoryName, parse_reference
 
 if TYPE_CHECKING:
     from registry.cli.client import Client
-    from registry.names import Reference, RepositoryName
+
+
+def _place(text: str) -> tuple[RepositoryName | None, Reference]:
+    """Read a tag, a digest, or either behind its repository, as in ``NAME:TAG`` and ``NAME@DIGEST``."""
+    head, at_sign, tail = text.partition("@") if "@" in text else text.rpartition(":")
+    if not at_sign or head in ALGORITHMS:
+        return None, parse_reference(text)
+    return RepositoryName.parse(head), parse_reference(tail)
+
+
+_PLACE: Parsed[tuple[RepositoryName | None, Reference]] = Parsed("tag or digest", _place)
 
 
 @click.group("gc")
@@ -70,7 +82,7 @@ def status(client: Client, *, as_json: bool) -> None:
     print_items(found["queue"], {"kind": "kind", "waiting": "waiting", "due": "due", "next": "next"}, as_json=False)
     stubborn = f" (one has failed {found['attempts']} times)" if found["attempts"] else ""
     click.echo(f"To be freed: {found['bytes_to_free']} bytes in {found['deletions']} deletions{stubborn}")
-    click.echo("\nLast runs that freed something:")
+    click.echo("\nLast runs that freed something or were asked for:")
     shown = [{**one, "freed": _told(one["result"]) if one["result"] else one["error"]} for one in runs]
     print_items(shown, {"run": "id", "state": "state", "finished": "finished", "freed": "freed"}, as_json=False)
 
@@ -78,15 +90,28 @@ def status(client: Client, *, as_json: bool) -> None:
 @command.command(
     "explain",
     short_help="Tell why something is kept.",
-    epilog="\b\nExamples:\n  moorage gc explain sha256:...\n  moorage gc explain v1 --repository team/app",
+    epilog="\b\nExamples:\n  moorage gc explain sha256:...\n  moorage gc explain team/app:v1",
 )
 @with_client
-@click.argument("reference", type=REFERENCE)
+@click.argument("reference", type=_PLACE)
 @click.option("--repository", type=REPOSITORY, help="Only in this repository; a tag needs it.")
 @json_flag
-def explain(client: Client, reference: Reference, *, repository: RepositoryName | None, as_json: bool) -> None:
-    """Tell by which chain of roots a digest or tag is kept, or when it will go."""
-    found = client.get("/collection/explain", {"reference": str(reference), "repository": repository})
+def explain(
+    client: Client,
+    reference: tuple[RepositoryName | None, Reference],
+    *,
+    repository: RepositoryName | None,
+    as_json: bool,
+) -> None:
+    """Tell by which chain of roots a digest or tag is kept, or when it will go.
+
+    REFERENCE is a digest, or a tag or digest behind its repository: NAME:TAG, NAME@DIGEST.
+    """
+    named, reference_there = reference
+    if named is not None and repository is not None:
+        raise FlagRefused(f"{named} names the repository already: leave --repository out")
+    query = {"reference": str(reference_there), "repository": named or repository}
+    found = client.get("/collection/explain", query)
     if as_json:
         print_json(found)
         return

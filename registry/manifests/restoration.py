@@ -14,7 +14,7 @@ from registry.access.authorizer import Action, Authorizer
 from registry.db.engine import Database
 from registry.db.models import Manifest, Tag
 from registry.digest import Digest
-from registry.errors import ManifestUnknown, NotRestorable, TagImmutable
+from registry.errors import InputInvalid, ManifestUnknown, NotRestorable, TagImmutable
 from registry.manifests.label_service import LabelService, until_unchanged
 from registry.manifests.labels import Judgement
 from registry.manifests.revival import PARTS_GONE, Revival
@@ -146,18 +146,24 @@ class Restoration:
         return self._database.write(work)
 
     def plan(self, actor: Actor, repository: RepositoryName, time_ms: int, limit: int, last: str) -> Page[Planned]:
-        """Return what putting a repository back to a time would do to at most ``limit`` tags after ``last``."""
+        """Return what putting a repository back to a time would do to at most ``limit`` tags after ``last``.
+
+        Raises :class:`InputInvalid` for a time that is yet to come.
+        """
         self._authorizer.require(actor, Action.PULL, repository)
+        self._require_past(time_ms)
         found = list(islice(self._planned(actor, repository, time_ms, last), limit + 1))
         return Page([planned for planned, _ in found[:limit]], more=len(found) > limit)
 
     def apply(self, repository: RepositoryName, time_ms: int, context: JobContext) -> Mapping[str, object]:
         """Put a repository back to a time, in small transactions; a tag that changes meanwhile is left alone.
 
-        Returns how many tags were put back, moved and ended, and the first of those that could not be.
+        Returns how many tags were put back, moved and ended, and the first of those that could not be. Raises
+        :class:`InputInvalid` for a time that is yet to come.
         """
         actor = context.actor
         self._authorizer.require(actor, Action.PUSH, repository)
+        self._require_past(time_ms)
         counts = dict.fromkeys([*Change, "changed meanwhile"], 0)
         stuck: list[str] = []
         pending = self._planned(actor, repository, time_ms, "")
@@ -170,6 +176,13 @@ class Restoration:
             done += len(batch)
             context.progress(done)
         return {**{str(name): count for name, count in counts.items()}, "left": stuck}
+
+    def _require_past(self, time_ms: int) -> None:
+        """Refuse to put anything "back" to a time ahead: that would end what is only to lapse by then."""
+        with self._database.read() as connection:
+            now = self._database.now(connection)
+        if time_ms > now:
+            raise InputInvalid("that time is yet to come", detail={"as_of": time_ms, "now": now})
 
     def _carry_out(
         self, actor: Actor, repository: RepositoryName, batch: Sequence[tuple[Planned, TagPeriod | None]]

@@ -28,6 +28,7 @@ from registry.work.runs import (
     LEASE_MS,
     LOST,
     NEVER,
+    OVER,
     QUEUED,
     RUNNING,
     SCHEDULE,
@@ -36,7 +37,7 @@ from registry.work.runs import (
 )
 
 _KEPT = 100
-"""How many runs of a job are listed."""
+"""How many runs of a job are listed once they are over; those that wait are never forgotten."""
 
 _JOB, _RUN = table(JobRow), table(JobRun)
 _NAMES: BindParameter[Any] = bindparam("names", expanding=True)
@@ -70,7 +71,10 @@ _BEAT = (
     .values(lease_until=bindparam("b_until"), done=bindparam("b_done"), total=bindparam("b_total"))
     .returning(_RUN.c.state)
 )
-_OLDEST_KEPT = select(JobRun.id).where(JobRun.job == bindparam("job")).order_by(JobRun.id.desc()).offset(_KEPT).limit(1)
+_ENDED = _RUN.c.state.in_(OVER)
+_OLDEST_KEPT = (
+    select(_RUN.c.id).where(_RUN.c.job == bindparam("job"), _ENDED).order_by(_RUN.c.id.desc()).offset(_KEPT).limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +163,7 @@ class JobQueue:
                 connection.execute(_KEEP, released)
             oldest = connection.scalar(_OLDEST_KEPT, {"job": claimed.job.name})
             if oldest is not None:
-                connection.execute(delete(_RUN).where(_RUN.c.job == claimed.job.name, _RUN.c.id <= oldest))
+                connection.execute(delete(_RUN).where(_RUN.c.job == claimed.job.name, _RUN.c.id <= oldest, _ENDED))
 
         self._database.write(work, durable=False)
 

@@ -21,6 +21,8 @@ from registry.work.jobs import Job
 
 QUEUED, RUNNING, STOPPING = "QUEUED", "RUNNING", "STOPPING"
 DONE, FAILED, CANCELLED, LOST = "DONE", "FAILED", "CANCELLED", "LOST"
+OVER = (DONE, FAILED, CANCELLED, LOST)
+"""The states in which a run has ended, one way or another."""
 SCHEDULE, BY_HAND = "schedule", "by hand"
 LEASE_MS = 60_000
 """How long a worker is taken to live after its last heartbeat."""
@@ -53,7 +55,7 @@ class Run:
     @property
     def over(self) -> bool:
         """Whether it has ended, one way or another."""
-        return self.state in (DONE, FAILED, CANCELLED, LOST)
+        return self.state in OVER
 
 
 @dataclass(frozen=True, slots=True)

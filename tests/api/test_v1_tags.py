@@ -96,6 +96,20 @@ def test_a_tag_is_moved_deleted_and_put_back(client, moved):
     assert client.post(f"{TAGS}/v1/restore", json={"as_of": moved}).json["digest"] == OLD.digest
 
 
+def test_a_tag_goes_back_to_a_time_or_a_digest_and_not_to_both(client, moved):
+    both = client.post(f"{TAGS}/v1/restore", json={"as_of": moved, "digest": NEW.digest})
+    assert "not both" in refused(both, 400, "INPUT_INVALID")
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:59:59-00:01", "0001-01-01T00:00:00+00:01", "1969-12-31T23:59:59Z"])
+def test_a_time_that_nothing_can_have_is_refused(client, moved, time):
+    for path in (f"{TAGS}/v1/restore", f"{TAGS.removesuffix('tags')}restore"):
+        refused(client.post(path, json={"as_of": time}), 400, "INPUT_INVALID")
+    for path in (TAGS, f"{TAGS}/v1"):
+        refused(client.get(path, query_string={"as_of": time}), 400, "INPUT_INVALID")
+    refused(client.patch(f"{TAGS}/v1", json={"expires": time}), 400, "INPUT_INVALID")
+
+
 def test_a_rule_is_tried_page_by_page_and_then_named(client, moved):
     wanted = {"definition": {"tags": ["*"], "retroactive": True}}
     first = client.post(TRIAL, query_string={"limit": 1}, json=wanted).json

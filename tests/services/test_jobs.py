@@ -209,7 +209,15 @@ def test_the_list_is_paged_and_bounded(house):
     for _ in range(110):
         house.ask("often")
         go(house, house.claim())
-    assert len(house.runs.runs(house.direct.actor, "often", 1000, 0).items) == 100
+    listed = house.runs.runs(house.direct.actor, "often", 1000, 0).items
+    assert sorted(run.state for run in listed) == [DONE] * 100 + [QUEUED] * 5
+
+
+def test_runs_that_wait_are_not_forgotten_however_many_there_are(house):
+    asked = [house.ask("often", number=number) for number in range(120)]
+    for _ in asked:
+        go(house, house.claim())
+    assert [one["number"] for one in house.ran] == list(range(120))
 
 
 def test_schedules_tell_what_is_next_and_who_runs(house):

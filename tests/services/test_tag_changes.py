@@ -6,6 +6,7 @@ from registry.access.actors import Actor
 from registry.digest import Digest
 from registry.errors import (
     ExpiryInvalid,
+    InputInvalid,
     ManifestUnknown,
     NotRestorable,
     PreconditionFailed,
@@ -409,6 +410,19 @@ def test_the_job_takes_a_repository_and_a_time(direct, messed):
     for arguments in ({}, {"repository": "team/app"}, {"repository": "team/app", "as_of": "now"}):
         with pytest.raises(Exception, match="needs the arguments"):
             job.run(Context(**arguments))
+
+
+def test_nothing_is_put_back_to_a_time_that_is_yet_to_come(direct):
+    direct.push(A, "lasting", "nightly")
+    direct.expire("nightly", direct.clock.now + 2 * HOUR)
+    ahead = direct.clock.now + 3 * HOUR
+    for ask in (
+        lambda: plan(direct, ahead),
+        lambda: direct.services.restoration.apply(direct.repository, ahead, Context()),
+    ):
+        with pytest.raises(InputInvalid, match="yet to come"):
+            ask()
+    assert direct.tags() == ["lasting", "nightly"]
 
 
 def test_a_tag_that_changes_while_a_repository_is_put_back_is_left_alone(direct, messed, monkeypatch):

@@ -241,6 +241,13 @@ def test_collection_is_seen_rehearsed_and_run(place):
     chain = call(place, "gc", "explain", IMAGE.config.digest, "--repository", "team/app")
     assert f"by {IMAGE.digest}" in chain
     assert ask(place, "gc", "explain", "v1", "--repository", "team/app")["digest"] == IMAGE.digest
+    for named in ("team/app:v1", f"team/app@{IMAGE.digest}"):
+        assert ask(place, "gc", "explain", named)["digest"] == IMAGE.digest
+    assert "names the repository already" in call(
+        place, "gc", "explain", "team/app:v1", "--repository", "team/b", code=2
+    )
+    for wrong in ("sha256:1234", "team/app@v 1", "Team/app:v1"):
+        assert "Invalid value for 'REFERENCE'" in call(place, "gc", "explain", wrong, code=2)
     assert "needs its repository" in call(place, "gc", "explain", "v1", code=1)
     assert ask(place, "gc", "status")["queue"]
     assert "To be freed: 0 bytes" in call(place, "gc", "status")

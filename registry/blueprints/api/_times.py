@@ -11,7 +11,7 @@ from registry.errors import InputInvalid
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time that a client gives, with its offset from UTC."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def moment(milliseconds: int) -> datetime:
@@ -25,8 +25,7 @@ def maybe_moment(milliseconds: int | None) -> datetime | None:
 
 
 def milliseconds(time: datetime) -> int:
-    """Return a client's time as the database keeps it; raises :class:`InputInvalid` for one before 1970."""
-    found = (time - _EPOCH) // timedelta(milliseconds=1)
-    if found < 0:
-        raise InputInvalid("a time must not lie before 1970", detail={"time": time.isoformat()})
-    return found
+    """Return a client's time as the database keeps it; raises :class:`InputInvalid` for one that it cannot keep."""
+    if not _EPOCH <= time <= _END:
+        raise InputInvalid("a time must lie between 1970 and 9999 (UTC)", detail={"time": time.isoformat()})
+    return (time - _EPOCH) // timedelta(milliseconds=1)

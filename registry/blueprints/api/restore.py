@@ -89,8 +89,9 @@ def plan_restore(actor: Actor, name: RepositoryName, query: PlanQuery) -> PageOf
 @operation(blueprint, "POST", "/repositories/{name}/-/restore", status=202, errors=(NameInvalid, NameUnknown))
 def restore_repository(actor: Actor, name: RepositoryName, wanted: RepositoryRestore) -> Reply[Started]:
     """Put the repository back to a time, as a run of the job "restore"; tags that change meanwhile are left alone."""
-    services().listing.describe(actor, name)
-    arguments = {"repository": name.value, "as_of": milliseconds(wanted.as_of)}
+    as_of = milliseconds(wanted.as_of)
+    services().restoration.plan(actor, name, as_of, 1, "")  # so that what cannot be is told at once
+    arguments = {"repository": name.value, "as_of": as_of}
     run = services().runs.queue(actor, "restore", arguments)
     return Reply(Started(run.id), location=f"/runs/{run.id}")
 

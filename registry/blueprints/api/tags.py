@@ -19,6 +19,7 @@ from registry.digest import Digest
 from registry.errors import (
     DigestInvalid,
     ExpiryInvalid,
+    InputInvalid,
     ManifestUnknown,
     NameInvalid,
     NameUnknown,
@@ -173,6 +174,8 @@ def restore_tag(
     actor: Actor, name: RepositoryName, tag: TagName, wanted: TagRestore, condition: Condition
 ) -> Reply[Tag]:
     """Put a tag back to what it stood for; a deleted manifest comes back with it."""
+    if wanted.as_of is not None and wanted.digest is not None:
+        raise InputInvalid("give as_of or digest, not both", detail={"digest": wanted.digest[:256]})
     row = services().changes.restore(
         actor,
         name,
