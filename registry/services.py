@@ -38,6 +38,7 @@ from registry.manifests.pulls import PullTimes
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
 from registry.manifests.restoration import Restoration, RestorationParts
+from registry.manifests.restore_plan import RestorePlanner
 from registry.manifests.revival import Revival
 from registry.manifests.rows import ManifestRows
 from registry.manifests.signing import SigningKeys
@@ -264,7 +265,7 @@ class _Wiring:
         return Restoration(
             self._database,
             self.authorizer,
-            self.history,
+            RestorePlanner(self._database, self.history, self.revival),
             self.periods,
             self.labels,
             self.changes,

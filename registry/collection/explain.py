@@ -19,7 +19,7 @@ from registry.db.models.work import BLOB, MANIFEST
 from registry.digest import Digest
 from registry.errors import BlobUnknown
 from registry.names import RepositoryName, TagName
-from registry.repositories.periods import explain_missing
+from registry.repositories.current import explain_missing
 from registry.repositories.repositories import require_repository
 
 _SHOWN = 20

@@ -19,7 +19,8 @@ from registry.digest import Digest
 from registry.errors import BlobUnknown, RequestInvalid
 from registry.manifests.creator import EMPTY_LAYER_DIGEST
 from registry.pages import Page, cut
-from registry.repositories.periods import Periods, current_of_manifest
+from registry.repositories.current import current_of_manifest
+from registry.repositories.periods import Periods
 from registry.repositories.tag_values import EndReason
 
 MAX_REASON = 1000

@@ -27,7 +27,7 @@ from registry.digest import Digest
 from registry.errors import ManifestUnknown
 from registry.names import RepositoryName
 from registry.pages import Page, cut
-from registry.repositories.periods import alive
+from registry.repositories.current import alive
 from registry.repositories.repositories import require_repository
 
 _NAMED_AT_MOST = 100

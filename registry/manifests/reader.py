@@ -21,7 +21,7 @@ from registry.hooks.types import ConversionRequest, ParsedManifest
 from registry.manifests.content import RepositoryContent
 from registry.manifests.signing import SigningKeys
 from registry.names import Reference, RepositoryName, TagName
-from registry.repositories.periods import alive, explain_missing
+from registry.repositories.current import alive, explain_missing
 from registry.repositories.repositories import require_repository
 
 _CONVERSION_STEPS = 8

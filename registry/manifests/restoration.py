@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import islice
 
 from sqlalchemy import Connection, bindparam, select
@@ -17,18 +16,20 @@ from registry.digest import Digest
 from registry.errors import InputInvalid, ManifestUnknown, NotRestorable, TagImmutable
 from registry.manifests.label_service import LabelService, until_unchanged
 from registry.manifests.labels import Judgement
-from registry.manifests.revival import PARTS_GONE, Revival
+from registry.manifests.restore_plan import Change, Planned, RestorePlanner
+from registry.manifests.revival import Revival
 from registry.manifests.rows import ManifestRecord, ManifestRows
 from registry.manifests.tagging import TagChanges
 from registry.names import RepositoryName, TagName
 from registry.pages import Page
-from registry.repositories.history import HistoryService, TagPeriod
-from registry.repositories.periods import Periods, find_current, is_alive
+from registry.repositories.current import find_current, is_alive
+from registry.repositories.history import TagPeriod
+from registry.repositories.periods import Periods
 from registry.repositories.repositories import require_repository
 from registry.repositories.tag_values import EndReason
 from registry.work.jobs import JobContext
 
-_PAGE = 1000
+_TOLD = 1000
 _BATCH = 100
 _DELETED = select(Manifest.id, Manifest.media_type, Manifest.size, Manifest.subject_digest, Manifest.deleted_at).where(
     Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
@@ -44,28 +45,6 @@ _ITS_TAGS = (
     .distinct()
     .order_by(Tag.name)
 )
-
-
-class Change(StrEnum):
-    """What putting a repository back means for one tag."""
-
-    KEEP = "keep"
-    SET = "set"
-    MOVE = "move"
-    END = "end"
-    IMPOSSIBLE = "impossible"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One tag: what happens to it, what it stands for now and what it stood for, and why nothing can be done."""
-
-    tag: str
-    change: Change
-    present: str | None
-    then: str | None
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +71,7 @@ class Restoration:
         self,
         database: Database,
         authorizer: Authorizer,
-        history: HistoryService,
+        planner: RestorePlanner,
         periods: Periods,
         labels: LabelService,
         changes: TagChanges,
@@ -101,7 +80,7 @@ class Restoration:
         """Put tags back with ``changes``."""
         self._database = database
         self._authorizer = authorizer
-        self._history = history
+        self._planner = planner
         self._periods = periods
         self._labels = labels
         self._changes = changes
@@ -152,7 +131,7 @@ class Restoration:
         """
         self._authorizer.require(actor, Action.PULL, repository)
         self._require_past(time_ms)
-        found = list(islice(self._planned(actor, repository, time_ms, last), limit + 1))
+        found = list(islice(self._planner.planned(actor, repository, time_ms, last), limit + 1))
         return Page([planned for planned, _ in found[:limit]], more=len(found) > limit)
 
     def apply(self, repository: RepositoryName, time_ms: int, context: JobContext) -> Mapping[str, object]:
@@ -166,12 +145,12 @@ class Restoration:
         self._require_past(time_ms)
         counts = dict.fromkeys([*Change, "changed meanwhile"], 0)
         stuck: list[str] = []
-        pending = self._planned(actor, repository, time_ms, "")
+        pending = self._planner.planned(actor, repository, time_ms, "")
         done = 0
         while (batch := list(islice(pending, _BATCH))) and not context.stopping():
             for outcome, planned in self._carry_out(actor, repository, batch):
                 counts[outcome] += 1
-                if outcome in (Change.IMPOSSIBLE, Change.REFUSED) and len(stuck) < _PAGE:
+                if outcome in (Change.IMPOSSIBLE, Change.REFUSED) and len(stuck) < _TOLD:
                     stuck.append(f"{planned.tag}: {planned.why}")
             done += len(batch)
             context.progress(done)
@@ -238,66 +217,3 @@ class Restoration:
             except ManifestUnknown:
                 continue  # collected since the plan
         return found
-
-    def _planned(
-        self, actor: Actor, repository: RepositoryName, time_ms: int, last: str
-    ) -> Iterator[tuple[Planned, TagPeriod | None]]:
-        """Walk through the tags of then and of now side by side, by name, and decide about some at a time."""
-        pairs = self._pairs(actor, repository, time_ms, last)
-        while some := list(islice(pairs, _BATCH)):
-            yield from self._decided(repository, some)
-
-    def _pairs(
-        self, actor: Actor, repository: RepositoryName, time_ms: int, last: str
-    ) -> Iterator[tuple[TagPeriod | None, TagPeriod | None]]:
-        then = self._pages(lambda after: self._history.as_of(actor, repository, time_ms, _PAGE, after), last)
-        present = self._pages(lambda after: self._history.list(actor, repository, _PAGE, after), last)
-        old, new = next(then, None), next(present, None)
-        while old is not None or new is not None:
-            if new is None or (old is not None and old.name < new.name):
-                yield old, None
-                old = next(then, None)
-            elif old is None or new.name < old.name:
-                yield None, new
-                new = next(present, None)
-            else:
-                yield old, new
-                old, new = next(then, None), next(present, None)
-
-    def _decided(
-        self, repository: RepositoryName, tags: Sequence[tuple[TagPeriod | None, TagPeriod | None]]
-    ) -> Iterator[tuple[Planned, TagPeriod | None]]:
-        """Decide about tags, each as it was and as it is."""
-        back = {old.manifest_id for old, new in tags if old and not (new and new.digest == old.digest)}
-        with self._database.read() as connection:
-            repository_id = require_repository(connection, repository)
-            gone = self._revival.lacking(connection, repository_id, [one for one in back if one is not None])
-        for old, new in tags:
-            yield _decision(old, new, gone), new
-
-    @staticmethod
-    def _pages(read: Callable[[str], Page[TagPeriod]], last: str) -> Iterator[TagPeriod]:
-        more = True
-        while more:
-            page = read(last)
-            yield from page.items
-            more = page.more
-            if page.items:
-                last = page.items[-1].name
-
-
-def _decision(old: TagPeriod | None, new: TagPeriod | None, gone: Container[int | None]) -> Planned:
-    """Decide about a tag, as it was and as it is; ``gone`` are manifests that cannot come back."""
-    name = (old or new).name  # type: ignore[union-attr] # one of both is there
-    then, present = old.digest if old else None, new.digest if new else None
-    if then == present:
-        return Planned(name, Change.KEEP, present, then)
-    if old is not None and not old.restorable:
-        return Planned(name, Change.IMPOSSIBLE, present, then, "its manifest was removed for good")
-    if old is not None and old.manifest_id in gone:
-        return Planned(name, Change.IMPOSSIBLE, present, then, PARTS_GONE)
-    if new is not None and new.protection is not None:
-        return Planned(name, Change.REFUSED, present, then, new.protection)
-    if old is None:
-        return Planned(name, Change.END, present, then)
-    return Planned(name, Change.SET if new is None else Change.MOVE, present, then)

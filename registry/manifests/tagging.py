@@ -17,8 +17,9 @@ from registry.manifests.label_service import LabelService, until_unchanged
 from registry.manifests.labels import Judgement
 from registry.manifests.revival import Revival
 from registry.names import RepositoryName, TagName
+from registry.repositories.current import as_text, require_alive
 from registry.repositories.history import HistoryService, TagPeriod, require_revision, with_rules
-from registry.repositories.periods import CHANGE, Periods, as_read, as_text, require_alive
+from registry.repositories.periods import CHANGE, Periods, as_read
 from registry.repositories.protection import Protection, refusal
 from registry.repositories.repositories import require_repository
 from registry.repositories.tag_values import ExpirySource, LifeBounds, Period, TagTarget

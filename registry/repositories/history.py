@@ -16,7 +16,7 @@ from registry.db.models import Manifest, Tag
 from registry.errors import ManifestUnknown
 from registry.names import RepositoryName, TagName
 from registry.pages import Page, cut
-from registry.repositories.periods import as_text, explain_missing
+from registry.repositories.current import as_text, explain_missing
 from registry.repositories.protection import Protection, reason_of
 from registry.repositories.repositories import require_repository
 from registry.revisions import Condition, revision_of

@@ -15,8 +15,8 @@ from registry.db.engine import Database
 from registry.db.models import Repository, Tag
 from registry.errors import NameTaken, NameUnknown, TagImmutable
 from registry.names import RepositoryName
+from registry.repositories.current import CURRENT, is_alive
 from registry.repositories.listing import LIVING, SELECTED, RepositoryRow
-from registry.repositories.periods import CURRENT, is_alive
 from registry.repositories.protection import Protection
 from registry.repositories.repositories import ensure_namespace, find_repository
 from registry.repositories.tag_values import Period

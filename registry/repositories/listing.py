@@ -14,7 +14,7 @@ from registry.db.models import Blob, Manifest, Namespace, Repository, Repository
 from registry.errors import NameUnknown
 from registry.names import RepositoryName
 from registry.pages import Page, cut
-from registry.repositories.periods import alive
+from registry.repositories.current import alive
 from registry.repositories.repositories import require_repository
 from registry.revisions import revision_of
 

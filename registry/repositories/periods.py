@@ -8,25 +8,21 @@ transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Connection, bindparam, false, insert, null, or_, select, update
+from sqlalchemy import Connection, bindparam, false, insert, null, or_, select, update
 
 from registry.access.actors import Actor
 from registry.content.reviews import Reviews
 from registry.db.base import table
 from registry.db.engine import Conflict, Database
 from registry.db.models import Repository, Tag
-from registry.errors import ManifestUnknown
 from registry.names import TagName
+from registry.repositories.current import CURRENT, current_of_manifest, is_alive
 from registry.repositories.label_effects import goes_on, labelled_end
 from registry.repositories.protection import Protection
 from registry.repositories.tag_values import EndReason, ExpirySource, Family, Period, TagEffects, TagTarget
 
 _TAG = table(Tag)
-CURRENT = select(*(getattr(Tag, column) for column in Period._fields)).where(Tag.current == 1)
-"""Current periods, to be made a :class:`Period` each; add which."""
-_NAMED = CURRENT.where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
 _LATEST = (
     select(*(getattr(Tag, column) for column in Period._fields), Tag.current)
     .where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
@@ -39,7 +35,6 @@ _LAST_END = (
     .order_by(Tag.lifetime_start_ms.desc())
     .limit(1)
 )
-_OF_MANIFEST = CURRENT.where(Tag.manifest_id == bindparam("manifest")).order_by(Tag.name)
 _IN_TURN = select(Repository.id).where(Repository.id == bindparam("repository")).with_for_update(key_share=True)
 _COLUMNS = (
     "repository_id",
@@ -73,24 +68,6 @@ _RELABEL = CHANGE.values(
     label_immutable=bindparam("b_immutable"),
     family=bindparam("b_family"),
 )
-_LAST_PERIOD = (
-    select(Tag.lifetime_end_ms, Tag.end_reason)
-    .where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
-    .order_by(Tag.lifetime_start_ms.desc())
-    .limit(1)
-)
-
-
-def alive(now: ColumnElement[int]) -> ColumnElement[bool]:
-    """Return the condition that a tag's row is alive at ``now``."""
-    return (Tag.current == 1) & or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > now)
-
-
-def is_alive(row: Period, now: int) -> bool:
-    """Tell whether a current period is alive at ``now``."""
-    return row.lifetime_end_ms is None or row.lifetime_end_ms > now
-
-
 _OLDER = (
     CURRENT.where(
         Tag.repository_id == bindparam("repository"),
@@ -112,25 +89,6 @@ def as_read(row: Period) -> dict[str, object]:
         "b_was_end": row.lifetime_end_ms,
         "b_was_source": row.expiry_source,
     }
-
-
-def find_current(connection: Connection, repository_id: int, name: TagName) -> Period | None:
-    """Return a name's current period, alive or lapsed."""
-    row = connection.execute(_NAMED, {"repository": repository_id, "tag": name.value}).first()
-    return None if row is None else Period._make(row)
-
-
-def require_alive(connection: Connection, now: int, repository_id: int, name: TagName) -> Period:
-    """Return a name's living period; raise :class:`ManifestUnknown` that tells when and why it ended."""
-    row = find_current(connection, repository_id, name)
-    if row is None or not is_alive(row, now):
-        raise explain_missing(connection, repository_id, name)
-    return row
-
-
-def current_of_manifest(connection: Connection, manifest_id: int) -> list[Period]:
-    """Return the current periods that stand for a manifest, by name, alive or lapsed."""
-    return [Period._make(row) for row in connection.execute(_OF_MANIFEST, {"manifest": manifest_id})]
 
 
 class Periods:
@@ -286,21 +244,3 @@ class Periods:
         reasons = self._protection.reasons(connection, now, repository_id, older)
         gone = [row for row, reason in zip(older, reasons, strict=True) if reason is None]
         self.end(connection, repository_id, now, gone, EndReason.KEEP_LAST)
-
-
-def as_text(milliseconds: int) -> str:
-    """Return a time as it is told to people: RFC 3339, in UTC."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
-
-
-def explain_missing(connection: Connection, repository_id: int, name: TagName) -> ManifestUnknown:
-    """Return the error for a tag that is not alive; it says when and why its life ended, if it had one."""
-    detail = {"tag": name.value}
-    ended = connection.execute(_LAST_PERIOD, {"repository": repository_id, "tag": name.value}).first()
-    if ended is None or ended[0] is None:
-        return ManifestUnknown(detail=detail)
-    when = as_text(ended[0])
-    reason = ended[1] or "expired"
-    return ManifestUnknown(
-        f"the tag's life ended at {when} ({reason})", detail={**detail, "ended": when, "reason": reason}
-    )

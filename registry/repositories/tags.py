@@ -10,8 +10,9 @@ from registry.db.engine import Database
 from registry.db.models import Tag
 from registry.names import RepositoryName, TagName
 from registry.pages import Page, cut
+from registry.repositories.current import alive, require_alive
 from registry.repositories.history import require_revision
-from registry.repositories.periods import Periods, alive, require_alive
+from registry.repositories.periods import Periods
 from registry.repositories.repositories import require_repository
 from registry.repositories.tag_values import EndReason
 from registry.revisions import Condition

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import BigInteger, Connection, bindparam, or_, select
 
 from registry.db.models import Manifest, ManifestChild, Tag
-from registry.repositories.periods import CURRENT
+from registry.repositories.current import CURRENT
 from registry.repositories.protection import Protection
 from registry.repositories.tag_values import Period
 from registry.retention.candidates import present, subject_of

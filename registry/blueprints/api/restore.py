@@ -24,7 +24,7 @@ from registry.errors import (
     PaginationInvalid,
     TagImmutable,
 )
-from registry.manifests.restoration import Planned
+from registry.manifests.restore_plan import Planned
 from registry.names import RepositoryName
 
 blueprint = Blueprint("api_restore", __name__, url_prefix=PREFIX)
