@@ -86,7 +86,8 @@ def collection_job(collector: Collector, deletions: Deletions) -> Job:
 def retention_job(sweep: Sweep, every_seconds: float) -> Job:
     """Return the job that removes what rules of retention do not keep.
 
-    Its arguments are ``repository`` (all that rules decide about) and ``dry_run`` (false).
+    Its arguments are ``repository`` (all that rules decide about) and ``dry_run`` (false). A run without any rule
+    counts as one: the first rule that is made acts at the next time, and not before somebody could try it.
     """
 
     def run(context: JobContext) -> Result:
@@ -105,5 +106,4 @@ def retention_job(sweep: Sweep, every_seconds: float) -> Job:
         about="remove the tags and untagged manifests that no rule of retention keeps",
         every_seconds=every_seconds,
         run=run,
-        wanted=sweep.wanted,
     )
