@@ -113,7 +113,8 @@ def test_a_refusal_is_one_message_that_says_who_refused(place):
     told = call(place, "repo", "show", "nobody", code=1)
     assert "repository name not known to registry: name nobody" in told
     assert place[1] in told
-    assert len(told.strip().splitlines()) == 1
+    assert "moorage repo list --deleted" in told.splitlines()[1]
+    assert len(told.strip().splitlines()) == 2
     assert "is taken: name team/app" in call(place, "repo", "create", "team/app", code=1)
 
 
@@ -179,14 +180,18 @@ def test_a_data_folder_that_is_named_wins_over_the_environment(data, monkeypatch
     assert [item["name"] for item in ask((["--data", str(data)], ""), "repo", "list")] == ["team/app"]
 
 
-def test_a_server_of_another_kind_is_told():
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [(200, "text/html", b"hi"), (404, "application/json", b'{"errors": []}'), (404, "application/json", b"[]")],
+)
+def test_a_server_of_another_kind_is_told(status, kind, body):
     class Other(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", "2")
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(b"hi")
+            self.wfile.write(body)
 
         def log_message(self, *args):
             pass
@@ -194,7 +199,8 @@ def test_a_server_of_another_kind_is_told():
     with http.server.HTTPServer(("127.0.0.1", 0), Other) as server:
         threading.Thread(target=server.handle_request).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        assert "does not answer as Moorage does: 200 text/html" in call((["--server", url], ""), "repo", "list", code=1)
+        told = call((["--server", url], ""), "repo", "list", code=1)
+        assert f"does not answer as Moorage does: {status} {kind}; --server takes its address alone" in told
 
 
 def test_no_registry_is_made_where_there_is_none(tmp_path):

@@ -67,7 +67,9 @@ def digest_of(place, tag="v1"):
 
 def test_the_wrong_tag_was_deleted_and_comes_back(place):
     assert "to undo: moorage tag restore team/app v1" in call(place, "tag", "delete", "team/app", "v1", "--yes")
-    assert "the tag's life ended" in call(place, "tag", "show", "team/app", "v1", code=1)
+    gone = call(place, "tag", "show", "team/app", "v1", code=1)
+    assert "the tag's life ended" in gone
+    assert gone.endswith("\nto bring it back: moorage tag restore team/app v1\n")
     assert f"v1 stands for {NEW.digest}" in call(place, "tag", "restore", "team/app", "v1")
     history = ask(place, "tag", "history", "team/app", "v1")
     assert [(one["digest"], one["ended"]) for one in history] == [
@@ -101,10 +103,35 @@ def test_a_tag_is_moved_given_an_end_and_protected(place):
     assert "clear that first" in call(place, "tag", "protect", "team/app", "prod", code=1)
     assert "does not end" in call(place, "tag", "expire", "team/app", "prod", "--never")
     assert "is immutable" in call(place, "tag", "protect", "team/app", "prod")
-    assert "is immutable: it was made immutable" in call(place, "tag", "delete", "team/app", "prod", "--yes", code=1)
+    assert "is immutable: it was made immutable by hand" in call(
+        place, "tag", "delete", "team/app", "prod", "--yes", code=1
+    )
     call(place, "tag", "unprotect", "team/app", "prod")
     call(place, "tag", "delete", "team/app", "prod", "--yes")
     assert "say when" in call(place, "tag", "expire", "team/app", "v1", code=2)
+
+
+def test_a_refusal_says_what_to_do_next(place):
+    (label,) = [ask(place, "label", "add", "team/app", OLD.digest, "quay.immutable", "true")]
+    call(place, "rule", "add", "few", '{"tags": ["w*"]}', "--kind", "immutability")
+    call(place, "tag", "expire", "team/app", "v1", "--in", "2w")
+    call(place, "tag", "move", "team/app", "mine", NEW.digest)
+    call(place, "tag", "protect", "team/app", "mine")
+    for command, hint in (
+        ("tag show team/app v1 --as-of 5h", "moorage tag history team/app v1"),
+        ("tag show team/app none", "moorage tag history team/app"),
+        ("tag restore team/app other", "moorage tag history team/app"),
+        ("tag protect team/app v1", "moorage tag expire team/app v1 --never"),
+        ("tag delete team/app mine --yes", "moorage tag unprotect team/app mine"),
+        ("tag delete team/app other --yes", "moorage tag show team/app other"),
+        ("repo delete team/app --yes", "moorage tag unprotect team/app mine"),
+        ("repo show team/none", "moorage repo list --deleted"),
+        (f"label remove team/app other {label['id'] + 1}", f"moorage label list team/app {OLD.digest}"),
+        ("rule show none", "moorage rule list"),
+        ('rule add few {"tags":["a"]} --kind immutability', "moorage rule change few"),
+        ("gc explain team/app:none", "moorage tag history team/app"),
+    ):
+        assert hint in call(place, *command.split(), code=1).partition("\n")[2], command
 
 
 def test_a_repository_goes_back_in_time(place):
