@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from registry.cli.common import FlagRefused, json_flag, print_json
-from registry.cli.connecting import REPOSITORY, Parsed, print_items, with_client
+from registry.cli.connecting import REPOSITORY, Parsed, print_items, time_text, with_client
 from registry.digest import ALGORITHMS
 from registry.names import Reference, RepositoryName, parse_reference
 
@@ -55,6 +55,8 @@ def run(client: Client, *, dry_run: bool, as_json: bool) -> None:
         print_json(done)
     else:
         click.echo(f"freed {_told(done['result'])}")
+        if not any(done["result"].values()):
+            _tell_next(client)
 
 
 def _preview(client: Client, *, as_json: bool) -> None:
@@ -62,10 +64,23 @@ def _preview(client: Client, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    print_items(found["removed"], {"kind": "kind", "digest or name": "name", "bytes freed": "bytes"}, as_json=False)
+    if found["removed"]:
+        columns = {"kind": "kind", "digest or name": "name", "bytes freed": "bytes"}
+        print_items(found["removed"], columns, as_json=False)
     click.echo(f"a run would free {_told(found['freed'])}")
+    if not any(found["freed"].values()):
+        _tell_next(client)
     if found["more"]:
         click.echo(f"this is what the first {found['looked_at']} reviews free; more is due")
+
+
+def _tell_next(client: Client) -> None:
+    """Say to who expected more when there is something to look at, and where to read why not now."""
+    times = [kind["next"] for kind in client.get("/collection")["queue"] if kind["next"] and not kind["due"]]
+    if times:
+        click.echo(
+            f"the next look at anything is at {time_text(min(times))}; why a thing is kept: moorage gc explain NAME:TAG"
+        )
 
 
 @command.command("status", short_help="Tell what waits for collection.", epilog="\b\nExample:\n  moorage gc status")
@@ -125,10 +140,10 @@ def explain(
 
 
 def _explained(place: dict[str, Any]) -> list[str]:
-    goes = f"goes at {place['goes']}" if place["goes"] else "is kept"
+    goes = f"goes at {time_text(place['goes'])}" if place["goes"] else "is kept"
     lines = [f"  in {place['repository']} ({place['kind']}): {goes}"]
     for root in place["roots"]:
-        until = f"until {root['until']}" if root["until"] else "for ever"
+        until = f"until {time_text(root['until'])}" if root["until"] else "for ever"
         lines.append(f"    {root['kind']}: {root['detail']}, {until}")
         lines += [f"      {'by ' if step else ''}{digest}" for step, digest in enumerate(root["path"]) if step]
     return lines

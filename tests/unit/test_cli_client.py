@@ -102,7 +102,11 @@ def test_manifests_are_shown_and_deleted(place):
 
 def test_tables_are_for_people(place):
     assert "team/app" in call(place, "repo", "list")
-    assert "in force recovery seconds" in call(place, "repo", "show", "team/app")
+    shown = call(place, "repo", "show", "team/app")
+    assert "14d (the registry's setting)" in shown
+    assert "restorable" not in shown
+    shown = call(place, "repo", "set", "team/app", "--recovery-window", "36h")
+    assert "recovery window   36h\n" in shown
     text = call(place, "manifest", "show", "team/app", IMAGE.digest)
     assert "v2" in text
     assert IMAGE.config.digest in text
