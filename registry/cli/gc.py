@@ -93,10 +93,12 @@ def status(client: Client, *, as_json: bool) -> None:
     if as_json:
         print_json({**found, "last_runs": runs})
         return
+    from rich.filesize import decimal  # noqa: PLC0415 - only who runs a command waits for its imports
+
     click.echo("To be looked at:")
     print_items(found["queue"], {"kind": "kind", "waiting": "waiting", "due": "due", "next": "next"}, as_json=False)
     stubborn = f" (one has failed {found['attempts']} times)" if found["attempts"] else ""
-    click.echo(f"To be freed: {found['bytes_to_free']} bytes in {found['deletions']} deletions{stubborn}")
+    click.echo(f"To be freed: {decimal(found['bytes_to_free'])} in {found['deletions']} deletions{stubborn}")
     click.echo("\nLast runs that freed something or were asked for:")
     shown = [{**one, "freed": _told(one["result"]) if one["result"] else one["error"]} for one in runs]
     print_items(shown, {"run": "id", "state": "state", "finished": "finished", "freed": "freed"}, as_json=False)
@@ -150,6 +152,8 @@ def _explained(place: dict[str, Any]) -> list[str]:
 
 
 def _told(freed: dict[str, Any]) -> str:
+    from rich.filesize import decimal  # noqa: PLC0415 - only who runs a command waits for its imports
+
     size = freed.get("bytes", 0)
     counts = [f"{count} {name}" for name, count in freed.items() if count and name not in ("bytes", "keys")]
-    return f"{size} bytes ({', '.join(counts) or 'nothing'})"
+    return f"{decimal(size)} ({', '.join(counts) or 'nothing'})"

@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -283,7 +284,9 @@ def test_a_leaked_secret_is_purged_and_may_be_allowed_again(place):
     digest = IMAGE.layers[0].digest
     assert "say why" in call(place, "purge", digest, "--yes", code=2)
     assert "Nobody is here to answer" in call(place, "purge", digest, "--reason", "leaked", code=2)
-    assert "from team/app" in call(place, "purge", digest, "--reason", "leaked", "--yes")
+    told = call(place, "purge", digest, "--reason", "leaked", "--yes")
+    assert "from team/app" in told
+    assert re.search(rf"team/app +{IMAGE.digest} +v1", told)
     assert [(one["digest"], one["reason"]) for one in ask(place, "purge", "--list")] == [(digest, "leaked")]
     assert "may not come back: leaked" in call(place, "gc", "explain", digest)
     call(place, "purge", digest, "--undo")
