@@ -20,6 +20,11 @@ _HINTS = (
     ("LABEL_UNKNOWN", "label", "their ids: moorage label list {repository} {digest}"),
     ("RULE_UNKNOWN", "name", "what there is: moorage rule list"),
     ("RULE_TAKEN", "name", "to give it another definition: moorage rule change {name}"),
+    (
+        "INSUFFICIENT_STORAGE",
+        "code",
+        "deleting needs some room as well: free a few megabytes of that disk by other means first",
+    ),
     ("JOB_UNKNOWN", "run", "what there is: moorage job runs"),
 )
 
@@ -27,7 +32,7 @@ _HINTS = (
 def next_step(problem: Mapping[str, Any], path: str, query: Mapping[str, object]) -> str | None:
     """Return what to do about ``problem``, which the operation at ``path`` met, or None where nothing is known."""
     context = problem.get("context")
-    known = dict(context) if isinstance(context, dict) else {}
+    known = {"code": problem["code"], **(context if isinstance(context, dict) else {})}
     match = _REPOSITORY.fullmatch(path)
     known.setdefault("repository", match[1] if match else query.get("repository"))
     known["by_hand"] = "by hand" in str(known.get("reason")) or None
