@@ -55,3 +55,8 @@ def command(
             return
         where = ", ".join(done["repositories"]) or "no repository: it was not here, and is refused from now on"
         click.echo(f"purged {digest}: {done['freed']['bytes']} bytes, from {where}")
+        if done["bytes_left"]:
+            left = (
+                f"{done['bytes_left']} bytes nobody can read any more are still in the store, which did not remove them"
+            )
+            click.echo(f"{left}: a worker tries again, and so does another purge", err=True)
