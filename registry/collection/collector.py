@@ -178,6 +178,8 @@ class Collector:
 
     def _look_at(self, connection: Connection, now: int, review: Review) -> Collected:
         where = place(connection, review.repository_id, self._window_ms)
+        if where is not None and where.deleted_at is not None:  # somebody may just be putting it back
+            where = place(connection, review.repository_id, self._window_ms, lock=True)
         if where is None:
             self._drop(connection, review)
             return Collected()
