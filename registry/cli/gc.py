@@ -55,6 +55,10 @@ def run(client: Client, *, dry_run: bool, as_json: bool) -> None:
         print_json(done)
     else:
         click.echo(f"freed {_told(done['result'])}")
+        if failed := done["result"].get("failed"):
+            click.echo(
+                f"{failed} could not be looked at, and are tried again later: the server's log says why", err=True
+            )
 
 
 def _preview(client: Client, *, as_json: bool) -> None:
@@ -136,5 +140,5 @@ def _explained(place: dict[str, Any]) -> list[str]:
 
 def _told(freed: dict[str, Any]) -> str:
     size = freed.get("bytes", 0)
-    counts = [f"{count} {name}" for name, count in freed.items() if count and name not in ("bytes", "keys")]
+    counts = [f"{count} {name}" for name, count in freed.items() if count and name not in ("bytes", "keys", "failed")]
     return f"{size} bytes ({', '.join(counts) or 'nothing'})"
