@@ -26,8 +26,8 @@ AS_OF = "as-of."
 _NAME = re.compile(NAME_PATTERN)
 _TAG = re.compile(TAG_PATTERN)
 _SHOWN = 256
-_TIMES = {len("20261124t100000z"): "%Y%m%dt%H%M%Sz", len("2026-11-24t10-00-00z"): "%Y-%m-%dt%H-%M-%Sz"}
-"""The forms of a time in a name, by their lengths: ``strptime`` alone would take shorter ones as well."""
+_TIME = re.compile(r"[0-9]{8}t[0-9]{6}z|[0-9]{4}-[0-9]{2}-[0-9]{2}t[0-9]{2}-[0-9]{2}-[0-9]{2}z")
+"""The forms of a time in a name: ``strptime`` alone would take blanks, other digits and shorter ones as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,10 @@ def parse_as_of(text: str) -> int:
     With dashes between the parts (``2026-11-24t10-00-00z``) it is the same time. Raises :class:`NameInvalid` that
     tells the form.
     """
+    plain = text.replace("-", "") if _TIME.fullmatch(text) else ""
     try:
-        found = datetime.strptime(text, _TIMES[len(text)]).replace(tzinfo=UTC)
-    except (KeyError, ValueError):
+        found = datetime.strptime(plain, "%Y%m%dt%H%M%Sz").replace(tzinfo=UTC)
+    except ValueError:
         raise NameInvalid(
             "a time in a name is written as as-of.20261124t100000z or as-of.2026-11-24t10-00-00z (UTC)",
             detail={"name": f"{AS_OF}{text[:64]}"},

@@ -1,7 +1,7 @@
 """Revisions of what can be changed, and what a client requires of them before it changes it.
 
-Source: RFC 9110, 13.1.1 (``If-Match``). A service compares inside the transaction that makes the change, so that
-of two clients which saw the same revision only one succeeds.
+Source: RFC 9110, 13.1.1 (``If-Match``) and 13.1.2 (``If-None-Match``). A service compares inside the transaction
+that makes the change, so that of two clients which saw the same revision only one succeeds.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ def revision_of(*state: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """The revisions under which a change may be made; None: under any."""
+    """Under which ``revisions`` a change may be made, and whether the thing must be there (``exists``); None: any."""
 
     revisions: frozenset[str] | None = None
+    exists: bool | None = None
 
-    def require(self, revision: str) -> None:
-        """Raise :class:`PreconditionFailed` where the present revision is another one."""
-        if self.revisions is not None and revision not in self.revisions:
-            raise PreconditionFailed(detail={"etag": f'"{revision}"'})
+    def require(self, revision: str | None) -> None:
+        """Raise :class:`PreconditionFailed` where the present revision (None: there is nothing) is another one."""
+        wanted = self.revisions is None or revision in self.revisions
+        if not wanted or self.exists not in (None, revision is not None):
+            raise PreconditionFailed(detail={"etag": None if revision is None else f'"{revision}"'})

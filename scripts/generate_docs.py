@@ -48,7 +48,8 @@ $ curl -X POST localhost:5000/api/v1/repositories/team/app/-/undelete -H 'Conten
 - **Lists** come in pages: `{"items": [...], "next": "..."}`. Ask again with `cursor=` that text, until it is null.
   `limit` is capped by the setting `page_size_max`.
 - **Changes without surprises.** An answer has an `ETag`. Where an operation takes `If-Match`, send that back: if
-  somebody else was quicker, the answer is 412 and nothing was changed. `If-None-Match` gives 304.
+  somebody else was quicker, the answer is 412 and nothing was changed. With `If-None-Match: *` it
+  is made only where nothing is there yet. On a GET, `If-None-Match` gives 304.
 - **Errors** are problem details (RFC 9457, `application/problem+json`): `title`, `status` and `detail` for people,
   `code` and `context` for programs.
 

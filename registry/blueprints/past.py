@@ -21,7 +21,8 @@ from registry.blueprints._http import (
 )
 from registry.blueprints._referrers import referrers_answer
 from registry.digest import Digest
-from registry.names import parse_as_of, parse_reference
+from registry.errors import NameInvalid
+from registry.names import AS_OF, parse_as_of, parse_reference
 
 blueprint = Blueprint("past", __name__, url_prefix="/v2/as-of.<stamp:stamp>")
 
@@ -38,10 +39,18 @@ def _know_stamps(state: BlueprintSetupState) -> None:
     state.app.url_map.converters["stamp"] = StampConverter
 
 
+def _past(stamp: str) -> int:
+    """Return the time in a path, in milliseconds: what is to come may change, and who names a time relies on it."""
+    time_ms = parse_as_of(stamp)
+    if time_ms > services().now():
+        raise NameInvalid("that time is yet to come", detail={"name": f"{AS_OF}{stamp}"})
+    return time_ms
+
+
 @blueprint.get("/<path:name>/manifests/<reference>")
 def get_manifest(stamp: str, name: str, reference: str) -> Response:
     """Serve a manifest by the tag's meaning at that time, or by digest if it is still kept."""
-    where, time_ms = repository(name), parse_as_of(stamp)
+    where, time_ms = repository(name), _past(stamp)
     formats = accepted(request.headers.get("Accept"))
     served = services().past.get(actor(), where, parse_reference(reference), formats, time_ms)
     headers = {"Docker-Content-Digest": served.digest, "Vary": "Accept", "X-Content-Type-Options": "nosniff"}
@@ -51,14 +60,14 @@ def get_manifest(stamp: str, name: str, reference: str) -> Response:
 @blueprint.get("/<path:name>/blobs/<digest>")
 def get_blob(stamp: str, name: str, digest: str) -> Response:
     """Serve a blob of the repository that is still kept, deleted or not."""
-    parse_as_of(stamp)
+    _past(stamp)
     return blob_answer(services().blobs.find_kept(actor(), repository(name), Digest.parse(digest)))
 
 
 @blueprint.get("/<path:name>/tags/list")
 def list_tags(stamp: str, name: str) -> Response:
     """List the tags that the repository had at that time."""
-    where, time_ms, limit = repository(name), parse_as_of(stamp), page_size()
+    where, time_ms, limit = repository(name), _past(stamp), page_size()
     page = services().history.as_of(actor(), where, time_ms, limit, text_argument("last"))
     shown = f"as-of.{stamp}/{where}"
     body = {"name": shown, "tags": [row.name for row in page.items]}
@@ -71,6 +80,6 @@ def list_tags(stamp: str, name: str) -> Response:
 @blueprint.get("/<path:name>/referrers/<digest>")
 def list_referrers(stamp: str, name: str, digest: str) -> Response:
     """List what refers to a manifest, as it is now: signatures that came later belong to what was, too."""
-    parse_as_of(stamp)
+    _past(stamp)
     where = repository(name)
     return referrers_answer(where, Digest.parse(digest), f"as-of.{stamp}/{where}")

@@ -57,6 +57,10 @@ def run(client: Client, *, dry_run: bool, as_json: bool) -> None:
         click.echo(f"freed {_told(done['result'])}")
         if not any(done["result"].values()):
             _tell_next(client)
+        if failed := done["result"].get("failed"):
+            click.echo(
+                f"{failed} could not be looked at, and are tried again later: the server's log says why", err=True
+            )
 
 
 def _preview(client: Client, *, as_json: bool) -> None:
@@ -155,5 +159,5 @@ def _told(freed: dict[str, Any]) -> str:
     from rich.filesize import decimal  # noqa: PLC0415 - only who runs a command waits for its imports
 
     size = freed.get("bytes", 0)
-    counts = [f"{count} {name}" for name, count in freed.items() if count and name not in ("bytes", "keys")]
+    counts = [f"{count} {name}" for name, count in freed.items() if count and name not in ("bytes", "keys", "failed")]
     return f"{decimal(size)} ({', '.join(counts) or 'nothing'})"

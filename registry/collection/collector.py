@@ -6,14 +6,17 @@ each candidate is locked, its roots and leases are looked up under the lock, and
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select, union_all, update
+from sqlalchemy.exc import DBAPIError
 
 from registry.collection.removal import MEMBERSHIP, Freed, Removal, lock_membership
 from registry.collection.roots import FOR_EVER, Place, Walk, place
@@ -23,6 +26,7 @@ from registry.db.engine import Database
 from registry.db.models import GcReview, Upload, work
 from registry.steps import Steps
 
+_log = logging.getLogger(__name__)
 BATCH = 50
 _PIECE = 200
 """How many rows of a deleted repository go in one transaction."""
@@ -78,9 +82,13 @@ class Removed:
 
 @dataclass(slots=True)
 class Collected:
-    """What a run did: how many reviews it looked at, what went, and whether more was due."""
+    """What a run did: how many reviews it looked at, what went, and whether more was due.
+
+    ``failed`` of the reviews were put off, as the database refused what they asked for.
+    """
 
     looked_at: int = 0
+    failed: int = 0
     freed: Freed = field(default_factory=Freed)
     removed: list[Removed] = field(default_factory=list)
     more: bool = False
@@ -88,6 +96,7 @@ class Collected:
     def add(self, other: Collected) -> None:
         """Count what ``other`` did."""
         self.looked_at += other.looked_at
+        self.failed += other.failed
         self.freed.add(other.freed)
         self.removed += other.removed
 
@@ -127,13 +136,15 @@ class Collector:
     def run(self, progress: Callable[[int], object] = int, stopping: Callable[[], bool] = bool) -> Collected:
         """Look at all that is due, and at what falls due by that; ``progress`` hears how much was looked at.
 
-        Raises :class:`~registry.errors.Unavailable` where the database fails; what was committed stays done.
+        A review that the database refuses to carry out is put off, and the others are gone on with. Raises
+        :class:`~registry.errors.Unavailable` where the database fails; what was committed stays done.
         """
         done = Collected()
         while not stopping():
-            batch = self._database.write(self._collect)
+            batch = self._batch()
             self._steps(Step.COMMITTED)
             done.looked_at += batch.looked_at
+            done.failed += batch.failed
             done.freed.add(batch.freed)
             progress(done.looked_at)
             if not batch.looked_at:
@@ -166,9 +177,42 @@ class Collector:
             self._database.write(rehearse)
         return done
 
-    def _collect(self, connection: Connection, limit: int = BATCH) -> Collected:
+    def _batch(self) -> Collected:
+        """Look at the next reviews together, or where the database refuses one of them, one by one."""
+        try:
+            return self._database.write(self._collect)
+        except DBAPIError as error:
+            _log.warning("one of a batch of reviews cannot be carried out: %s", error.orig)
+        done = Collected()
+        for _ in range(BATCH):
+            one = self._one()
+            done.add(one)
+            if not one.looked_at:
+                break
+        return done
+
+    def _one(self) -> Collected:
+        """Look at the next review, or put it off for a grace time."""
+        claimed: list[Review] = []
+        try:
+            return self._database.write(partial(self._collect, limit=1, claimed=claimed))
+        except DBAPIError:
+            if not claimed:
+                raise
+            (review,) = claimed
+            _log.exception("%s is put off: it cannot be carried out", review)
+
+        def put_off(connection: Connection) -> Collected:
+            self._postpone(connection, review, self._database.now(connection) + self._reviews.grace_ms)
+            return Collected(looked_at=1, failed=1)
+
+        return self._database.write(put_off)
+
+    def _collect(self, connection: Connection, limit: int = BATCH, claimed: list[Review] | None = None) -> Collected:
         now = self._database.now(connection)
         reviews = [Review._make(row) for row in connection.execute(_DUE, {"now": now, "limit": limit})]
+        if claimed is not None:
+            claimed[:] = reviews  # the transaction may be run again
         self._steps(Step.CLAIMED)
         done = Collected(looked_at=len(reviews))
         for review in reviews:
@@ -178,6 +222,8 @@ class Collector:
 
     def _look_at(self, connection: Connection, now: int, review: Review) -> Collected:
         where = place(connection, review.repository_id, self._window_ms)
+        if where is not None and where.deleted_at is not None:  # somebody may just be putting it back
+            where = place(connection, review.repository_id, self._window_ms, lock=True)
         if where is None:
             self._drop(connection, review)
             return Collected()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, delete, select
 
@@ -31,7 +31,11 @@ _MANIFESTS = (
     .order_by(Manifest.id)
     .with_for_update(of=Manifest)
 )
-_BLOB = select(Blob.id, Blob.storage_id, Blob.storage_key).where(Blob.digest == bindparam("digest")).with_for_update()
+_BLOB = (
+    select(Blob.id, Blob.size, Blob.storage_id, Blob.storage_key)
+    .where(Blob.digest == bindparam("digest"))
+    .with_for_update()
+)
 _MEMBERS = (
     select(RepositoryBlob.repository_id, Repository.name)
     .join(Repository, Repository.id == RepositoryBlob.repository_id)
@@ -60,11 +64,15 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class PurgeDone:
-    """What a purge took away: rows and bytes, and from which repositories."""
+    """What a purge took away: rows and bytes, and from which repositories.
+
+    ``bytes_left`` are those that nobody can read any more and the store still has, as it failed or is another one.
+    """
 
     purge: Purge
     freed: Freed
     repositories: Sequence[str]
+    bytes_left: int = 0
 
 
 class PurgeService:
@@ -85,7 +93,8 @@ class PurgeService:
         """Hide a blob or manifest in every repository, remove its bytes, and refuse its return.
 
         No window, lease, pin or protection holds it. What names it stays, and lacks it. A digest that is not here
-        is refused from now on as well. Raises :class:`RequestInvalid` without a reason.
+        is refused from now on as well. Bytes that the store does not remove now are tried again by the worker, or by
+        another purge. Raises :class:`RequestInvalid` without a reason.
         """
         self._authorizer.require(actor, Action.ADMIN, None, str(digest))
         if not reason.strip() or len(reason) > MAX_REASON or "\0" in reason:
@@ -99,9 +108,9 @@ class PurgeService:
         done, doomed = self._database.write(
             lambda connection: self._purge(connection, actor, str(digest), reason.strip())
         )
-        if doomed is not None:
-            self._deletions.remove_now(doomed)
-        return done
+        if doomed is None or self._deletions.remove_now(doomed):
+            return replace(done, bytes_left=0)
+        return replace(done, freed=replace(done.freed, bytes=0))
 
     def list(self, actor: Actor, limit: int, last: str) -> Page[Purge]:
         """Return at most ``limit`` purges in the order of their digests, after ``last``."""
@@ -144,4 +153,5 @@ class PurgeService:
             doomed = Doomed(blob.storage_id, blob.storage_key, blob_id=blob.id)
         purge = self._purged.find(connection, digest)
         assert purge is not None  # noqa: S101 - it was just written
-        return PurgeDone(Purge(digest, *purge), freed, sorted(names)), doomed
+        left = 0 if blob is None else blob.size
+        return PurgeDone(Purge(digest, *purge), freed, sorted(names), left), doomed

@@ -31,6 +31,7 @@ from registry.db.models import (
     work,
 )
 from registry.db.models.content import DELETING
+from registry.manifests.deletion import ADOPT_REFERRERS
 
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
 _ID: BindParameter[Any] = bindparam("b_id")
@@ -131,6 +132,9 @@ class Removal:
         referrers = connection.scalars(_REFERRERS, found).all()
         blobs = connection.scalars(_BLOBS_OF, of).all()
         deleted = [row.digest for row in rows if row.deleted_at is not None]
+        living = [row.digest for row in rows if row.deleted_at is None]
+        if referrers and living:  # those that came after a deletion stay by themselves
+            connection.execute(ADOPT_REFERRERS, {"b_repository": repository_id, "b_subjects": living})
         connection.execute(_FORGET_IN_TAGS, of)
         connection.execute(_DELETE_MANIFESTS, of)
         if deleted:

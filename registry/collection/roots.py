@@ -59,6 +59,7 @@ _LAPSED = select(func.max(Tag.lifetime_end_ms)).where(Tag.manifest_id == bindpar
 _REPOSITORY = select(Repository.name, Repository.deleted_at, Repository.recovery_seconds).where(
     Repository.id == bindparam("repository")
 )
+_LOCKED_REPOSITORY = _REPOSITORY.with_for_update(read=True, key_share=True)
 
 
 class Node(NamedTuple):
@@ -97,9 +98,13 @@ class Place:
     deleted_at: int | None
 
 
-def place(connection: Connection, repository_id: int, window_ms: int) -> Place | None:
-    """Return a repository, living or deleted; ``window_ms`` holds where it has no window of its own."""
-    row = connection.execute(_REPOSITORY, {"repository": repository_id}).first()
+def place(connection: Connection, repository_id: int, window_ms: int, *, lock: bool = False) -> Place | None:
+    """Return a repository, living or deleted; ``window_ms`` holds where it has no window of its own.
+
+    With ``lock`` it stays deleted, or living, until the transaction ends.
+    """
+    statement = _LOCKED_REPOSITORY if lock else _REPOSITORY
+    row = connection.execute(statement, {"repository": repository_id}).first()
     if row is None:
         return None
     own = row.recovery_seconds

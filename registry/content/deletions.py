@@ -75,15 +75,18 @@ class Deletions:
         """Take ``doomed`` out of the queue in the caller's transaction: it came into use."""
         self._forget(connection, doomed)
 
-    def remove_now(self, doomed: Doomed) -> None:
-        """Remove queued bytes after the commit; a failure leaves them queued for later."""
+    def remove_now(self, doomed: Doomed) -> bool:
+        """Remove queued bytes after the commit; a failure leaves them queued for later. Tells whether they are gone."""
         if doomed.storage_id != self._storage.storage_id:
-            return
+            return False
+        erased = False
         try:
             self._erase(doomed)
+            erased = True
             self._database.write(partial(self._forget, doomed=doomed), durable=False)
         except (StorageError, RegistryError) as error:
             _log.warning("key %s stays queued for deletion: %s", doomed.storage_key, error)
+        return erased
 
     def wanted(self) -> bool:
         """Tell whether a deletion is due."""

@@ -66,6 +66,11 @@ class Reviews:
         """The time in milliseconds before what lost its hold is looked at."""
         return self._grace_ms
 
+    @property
+    def default_window_ms(self) -> int:
+        """How long what ended stays restorable in a repository that sets no window of its own, in milliseconds."""
+        return self._window_ms
+
     def window_ms(self, connection: Connection, repository_id: int) -> int:
         """Return how long what ended in a repository stays restorable, in milliseconds."""
         own = connection.execute(_WINDOW, {"repository": repository_id}).scalar()

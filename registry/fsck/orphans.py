@@ -167,7 +167,7 @@ class OrphanChecks:
             if self._among(connection, [key]):
                 return "a row knows it by now"
             self._repairs.doom_orphans(connection, self._storage.storage_id, [key])
-            return "queued for deletion after the grace time"
+            return "queued for deletion after the recovery window"
 
         return lambda: self._database.write(work)
 

@@ -75,8 +75,12 @@ class Repairs:
         return "taken out of the queue of deletions"
 
     def doom_orphans(self, connection: Connection, storage_id: str, keys: Iterable[str]) -> None:
-        """Queue keys that no row knows; they stay for the grace time."""
-        due = self._soon(connection)
+        """Queue keys that no row knows; they stay for the recovery window.
+
+        Rows from a backup know nothing of what was pushed after it, until newer ones replace them.
+        """
+        now = self._database.now(connection)
+        due = now + max(self._reviews.grace_ms, self._reviews.default_window_ms)
         for key in keys:
             self._deletions.queue(connection, due, Doomed(storage_id, key))
 

@@ -34,6 +34,16 @@ _DELETE = (
     )
     .returning(_MANIFEST.c.id)
 )
+ADOPT_REFERRERS = (
+    update(_MANIFEST)
+    .where(
+        _MANIFEST.c.repository_id == bindparam("b_repository"),
+        _MANIFEST.c.subject_digest.in_(bindparam("b_subjects", expanding=True)),
+        _MANIFEST.c.untagged_pin,
+    )
+    .values(untagged_pin=False)
+)
+"""Lets referrers go with subjects that go: they were pushed at one time, and neither push saw the other."""
 
 
 class ManifestDeletion:
@@ -71,6 +81,7 @@ class ManifestDeletion:
         ).scalar()
         if deleted is None:
             return False
+        connection.execute(ADOPT_REFERRERS, {"b_repository": repository_id, "b_subjects": [str(digest)]})
         self._periods.delete_of_manifest(connection, now, repository_id, deleted, reason)
         self._reviews.after_window(connection, repository_id, [deleted], now)
         return True

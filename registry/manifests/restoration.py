@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.db.engine import Database
-from registry.db.models import Manifest, Tag
+from registry.db.models import Manifest, Repository, Tag
 from registry.digest import Digest
 from registry.errors import InputInvalid, ManifestUnknown, NotRestorable, TagImmutable
 from registry.manifests.label_service import LabelService, until_unchanged
@@ -34,6 +34,7 @@ _BATCH = 100
 _DELETED = select(Manifest.id, Manifest.media_type, Manifest.size, Manifest.subject_digest, Manifest.deleted_at).where(
     Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
 )
+_MADE = select(Repository.created_ms).where(Repository.name == bindparam("name"), Repository.current == 1)
 _ITS_TAGS = (
     select(Tag.name)
     .where(
@@ -127,10 +128,10 @@ class Restoration:
     def plan(self, actor: Actor, repository: RepositoryName, time_ms: int, limit: int, last: str) -> Page[Planned]:
         """Return what putting a repository back to a time would do to at most ``limit`` tags after ``last``.
 
-        Raises :class:`InputInvalid` for a time that is yet to come.
+        Raises :class:`InputInvalid` for a time that is yet to come, or before the repository was made.
         """
         self._authorizer.require(actor, Action.PULL, repository)
-        self._require_past(time_ms)
+        self._require_past(repository, time_ms)
         found = list(islice(self._planner.planned(actor, repository, time_ms, last), limit + 1))
         return Page([planned for planned, _ in found[:limit]], more=len(found) > limit)
 
@@ -138,11 +139,11 @@ class Restoration:
         """Put a repository back to a time, in small transactions; a tag that changes meanwhile is left alone.
 
         Returns how many tags were put back, moved and ended, and the first of those that could not be. Raises
-        :class:`InputInvalid` for a time that is yet to come.
+        :class:`InputInvalid` as :meth:`plan` does.
         """
         actor = context.actor
         self._authorizer.require(actor, Action.PUSH, repository)
-        self._require_past(time_ms)
+        self._require_past(repository, time_ms)
         counts = dict.fromkeys([*Change, "changed meanwhile"], 0)
         stuck: list[str] = []
         pending = self._planner.planned(actor, repository, time_ms, "")
@@ -156,12 +157,18 @@ class Restoration:
             context.progress(done)
         return {**{str(name): count for name, count in counts.items()}, "left": stuck}
 
-    def _require_past(self, time_ms: int) -> None:
-        """Refuse to put anything "back" to a time ahead: that would end what is only to lapse by then."""
+    def _require_past(self, repository: RepositoryName, time_ms: int) -> None:
+        """Refuse to put anything "back" to a time ahead, which would end what is only to lapse by then.
+
+        Nor to one before the repository was made: that is a slip (seconds for milliseconds), and would end all tags.
+        """
         with self._database.read() as connection:
-            now = self._database.now(connection)
+            now, made = self._database.now(connection), connection.scalar(_MADE, {"name": repository.value})
         if time_ms > now:
             raise InputInvalid("that time is yet to come", detail={"as_of": as_text(time_ms), "now": as_text(now)})
+        if made is not None and time_ms < made:
+            detail = {"as_of": as_text(time_ms), "made": as_text(made)}
+            raise InputInvalid("the repository was made after that time", detail=detail)
 
     def _carry_out(
         self, actor: Actor, repository: RepositoryName, batch: Sequence[tuple[Planned, TagPeriod | None]]

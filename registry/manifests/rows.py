@@ -48,6 +48,11 @@ _LEASE_CHILDREN = (
     .where(_MANIFEST.c.id.in_(bindparam("b_children", expanding=True)), _MANIFEST.c.deleted_at.is_(None))
     .values(lease_until=bindparam("b_lease"))
 )
+_HOLD_SUBJECT = (
+    select(_MANIFEST.c.id)
+    .where(_MANIFEST.c.repository_id == bindparam("repository"), _MANIFEST.c.digest == bindparam("subject"))
+    .with_for_update(read=True, key_share=True)
+)
 _PINNED = update(_MANIFEST).where(_MANIFEST.c.repository_id == bindparam("b_repository"), _MANIFEST.c.untagged_pin)
 _ADOPT_REFERRERS = _PINNED.where(_MANIFEST.c.subject_digest == bindparam("b_digest")).values(untagged_pin=False)
 _ADOPT_CHILDREN = _PINNED.where(_MANIFEST.c.digest.in_(bindparam("b_children", expanding=True))).values(
@@ -240,7 +245,13 @@ class ManifestRows:
     def settle_pins(
         self, connection: Connection, repository_id: int, record: ManifestRecord, children: Sequence[str]
     ) -> None:
-        """Pin the manifest while no living tag, parent or subject keeps it; take over those that wait for it."""
+        """Pin the manifest while no living tag, parent or subject keeps it; take over those that wait for it.
+
+        Who is just about to remove the subject waits until the manifest is there to be seen. A subject that is only
+        coming, unseen, takes it over when it goes again: see :data:`registry.manifests.deletion.ADOPT_REFERRERS`.
+        """
+        if record.subject is not None:
+            connection.execute(_HOLD_SUBJECT, {"repository": repository_id, "subject": str(record.subject)})
         wanted: dict[str, object] = {"b_repository": repository_id, "b_digest": str(record.digest)}
         self._adopt_referrers(connection, wanted)
         if children:

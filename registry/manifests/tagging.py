@@ -87,7 +87,7 @@ class TagChanges:
             def work(connection: Connection) -> TagPeriod:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
-                require_revision(connection, repository_id, tag, condition)
+                require_revision(connection, now, repository_id, tag, condition)
                 row = connection.execute(_FIND, {"repository": repository_id, "digest": str(digest)}).first()
                 if row is None or row.deleted_at is not None:
                     raise ManifestUnknown(detail={"digest": str(digest)})
@@ -124,7 +124,7 @@ class TagChanges:
             def work(connection: Connection) -> TagPeriod:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
-                require_revision(connection, repository_id, tag, condition)
+                require_revision(connection, now, repository_id, tag, condition)
                 self.put_back(connection, now, repository_id, tag, wanted.digest, judgement, actor)
                 return self._shown(connection, now, repository_id, tag)
 
@@ -167,7 +167,7 @@ class TagChanges:
         def work(connection: Connection) -> TagPeriod:
             repository_id = require_repository(connection, repository)
             now = self._database.now(connection)
-            require_revision(connection, repository_id, tag, condition)
+            require_revision(connection, now, repository_id, tag, condition)
             row = require_alive(connection, now, repository_id, tag)
             end, source = row.lifetime_end_ms, row.expiry_source
             if wanted.ends is not None:

@@ -281,11 +281,12 @@ def with_rules(
     return found
 
 
-def require_revision(connection: Connection, repository_id: int, tag: TagName, condition: Condition) -> None:
-    """Compare with what the tag is now; one that does not exist has the revision of nothing."""
-    if condition.revisions is not None:
+def require_revision(connection: Connection, now: int, repository_id: int, tag: TagName, condition: Condition) -> None:
+    """Compare with what the tag is now; one that does not exist, or has lapsed, is nothing."""
+    if condition != Condition():
         found = HistoryService.current(connection, repository_id, tag)
-        condition.require(revision_of() if found is None else found.revision)
+        lapsed = found is not None and found.end_ms is not None and found.end_ms <= now
+        condition.require(None if found is None or lapsed else found.revision)
 
 
 def _period(row: Row[*tuple[object, ...]]) -> TagPeriod:

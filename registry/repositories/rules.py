@@ -83,7 +83,8 @@ class RuleService:
     def create(self, actor: Actor, name: str, kind: str, scope: Scope, definition: Mapping[str, object]) -> RuleRow:
         """Make a rule.
 
-        Raises :class:`RuleInvalid`, :class:`RuleTaken`, or :class:`~registry.errors.NameUnknown` for its repository.
+        Raises :class:`RuleInvalid`, :class:`RuleTaken`, :class:`~registry.errors.NameInvalid` for its namespace, or
+        :class:`~registry.errors.NameUnknown` for its repository.
         """
         self._authorizer.require(actor, Action.ADMIN, scope.repository, name)
         if _NAME.fullmatch(name) is None:
@@ -176,8 +177,11 @@ class RuleService:
     def _namespace(self, connection: Connection, name: str | None) -> int | None:
         if name is None:
             return None
-        if name:
-            RepositoryName.parse(f"{name}/any")
+        if name and RepositoryName.parse(f"{name}/any").namespace != name:
+            raise RuleInvalid(
+                "a namespace is the part of a name before its first slash: a rule for this one would never hold",
+                detail={"namespace": name},
+            )
         connection.execute(self._database.insert_ignore(Namespace).values(name=name))
         return connection.execute(select(Namespace.id).where(Namespace.name == name)).scalar_one()
 

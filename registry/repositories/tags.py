@@ -47,7 +47,7 @@ class TagService:
         def work(connection: Connection) -> None:
             repository_id = require_repository(connection, repository)
             now = self._database.now(connection)
-            require_revision(connection, repository_id, name, condition)
+            require_revision(connection, now, repository_id, name, condition)
             row = require_alive(connection, now, repository_id, name)
             self._periods.delete(connection, now, repository_id, [row], EndReason.DELETED)
 

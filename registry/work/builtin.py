@@ -71,7 +71,7 @@ def collection_job(collector: Collector, deletions: Deletions) -> Job:
 
     def run(context: JobContext) -> Result:
         done = collector.run(context.progress, context.stopping)
-        return {**asdict(done.freed), "keys": deletions.drain(context.stopping)}
+        return {**asdict(done.freed), "failed": done.failed, "keys": deletions.drain(context.stopping)}
 
     return Job(
         name="collection",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
@@ -31,6 +31,7 @@ NEVER = 1 << 62
 
 _RUN = table(JobRun)
 _BY_ID = select(_RUN).where(_RUN.c.id == bindparam("id"))
+_LOCK = _BY_ID.with_for_update()
 _INSERT = insert(_RUN).returning(_RUN.c.id)
 
 
@@ -132,12 +133,12 @@ class RunService:
         self._authorizer.require(actor, Action.ADMIN, None)
 
         def work(connection: Connection) -> Run:
-            run = _require_run(connection, run_id)
+            run = _require_run(connection, run_id, _LOCK)  # so that no worker takes or ends it meanwhile
             if run.over:
                 raise JobRefused("this run is over", detail={"run": run_id, "state": run.state})
             now = self._database.now(connection)
             ended = {"state": CANCELLED, "finished_ms": now} if run.state == QUEUED else {"state": STOPPING}
-            connection.execute(update(_RUN).where(_RUN.c.id == run_id, _RUN.c.state == run.state).values(**ended))
+            connection.execute(update(_RUN).where(_RUN.c.id == run_id).values(**ended))
             return _require_run(connection, run_id)
 
         return self._database.write(work)
@@ -177,8 +178,8 @@ def require_job(jobs: Mapping[str, Job], name: str) -> Job:
     return job
 
 
-def _require_run(connection: Connection, run_id: int) -> Run:
-    row = connection.execute(_BY_ID, {"id": run_id}).first()
+def _require_run(connection: Connection, run_id: int, statement: Select[*tuple[Any, ...]] = _BY_ID) -> Run:
+    row = connection.execute(statement, {"id": run_id}).first()
     if row is None:
         raise JobUnknown("no such run", detail={"run": run_id})
     return _shown(row)

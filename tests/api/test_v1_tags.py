@@ -64,6 +64,31 @@ def test_history_is_filtered_and_paged(client, moved, clock):
     refused(client.get(HISTORY, query_string={"since": "1900-01-01T00:00:00Z"}), 400, "INPUT_INVALID")
 
 
+def test_a_condition_holds_for_what_is_not_there_as_well(client, moved, clock):
+    def put(tag, **headers):
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return client.put(f"{TAGS}/{tag}", json={"digest": OLD.digest}, headers=named)
+
+    refused(put("new", If_Match="*"), 412, "PRECONDITION_FAILED")
+    assert client.get(f"{TAGS}/new").status_code == 404
+    refused(put("v1", If_None_Match="*"), 412, "PRECONDITION_FAILED")
+    assert client.get(f"{TAGS}/v1").json["digest"] == NEW.digest
+    assert put("new", If_None_Match="*").status_code == 200
+    seen = client.patch(f"{TAGS}/v1", json={"expires": at(clock, 7200)}).headers["ETag"]
+    clock.advance(7200)
+    for match in (seen, "*"):
+        refused(put("v1", If_Match=match), 412, "PRECONDITION_FAILED")
+    assert put("v1", If_None_Match="*").status_code == 200
+    refused(put("v1", If_None_Match='"x"'), 400, "INPUT_INVALID")
+    refused(put("v1", If_None_Match="*", If_Match="*"), 400, "INPUT_INVALID")
+
+
+@pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
+def test_a_condition_that_would_be_ignored_is_refused(client, moved, header):
+    answer = client.delete(f"/api/v1/repositories/a/b/-/manifests/{NEW.digest}", headers={header: "*"})
+    assert header in refused(answer, 400, "INPUT_INVALID")
+
+
 def test_an_end_and_protection_are_one_change(client, moved, clock):
     etag = client.get(f"{TAGS}/v1").headers["ETag"]
     end = at(clock, 7200)

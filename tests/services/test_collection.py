@@ -1,6 +1,7 @@
 """What the collector takes, what it leaves, and when it looks again."""
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from registry.collection import collector
 from registry.digest import Digest
@@ -588,3 +589,29 @@ def test_an_empty_layer_that_went_meanwhile_is_made_again(direct, monkeypatch):
     monkeypatch.setattr(type(direct.services.blobs), "ensure_shared", late)
     direct.push(made, "v1")
     assert direct.column("SELECT DISTINCT state FROM blob") == ["LIVE"]
+
+
+def test_a_review_that_the_database_refuses_does_not_keep_the_others(direct, monkeypatch, caplog):
+    for text in "abc":
+        direct.push(built(text), text)
+    direct.clock.turn(seconds=1)
+    for text in "abc":
+        direct.delete_tag(text)
+    direct.clock.turn(seconds=WINDOW)
+    bad = direct.lookup(built("a"), allow_dead=True)
+    remove = direct.services.collector._removal.manifests
+
+    def refuse(connection, now, repository_id, ids):
+        if bad in ids:
+            raise IntegrityError("DELETE", {}, Exception("planned failure"))
+        return remove(connection, now, repository_id, ids)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(direct.services.collector._removal, "manifests", refuse)
+        done = direct.collect()
+        assert (done.freed.manifests, done.failed) == (2, 1)
+        assert "cannot be carried out" in caplog.text
+        assert direct.collect().looked_at == 0
+    assert [has(direct, built(text)) for text in "abc"] == [True, False, False]
+    assert direct.collect_all().freed.manifests == 1
+    assert empty(direct)

@@ -96,7 +96,7 @@ def test_what_is_lost_or_left_over_is_found(direct, bucket, client):
     direct.services.fsck._orphans._young_ms = -60_000
     report = direct.services.fsck.run(direct.actor, repair=True)
     assert report.kinds[Severity.REPAIRED, "orphan bytes"] == 3
-    direct.clock.turn(seconds=3 * 86_400)
+    direct.clock.turn(seconds=14 * 86_400)
     direct.services.deletions.drain()
     names = [one["Key"] for one in client.list_objects_v2(Bucket=bucket).get("Contents", ())]
     assert not [name for name in names if name.removeprefix("some/prefix/") in left]

@@ -200,6 +200,8 @@ def test_rules_are_made_once_changed_and_listed(direct):
         direct.rule("two", "immutability", {"tags": ["v*"]}, Scope(RepositoryName("nobody/here")))
     with pytest.raises(RuleInvalid, match="not for both"):
         direct.rule("two", "immutability", {"tags": ["v*"]}, Scope(direct.repository, "team"))
+    with pytest.raises(RuleInvalid, match="never hold"):
+        direct.rule("two", "immutability", {"tags": ["v*"]}, Scope(namespace="team/app"))
     direct.rule("two", "retention", {"keep": {"last": 1}}, Scope(namespace="team"))
     direct.rule("three", "retention", {"keep": {"last": 1}}, Scope())
     rules = direct.services.rules

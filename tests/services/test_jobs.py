@@ -1,8 +1,10 @@
 """Jobs: by schedule and by hand, in one worker or many, and what becomes of a run whose worker died."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import Engine, event
 
 from registry.access.authorizer import Authorizer
 from registry.errors import JobRefused, JobUnknown, Unavailable
@@ -273,3 +275,26 @@ def test_the_worker_goes_on_when_the_database_does_not_answer(house, monkeypatch
 def test_collection_is_a_job(direct):
     names = [one.job.name for one in direct.services.runs.schedules(direct.actor)]
     assert "collection" in names
+
+
+@pytest.mark.needs_tools
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_run_that_a_worker_takes_while_it_is_cancelled_does_not_go_on(house):
+    """SQLite takes one writer at a time."""
+    run = house.ask()
+    taken = []
+
+    def interrupt(_connection, _cursor, statement, *_others):
+        if statement.startswith("UPDATE job_run SET state") and not taken:
+            taken.append(None)
+            with ThreadPoolExecutor(1) as pool:
+                taken.append(pool.submit(house.claim).result())
+
+    event.listen(Engine, "before_cursor_execute", interrupt)
+    try:
+        told = house.runs.cancel(house.direct.actor, run.id)
+    finally:
+        event.remove(Engine, "before_cursor_execute", interrupt)
+    assert taken == [None, None]
+    assert told.state == house.show(run).state == CANCELLED
+    assert house.claim() is None

@@ -7,6 +7,7 @@ import pytest
 
 from registry.digest import Digest
 from registry.errors import BlobUnknown, DigestPurged, ManifestUnknown, RequestInvalid
+from registry.hooks.ports import StorageError
 from registry.manifests.creator import EMPTY_LAYER_DIGEST
 from registry.names import RepositoryName
 from tests.support.direct import ManualClock
@@ -67,6 +68,22 @@ def test_a_blob_without_a_repository_is_purged_as_well(direct):
     direct.change("DELETE FROM repository_blob")
     assert purge(direct, SECRET).freed.blobs == 1
     assert direct.content()["keys"] == direct.content()["blob"] == 0
+
+
+def test_bytes_that_the_store_does_not_remove_are_told_and_go_later(direct, monkeypatch):
+    def fail(_key):
+        raise StorageError("planned failure")
+
+    direct.push(LEAKY, "v1")
+    with monkeypatch.context() as broken:
+        broken.setattr(direct.services.storage, "delete", fail)
+        for _ in range(2):
+            done = purge(direct, SECRET)
+            assert (done.freed.bytes, done.bytes_left) == (0, len(SECRET.data))
+    with pytest.raises(BlobUnknown):
+        direct.blob_bytes(SECRET.digest)
+    assert purge(direct, SECRET).bytes_left == 0
+    assert direct.content()["keys"] == direct.content()["blob"] == 1
 
 
 def test_a_purge_does_not_wait_for_other_deletions(direct):

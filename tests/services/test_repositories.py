@@ -1,8 +1,10 @@
 """Repositories as a whole: made, described, changed, renamed, deleted, restored."""
 
+import threading
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Engine, event
 
 from registry.errors import (
     ManifestUnknown,
@@ -266,3 +268,29 @@ def test_two_names_for_one_repository_are_never_both_taken(start):
         outcomes = list(pool.map(attempt, (one, two), ("a", "b")))
     assert sorted(outcomes, key=str) == [None, "c"]
     assert len(listed(one)) == 2
+
+
+@pytest.mark.needs_tools
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_collector_waits_for_who_puts_a_repository_back_in_its_last_moment(direct):
+    """SQLite takes one writer at a time."""
+    made = simple_image("x")
+    direct.push(made, "v1")
+    delete(direct)
+    direct.clock.turn(seconds=WINDOW, ms=-1)
+    collector = threading.Thread(target=direct.collect)
+
+    def interrupt(_connection, _cursor, statement, *_others):
+        if statement.startswith("UPDATE repository SET") and not collector.ident:
+            direct.clock.turn(ms=1)
+            collector.start()
+            collector.join(0.3)  # it waits for the row that is just changed, or would be done by now
+
+    event.listen(Engine, "before_cursor_execute", interrupt)
+    try:
+        undelete(direct)
+    finally:
+        event.remove(Engine, "before_cursor_execute", interrupt)
+    collector.join()
+    assert direct.get("v1").digest == made.digest
+    direct.assert_sound()

@@ -412,16 +412,18 @@ def test_the_job_takes_a_repository_and_a_time(direct, messed):
             job.run(Context(**arguments))
 
 
-def test_nothing_is_put_back_to_a_time_that_is_yet_to_come(direct):
+def test_nothing_is_put_back_to_a_time_that_is_yet_to_come_or_before_there_was_anything(direct):
     direct.push(A, "lasting", "nightly")
     direct.expire("nightly", direct.clock.now + 2 * HOUR)
     ahead = direct.clock.now + 3 * HOUR
-    for ask in (
-        lambda: plan(direct, ahead),
-        lambda: direct.services.restoration.apply(direct.repository, ahead, Context()),
-    ):
-        with pytest.raises(InputInvalid, match="yet to come"):
-            ask()
+    # Seconds for milliseconds are a time long before.
+    for time_ms, why in ((ahead, "yet to come"), (direct.clock.now // 1000, "made after that time")):
+        for ask in (
+            lambda time_ms=time_ms: plan(direct, time_ms),
+            lambda time_ms=time_ms: direct.services.restoration.apply(direct.repository, time_ms, Context()),
+        ):
+            with pytest.raises(InputInvalid, match=why):
+                ask()
     assert direct.tags() == ["lasting", "nightly"]
 
 

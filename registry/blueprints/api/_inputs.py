@@ -78,10 +78,19 @@ def read_body(kind: type[S] | None, *, required: bool) -> S | None:
 
 
 def read_condition() -> Condition:
-    """Return what ``If-Match`` requires (RFC 9110, 13.1.1)."""
-    header = request.headers.get("If-Match")
-    if header is None or header.strip() == "*":
+    """Return what ``If-Match`` and ``If-None-Match`` require (RFC 9110, 13.1.1 and 13.1.2)."""
+    header, other = request.headers.get("If-Match"), request.headers.get("If-None-Match")
+    if other is not None:
+        if other.strip() != "*" or header is not None:
+            raise InputInvalid(
+                "a change takes If-None-Match: * alone, where nothing may be there yet",
+                detail={"ifNoneMatch": other[:64]},
+            )
+        return Condition(exists=False)
+    if header is None:
         return Condition()
+    if header.strip() == "*":
+        return Condition(exists=True)
     if _ETAGS.fullmatch(header) is None:
         raise InputInvalid("If-Match must be * or entity tags in quotes", detail={"ifMatch": header[:64]})
     return Condition(frozenset(re.findall(r'"([^"]*)"', header)))

@@ -79,6 +79,7 @@ def _parameters(one: Operation, components: dict[str, Any]) -> Iterator[dict[str
             yield {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": part}
     if one.condition:
         yield {"name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}}
+        yield {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string", "enum": ["*"]}}
 
 
 def _responses(one: Operation, by_type: dict[Any, Any]) -> Iterator[tuple[str, dict[str, object]]]:

@@ -82,8 +82,8 @@ class Operation:
             given[self.actor] = actor()
         if self.condition:
             given[self.condition] = read_condition()
-        elif self.method != "GET" and "If-Match" in request.headers:
-            raise InputInvalid("this operation takes no If-Match", detail={"operation": self.name})
+        elif self.method != "GET":
+            _refuse_conditions(self.name)
         result = self.function(**given)
         return self._answer(result if isinstance(result, Reply) else Reply(result))
 
@@ -105,6 +105,13 @@ class Operation:
         if self.method == "GET" and not_modified(etag):
             return Answer(status=_NOT_MODIFIED, headers=headers)
         return Answer(data, status=self.status, headers=headers, content_type="application/json")
+
+
+def _refuse_conditions(name: str) -> None:
+    """Refuse what would be ignored: a client that makes a condition relies on it."""
+    for header in ("If-Match", "If-None-Match"):
+        if header in request.headers:
+            raise InputInvalid(f"this operation takes no {header}", detail={"operation": name})
 
 
 def install(app: Flask, blueprints: Iterable[Blueprint]) -> None:

@@ -130,11 +130,15 @@ class Purge(msgspec.Struct):
 
 
 class PurgeDone(msgspec.Struct):
-    """What a purge took away, and from which repositories."""
+    """What a purge took away, and from which repositories.
+
+    ``bytes_left``: nobody can read them any more, but the store did not remove them yet; a worker tries again.
+    """
 
     purge: Purge
     freed: Freed
     repositories: Sequence[str]
+    bytes_left: int
 
 
 @operation(blueprint, "GET", "/collection")
@@ -174,7 +178,7 @@ def explain_content(actor: Actor, query: ExplainQuery) -> Explained:
 def purge_digest(actor: Actor, wanted: NewPurge) -> PurgeDone:
     """Remove a blob or manifest everywhere at once, whatever keeps it, and refuse its return."""
     done = services().purges.purge(actor, Digest.parse(wanted.digest), wanted.reason)
-    return PurgeDone(_purge(done.purge), Freed(**asdict(done.freed)), done.repositories)
+    return PurgeDone(_purge(done.purge), Freed(**asdict(done.freed)), done.repositories, done.bytes_left)
 
 
 @operation(blueprint, "GET", "/purges")
