@@ -214,7 +214,7 @@ def build_services(
             {immutability.KIND: immutability.parse_rule, definition.KIND: definition.parse_rule},
         ),
         runs=RunService(database, made.authorizer, jobs),
-        queue=JobQueue(database, made.authorizer, jobs),
+        queue=JobQueue(database, jobs),
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions),
         retention=retention,
     )
@@ -239,7 +239,7 @@ class _Wiring:
         self.protection = Protection(database)
         self.periods = Periods(database, self.reviews, self.protection)
         self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews)
-        self.removal = Removal(database, self.reviews, self.deletions)
+        self.removal = Removal(self.reviews, self.deletions)
         self.repairs = Repairs(database, self.reviews, self.deletions, self.removal)
         self.leases = Leases(database, self.authorizer, self._lease_ms)
         self.blobs = BlobService(

@@ -14,7 +14,6 @@ from sqlalchemy import BindParameter, Connection, Select, and_, bindparam, delet
 from registry.content.deletions import Deletions, Doomed
 from registry.content.reviews import Reviews
 from registry.db.base import table
-from registry.db.engine import Database
 from registry.db.models import (
     Blob,
     GcReview,
@@ -116,9 +115,8 @@ class Freed:
 class Removal:
     """Removes rows that nothing keeps; whoever calls has seen to that, under their locks."""
 
-    def __init__(self, database: Database, reviews: Reviews, deletions: Deletions) -> None:
+    def __init__(self, reviews: Reviews, deletions: Deletions) -> None:
         """Queue what may have been orphaned with ``reviews``, and bytes with ``deletions``."""
-        self._database = database
         self._reviews = reviews
         self._deletions = deletions
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, and_, bindparam, delete, select, update
 
-from registry.access.authorizer import Authorizer
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Job as JobRow
@@ -90,12 +89,11 @@ class Claimed:
 
 
 class JobQueue:
-    """Runs of jobs: queued, claimed, kept alive, ended and listed."""
+    """Runs of jobs, as workers take them: claimed, kept alive, ended, given up."""
 
-    def __init__(self, database: Database, authorizer: Authorizer, jobs: Sequence[Job]) -> None:
+    def __init__(self, database: Database, jobs: Sequence[Job]) -> None:
         """Know ``jobs`` by their names."""
         self._database = database
-        self._authorizer = authorizer
         self._jobs = {job.name: job for job in jobs}
 
     @property

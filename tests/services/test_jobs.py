@@ -26,7 +26,7 @@ class House:
             Job("daily", "runs daily", 86_400, self._run),
         ]
         self.jobs = [job for job in made if job.name in jobs] if jobs else made
-        self.queue = JobQueue(direct.services.database, Authorizer(), self.jobs)
+        self.queue = JobQueue(direct.services.database, self.jobs)
         self.runs = RunService(direct.services.database, Authorizer(), self.jobs)
 
     def _run(self, context):
@@ -240,7 +240,7 @@ def test_the_worker_runs_what_comes_and_ends_when_told(house):
         return {"stopped": True}
 
     job = Job("long", "runs until it is stopped", 86_400, run)
-    queue = JobQueue(house.direct.services.database, Authorizer(), [job])
+    queue = JobQueue(house.direct.services.database, [job])
     worker = Worker(queue, "one")
     thread = threading.Thread(target=worker.run)
     thread.start()
