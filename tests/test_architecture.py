@@ -25,6 +25,7 @@ LAYERS = {
     "registry.names": "leaves",
     "registry.media_types": "leaves",
     "registry.errors": "leaves",
+    "registry.batches": "leaves",
     "registry.pages": "leaves",
     "registry.revisions": "leaves",
     "registry.steps": "leaves",

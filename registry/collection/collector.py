@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,6 +18,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, delete, select, union_all, update
 from sqlalchemy.exc import DBAPIError
 
+from registry.batches import batched
 from registry.collection.removal import MEMBERSHIP, Freed, Removal, lock_membership
 from registry.collection.roots import FOR_EVER, Place, Walk, place
 from registry.content.reviews import Reviews
@@ -246,7 +247,7 @@ class Collector:
             return Collected()
         self._drop(connection, review)
         done = Collected()
-        for ids in _parts(walk.visited):
+        for ids in batched(walk.visited, _AT_ONCE):
             done.freed.add(self._removal.manifests(connection, now, review.repository_id, ids))
             done.removed += [Removed(review.kind, walk.digest(one), review.repository_id, 0) for one in ids]
         return done
@@ -292,8 +293,3 @@ class Collector:
         freed = self._removal.uploads(connection, now, now - self._upload_expiry_ms, _PIECE)
         self._steps(Step.UPLOADS)
         return freed
-
-
-def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), _AT_ONCE):
-        yield ids[start : start + _AT_ONCE]

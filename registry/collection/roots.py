@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
+from registry.batches import batched
 from registry.db.models import Manifest, ManifestChild, Repository, Tag
 
 FOR_EVER = 1 << 62
@@ -194,12 +195,12 @@ class Walk:
         """Return those not met before that keep a manifest of ``level``: parents, and subjects."""
         found: dict[int, tuple[str, ...]] = {}
         paths = {node.digest: self._paths[node.id] for node in level}
-        for digests in _parts(sorted(paths)):
+        for digests in batched(sorted(paths), _AT_ONCE):
             values = {"repository": self._where.repository_id, "digests": digests}
             for row in self._connection.execute(_PARENTS, values):
                 found.setdefault(row.id, (*paths[row.child], row.digest))
         by_subject = {node.subject_digest: self._paths[node.id] for node in level if node.subject_digest}
-        for digests in _parts(sorted(by_subject)):
+        for digests in batched(sorted(by_subject), _AT_ONCE):
             values = {"repository": self._where.repository_id, "digests": digests}
             for subject in self._connection.execute(_SUBJECTS, values):
                 found.setdefault(subject.id, (*by_subject[subject.digest], subject.digest))
@@ -209,9 +210,5 @@ class Walk:
 
     def _nodes(self, ids: Sequence[int], *, lock: bool) -> Sequence[Node]:
         statement = _LOCKED if lock else _BY_ID
-        return [Node._make(row) for part in _parts(ids) for row in self._connection.execute(statement, {"ids": part})]
-
-
-def _parts(items: Sequence[int] | Sequence[str]) -> Iterator[Sequence[int] | Sequence[str]]:
-    for start in range(0, len(items), _AT_ONCE):
-        yield items[start : start + _AT_ONCE]
+        parts = batched(ids, _AT_ONCE)
+        return [Node._make(row) for part in parts for row in self._connection.execute(statement, {"ids": part})]

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, select, update
 
+from registry.batches import batched
 from registry.db.engine import Database
 from registry.db.models import Blob, StorageDeletion
 from registry.db.models.content import DELETING
@@ -101,8 +102,7 @@ class Deletions:
                 doomed for row_id, doomed in batch if not stopping() and self._erased(row_id, doomed)
             ]
             # Whoever dies before this, or loses it in a power cut, removes the same keys once more.
-            for start in range(0, len(erased), _PIECE):
-                some = erased[start : start + _PIECE]
+            for some in batched(erased, _PIECE):
                 self._database.write(partial(self._forget_all, erased=some), durable=False)
             self._steps(Step.ROWS)
             removed += len(erased)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, select, text
 
+from registry.batches import batched
 from registry.db.engine import Database
 from registry.db.models import PurgedDigest
 from registry.errors import DigestPurged
@@ -56,8 +57,8 @@ class PurgedDigests:
 
 def refuse_named(connection: Connection, digests: Sequence[str]) -> None:
     """Raise :class:`DigestPurged` where one of the digests that a manifest names, and that are not here, was purged."""
-    for start in range(0, len(digests), _AT_ONCE):
-        found = connection.execute(_NAMED, {"digests": digests[start : start + _AT_ONCE]}).first()
+    for some in batched(digests, _AT_ONCE):
+        found = connection.execute(_NAMED, {"digests": some}).first()
         if found is not None:
             raise _refusal(found.digest, found.reason)
 

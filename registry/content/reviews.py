@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, BindParameter, Connection, Select, bindparam, func, literal, select, update
 
+from registry.batches import batched
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import GcReview, Repository
@@ -91,8 +92,8 @@ class Reviews:
     def last_turn(self, connection: Connection, now: int, repository_id: int, ids: Sequence[int]) -> int:
         """Return when all of some manifests have had their turn; those without a review get one."""
         due: dict[int, int] = {}
-        for start in range(0, len(ids), _AT_ONCE):
-            values = {"repository": repository_id, "targets": ids[start : start + _AT_ONCE]}
+        for targets in batched(ids, _AT_ONCE):
+            values = {"repository": repository_id, "targets": targets}
             due.update((row.target, row.due_ms) for row in connection.execute(_TURNS, values))
         unseen = [one for one in ids if one not in due]
         self.manifests(connection, repository_id, unseen, now + self._grace_ms)

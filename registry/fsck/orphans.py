@@ -9,11 +9,11 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
+from registry.batches import batched
 from registry.db.engine import Database
 from registry.db.models import Blob, StorageDeletion, Upload
 from registry.fsck.findings import Finding, Kind, error, note
@@ -22,7 +22,6 @@ from registry.fsck.rows import shared_keys
 from registry.fsck.scanning import AnyRow, AnySelect
 from registry.hooks.ports import KeyMissing, ListsKeys, StorageDriver, StoredKey
 
-T = TypeVar("T")
 _BATCH = 1000
 _AT_ONCE = 100
 _TABLES: tuple[Any, ...] = (Upload, Blob, StorageDeletion)
@@ -92,13 +91,13 @@ class OrphanChecks:
             self._learn(scratch)
             for rows in self._pages(_UPLOADS):
                 scratch.executemany("INSERT INTO upload VALUES (?, ?, ?)", map(tuple, rows))
-            for stored in _batched(self._storage.list_keys(), _BATCH):
+            for stored in batched(self._storage.list_keys(), _BATCH):
                 scratch.executemany(_STORED, map(_values, stored))
             for (upload_id,) in scratch.execute(_SHORT):
                 yield from self._short_upload(scratch, upload_id)
             yield from self._shared(scratch)
             unknown = scratch.execute(_UNKNOWN, (start - self._young_ms,))
-            for keys in _batched((key for (key,) in unknown), _AT_ONCE):
+            for keys in batched((key for (key,) in unknown), _AT_ONCE):
                 yield from self._orphans(keys)
 
     def _learn(self, scratch: sqlite3.Connection) -> None:
@@ -132,7 +131,7 @@ class OrphanChecks:
             yield error(Kind.UPLOAD_BYTES, f"upload {row.uuid}", lost)
 
     def _shared(self, scratch: sqlite3.Connection) -> Iterator[Finding]:
-        for keys in _batched((key for (key,) in scratch.execute("SELECT key FROM twice ORDER BY key")), _AT_ONCE):
+        for keys in batched((key for (key,) in scratch.execute("SELECT key FROM twice ORDER BY key")), _AT_ONCE):
             with self._database.read() as connection:
                 rows = connection.execute(shared_keys(keys)).all()
             for key in keys:
@@ -173,11 +172,6 @@ class OrphanChecks:
 
     def _among(self, connection: Connection, keys: Sequence[str]) -> set[str]:
         return {key for model in _TABLES for key in connection.scalars(_known(model, keys), self._of)}
-
-
-def _batched(items: Iterable[T], length: int) -> Iterator[list[T]]:
-    left = iter(items)
-    return iter(lambda: list(islice(left, length)), [])
 
 
 def _values(stored: StoredKey) -> tuple[str, int | None, int]:

@@ -13,6 +13,7 @@ from functools import partial
 
 from sqlalchemy import BindParameter, Connection, bindparam, update
 
+from registry.batches import batched
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Manifest
@@ -54,8 +55,7 @@ class PullTimes:
         """Write what was noted; where that fails it is forgotten: a read-only registry serves pulls as well."""
         noted, self._noted = sorted(self._noted), set()
         try:
-            for start in range(0, len(noted), _AT_ONCE):
-                ids = noted[start : start + _AT_ONCE]
+            for ids in batched(noted, _AT_ONCE):
                 self._database.write(partial(self._write, ids=ids), durable=False)
         except RegistryError as error:
             _log.debug("%d pull times were not kept: %s", len(noted), error.message)

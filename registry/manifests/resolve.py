@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, select
 
+from registry.batches import batched
 from registry.content.members import Member, members
 from registry.content.purged import refuse_named
 from registry.db.models import Manifest, ManifestChild
@@ -31,7 +32,7 @@ _GRANDCHILDREN = (
         Manifest.digest.in_(bindparam("digests", expanding=True)),
     )
 )
-_IN_AT_ONCE = 5000
+_AT_ONCE = 5000
 
 
 @dataclass(slots=True)
@@ -147,8 +148,7 @@ def _refuse_depth(connection: Connection, repository_id: int, children: Sequence
         if depth > MAX_NESTING:
             raise ManifestInvalid(f"manifests are nested deeper than {MAX_NESTING} levels", detail={"depth": depth})
         below: set[str] = set()
-        for start in range(0, len(level), _IN_AT_ONCE):
-            part = level[start : start + _IN_AT_ONCE]
+        for part in batched(level, _AT_ONCE):
             below.update(connection.execute(_GRANDCHILDREN, {"repository": repository_id, "digests": part}).scalars())
         level = sorted(below)
 

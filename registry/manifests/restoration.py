@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.batches import batched
 from registry.db.engine import Database
 from registry.db.models import Manifest, Repository, Tag
 from registry.digest import Digest
@@ -148,7 +149,9 @@ class Restoration:
         stuck: list[str] = []
         pending = self._planner.planned(actor, repository, time_ms, "")
         done = 0
-        while (batch := list(islice(pending, _BATCH))) and not context.stopping():
+        for batch in batched(pending, _BATCH):
+            if context.stopping():
+                break
             for outcome, planned in self._carry_out(actor, repository, batch):
                 counts[outcome] += 1
                 if outcome in (Change.IMPOSSIBLE, Change.REFUSED) and len(stuck) < _TOLD:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 
 from registry.access.actors import Actor
+from registry.batches import batched
 from registry.db.engine import Database
 from registry.manifests.revival import PARTS_GONE, Revival
 from registry.names import RepositoryName
@@ -55,7 +55,7 @@ class RestorePlanner:
     ) -> Iterator[tuple[Planned, TagPeriod | None]]:
         """Yield what happens to each tag after ``last``, by name, and what it stands for now."""
         pairs = self._pairs(actor, repository, time_ms, last)
-        while some := list(islice(pairs, _BATCH)):
+        for some in batched(pairs, _BATCH):
             yield from self._decided(repository, some)
 
     def _pairs(

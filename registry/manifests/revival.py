@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
+from registry.batches import batched
 from registry.db.base import table
 from registry.db.engine import Conflict
 from registry.db.models import (
@@ -111,7 +112,7 @@ class Revival:
     ) -> Mapping[int, Sequence[str]]:
         """Return, for those of some manifests that cannot come back, which of their parts are gone for good."""
         found: dict[int, _Reach] = {row_id: ({row_id}, set()) for row_id in manifest_ids}
-        for ids in _parts(sorted(found)):
+        for ids in batched(sorted(found), _AT_ONCE):
             for row_id in connection.scalars(_WITH_CHILDREN, {"ids": ids}).all():
                 found[row_id] = reach(connection, row_id)
         return self._gone(connection, repository_id, found)
@@ -123,7 +124,7 @@ class Revival:
         own = connection.scalar(_SPARSE, {"repository": repository_id})
         sparse = self._allow_sparse if own is None else own
         purged: dict[int, set[str]] = {}
-        for ids in _parts(sorted({below for reached, _ in found.values() for below in reached})):
+        for ids in batched(sorted({below for reached, _ in found.values() for below in reached}), _AT_ONCE):
             for row in connection.execute(_PURGED, {"ids": ids}):
                 purged.setdefault(row.manifest_id, set()).add(row.digest)
         gone = {
@@ -131,11 +132,6 @@ class Revival:
             for row_id, (reached, missing) in found.items()
         }
         return {row_id: sorted(digests) for row_id, digests in gone.items() if digests}
-
-
-def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), _AT_ONCE):
-        yield ids[start : start + _AT_ONCE]
 
 
 def reach(connection: Connection, manifest_id: int) -> _Reach:

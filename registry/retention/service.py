@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import groupby, islice
-from typing import TypeVar
+from itertools import groupby
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.batches import batched
 from registry.db.engine import Database
 from registry.errors import PlanOutdated
 from registry.manifests.deletion import ManifestDeletion
@@ -26,7 +26,6 @@ from registry.retention.plans import Entry, Plan, State
 from registry.retention.rules import rules_of
 from registry.retention.runner import AT_ONCE, Outcome, Remover, Run
 
-T = TypeVar("T")
 DRAFTS = "drafts"
 """Stands for the digest of rules where some were only tried."""
 Progress = Callable[[int, int], None]
@@ -86,7 +85,7 @@ class RetentionService:
         plan_id = self._database.write(begin)
         counts: Counter[str] = Counter()
         listed = _counted(planner.entries(), counts, removals_only=removals_only)
-        for number, page in enumerate(_parts(listed, plans.PAGE)):
+        for number, page in enumerate(batched(listed, plans.PAGE)):
             add = partial(plans.add_page, plan_id=plan_id, number=number, entries=page)
             self._database.write(add, durable=False)
         self._database.write(partial(plans.ready, plan_id=plan_id, counts=counts))
@@ -160,7 +159,7 @@ class RetentionService:
         for _, alike in groupby(
             self._removals(plan, plan.position), key=lambda one: (one[1].kind, bool(one[1].subject))
         ):
-            yield from _parts(alike, AT_ONCE)
+            yield from batched(alike, AT_ONCE)
 
     def _removals(self, plan: Plan, position: int) -> Iterator[tuple[int, Entry]]:
         after, more = position - 1, True
@@ -177,8 +176,3 @@ def _counted(entries: Iterator[Entry], counts: Counter[str], *, removals_only: b
         counts[f"{entry.kind} {entry.fate}"] += 1
         if entry.fate == Fate.REMOVE or not removals_only:
             yield entry
-
-
-def _parts(items: Iterator[T], size: int) -> Iterator[Sequence[T]]:
-    while part := list(islice(items, size)):
-        yield part

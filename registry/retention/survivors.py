@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import BigInteger, Connection, bindparam, or_, select
 
+from registry.batches import batched
 from registry.db.models import Manifest, ManifestChild, Tag
 from registry.repositories.current import CURRENT
 from registry.repositories.protection import Protection
@@ -81,9 +82,8 @@ class Survivors:
         nodes: dict[int, _Node] = {}
         while frontier:
             above: set[int] = set()
-            ids = sorted(frontier)
-            for start in range(0, len(ids), _AT_ONCE):
-                for row_id, node in self._load(connection, ids[start : start + _AT_ONCE]).items():
+            for ids in batched(sorted(frontier), _AT_ONCE):
+                for row_id, node in self._load(connection, ids).items():
                     nodes[row_id] = node
                     if not node.after:
                         above.update(node.holders, (subject for subject, _ in node.referrers))
