@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
 from registry.batches import batched
 from registry.db.models import Manifest, ManifestChild, Repository, Tag
+from registry.repositories.current import alive
 
 FOR_EVER = 1 << 62
 """The end of a root that has none."""
@@ -49,8 +50,7 @@ _LIVING_TAG = (
     select(Tag.name, Tag.lifetime_end_ms)
     .where(
         Tag.manifest_id == bindparam("manifest"),
-        Tag.current == 1,
-        or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("now")),
+        alive(bindparam("now")),
     )
     .order_by(Tag.lifetime_end_ms.is_not(None), Tag.lifetime_end_ms.desc(), Tag.name)
     .limit(1)

@@ -13,10 +13,11 @@ from registry.db.models.work import REPOSITORY
 from registry.fsck.findings import Kind
 from registry.fsck.repairs import Repairs
 from registry.fsck.scanning import AnySelect, Fault
+from registry.repositories.current import alive
 
 _PERIOD = "{repository}:{tag}"
 _OTHER = aliased(Tag)
-_ALIVE = and_(Tag.current == 1, or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("now")))
+_ALIVE = alive(bindparam("now"))
 
 
 def _periods(condition: Any) -> AnySelect:  # noqa: ANN401 - any condition of SQLAlchemy's

@@ -19,6 +19,7 @@ from registry.manifests.labels import MANIFEST, AddedLabels, LabelRow
 from registry.manifests.resolve import Resolved
 from registry.manifests.stored_labels import MARK, added_labels
 from registry.names import RepositoryName
+from registry.repositories.current import alive
 from registry.repositories.repositories import ensure_repository
 
 _EXISTING = select(Manifest.id).where(
@@ -63,11 +64,7 @@ _ADOPT_CHILDREN = _PINNED.where(_MANIFEST.c.digest.in_(bindparam("b_children", e
 def _settle() -> Update:
     """Pin a manifest exactly while no living tag, no parent and no subject holds it."""
     subject, above = _MANIFEST.alias(), _MANIFEST.alias()
-    tagged = exists().where(
-        Tag.manifest_id == bindparam("b_id"),
-        Tag.current == 1,
-        or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("b_now")),
-    )
+    tagged = exists().where(Tag.manifest_id == bindparam("b_id"), alive(bindparam("b_now")))
     parent = exists().where(
         ManifestChild.repository_id == bindparam("b_repository"),
         ManifestChild.digest == bindparam("b_digest"),

@@ -23,9 +23,14 @@ _LAST_PERIOD = (
 )
 
 
+def unended(now: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a period has no end, or one after ``now``."""
+    return or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > now)
+
+
 def alive(now: ColumnElement[int]) -> ColumnElement[bool]:
     """Return the condition that a tag's row is alive at ``now``."""
-    return (Tag.current == 1) & or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > now)
+    return (Tag.current == 1) & unended(now)
 
 
 def is_alive(row: Period, now: int) -> bool:

@@ -16,7 +16,7 @@ from registry.db.models import Manifest, Tag
 from registry.errors import ManifestUnknown
 from registry.names import RepositoryName, TagName
 from registry.pages import Page, cut
-from registry.repositories.current import as_text, explain_missing
+from registry.repositories.current import alive, as_text, explain_missing, unended
 from registry.repositories.protection import Protection, reason_of
 from registry.repositories.repositories import require_repository
 from registry.revisions import Condition, revision_of
@@ -117,10 +117,7 @@ _HISTORY = (
 )
 _HISTORY_OF_TAG = _HISTORY.where(Tag.name == bindparam("name"))
 _HISTORY_OF_TAGS = _HISTORY.where(Tag.name >= bindparam("from"), Tag.name < bindparam("to"))
-_THEN = and_(
-    Tag.lifetime_start_ms <= bindparam("time"),
-    or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("time")),
-)
+_THEN = and_(Tag.lifetime_start_ms <= bindparam("time"), unended(bindparam("time")))
 _LAST_STARTED = (
     _IN.where(Tag.name == bindparam("name"), Tag.lifetime_start_ms <= bindparam("time"))
     .order_by(Tag.lifetime_start_ms.desc())
@@ -131,15 +128,7 @@ _LAST_OF_DIGEST = _OF_TAG.where(Tag.digest == bindparam("digest"))
 _LAST_OTHER = _OF_TAG.where(Tag.digest != bindparam("digest"))
 _CURRENT = _IN.where(Tag.current == 1, Tag.name == bindparam("name"))
 _ALL_THEN = _IN.where(_THEN, Tag.name > bindparam("last")).order_by(Tag.name).limit(bindparam("limit"))
-_LIVING = (
-    _IN.where(
-        Tag.current == 1,
-        or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("time")),
-        Tag.name > bindparam("last"),
-    )
-    .order_by(Tag.name)
-    .limit(bindparam("limit"))
-)
+_LIVING = _IN.where(alive(bindparam("time")), Tag.name > bindparam("last")).order_by(Tag.name).limit(bindparam("limit"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, false, insert, null, or_, select, update
+from sqlalchemy import Connection, bindparam, false, insert, null, select, update
 
 from registry.access.actors import Actor
 from registry.content.reviews import Reviews
@@ -17,7 +17,7 @@ from registry.db.base import table
 from registry.db.engine import Conflict, Database
 from registry.db.models import Repository, Tag
 from registry.names import TagName
-from registry.repositories.current import CURRENT, current_of_manifest, is_alive
+from registry.repositories.current import CURRENT, current_of_manifest, is_alive, unended
 from registry.repositories.label_effects import goes_on, labelled_end
 from registry.repositories.protection import Protection
 from registry.repositories.tag_values import EndReason, ExpirySource, Family, Period, TagEffects, TagTarget
@@ -72,7 +72,7 @@ _OLDER = (
     CURRENT.where(
         Tag.repository_id == bindparam("repository"),
         Tag.family == bindparam("family"),
-        or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("now")),
+        unended(bindparam("now")),
     )
     # By their ids, which go up even where the clock does not: what was just made is the newest.
     .order_by(Tag.id.desc())

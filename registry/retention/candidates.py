@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, String, bindparam, exists, func, or_, select
+from sqlalchemy import BigInteger, Connection, String, bindparam, exists, func, select
 
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Manifest, ManifestChild, Tag
+from registry.repositories.current import alive
 from registry.repositories.tag_values import Period
 
 PAGE = 1_000
@@ -19,7 +20,7 @@ _REFERRER_TAG = re.compile(r"sha256-([0-9a-f]{64})(?:\.(?:sig|att|sbom))?")
 
 _AFTER = bindparam("after", type_=String())
 _AS_OF = bindparam("as_of", type_=BigInteger())
-_ALIVE = (Tag.current == 1) & or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > _AS_OF)
+_ALIVE = alive(_AS_OF)
 _TAG_COLUMNS = (
     *(getattr(Tag, column) for column in Period._fields),
     Manifest.last_pulled_at,

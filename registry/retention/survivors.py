@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import BigInteger, Connection, bindparam, or_, select
+from sqlalchemy import BigInteger, Connection, bindparam, select
 
 from registry.batches import batched
 from registry.db.models import Manifest, ManifestChild, Tag
-from registry.repositories.current import CURRENT
+from registry.repositories.current import CURRENT, unended
 from registry.repositories.protection import Protection
 from registry.repositories.tag_values import Period
 from registry.retention.candidates import present, subject_of
@@ -24,10 +24,7 @@ _IDS = bindparam("ids", type_=BigInteger(), expanding=True)
 _MANIFESTS = select(
     Manifest.id, Manifest.digest, Manifest.subject_digest, Manifest.untagged_pin, Manifest.label_pin
 ).where(Manifest.id.in_(_IDS), Manifest.deleted_at.is_(None))
-_TAGS = CURRENT.where(
-    Tag.manifest_id.in_(_IDS),
-    or_(Tag.lifetime_end_ms.is_(None), Tag.lifetime_end_ms > bindparam("now")),
-)
+_TAGS = CURRENT.where(Tag.manifest_id.in_(_IDS), unended(bindparam("now")))
 _PARENTS = select(ManifestChild.digest, ManifestChild.manifest_id).where(
     ManifestChild.repository_id == bindparam("repository"),
     ManifestChild.digest.in_(bindparam("digests", expanding=True)),
