@@ -12,7 +12,7 @@ from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.batches import batched
 from registry.db.engine import Database
-from registry.db.models import Manifest, Repository, Tag
+from registry.db.models import Manifest, Tag
 from registry.digest import Digest
 from registry.errors import InputInvalid, ManifestUnknown, NotRestorable, TagImmutable
 from registry.manifests.label_service import LabelService, until_unchanged
@@ -25,6 +25,7 @@ from registry.names import RepositoryName, TagName
 from registry.pages import Page
 from registry.repositories.current import as_text, find_current, is_alive
 from registry.repositories.history import TagPeriod
+from registry.repositories.listing import require_row
 from registry.repositories.periods import Periods
 from registry.repositories.repositories import require_repository
 from registry.repositories.tag_values import EndReason
@@ -32,10 +33,10 @@ from registry.work.jobs import JobContext
 
 _TOLD = 1000
 _BATCH = 100
+_MEANWHILE = "changed meanwhile"
 _DELETED = select(Manifest.id, Manifest.media_type, Manifest.size, Manifest.subject_digest, Manifest.deleted_at).where(
     Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
 )
-_MADE = select(Repository.created_ms).where(Repository.name == bindparam("name"), Repository.current == 1)
 _ITS_TAGS = (
     select(Tag.name)
     .where(
@@ -145,7 +146,7 @@ class Restoration:
         actor = context.actor
         self._authorizer.require(actor, Action.PUSH, repository)
         self._require_past(repository, time_ms)
-        counts = dict.fromkeys([*Change, "changed meanwhile"], 0)
+        counts = dict.fromkeys([*Change, _MEANWHILE], 0)
         stuck: list[str] = []
         pending = self._planner.planned(actor, repository, time_ms, "")
         done = 0
@@ -166,16 +167,17 @@ class Restoration:
         Nor to one before the repository was made: that is a slip (seconds for milliseconds), and would end all tags.
         """
         with self._database.read() as connection:
-            now, made = self._database.now(connection), connection.scalar(_MADE, {"name": repository.value})
+            now, made = self._database.now(connection), require_row(connection, repository).created_ms
         if time_ms > now:
             raise InputInvalid("that time is yet to come", detail={"as_of": as_text(time_ms), "now": as_text(now)})
-        if made is not None and time_ms < made:
+        if time_ms < made:
             detail = {"as_of": as_text(time_ms), "made": as_text(made)}
             raise InputInvalid("the repository was made after that time", detail=detail)
 
     def _carry_out(
         self, actor: Actor, repository: RepositoryName, batch: Sequence[tuple[Planned, TagPeriod | None]]
     ) -> Sequence[tuple[str, Planned]]:
+        """Change some tags in one transaction, or where one of them cannot be, each in its own."""
         wanted = {planned.then for planned, _ in batch if planned.change in (Change.SET, Change.MOVE)}
 
         def attempt() -> Sequence[tuple[str, Planned]]:
@@ -191,7 +193,12 @@ class Restoration:
 
             return self._database.write(work)
 
-        return until_unchanged(attempt)
+        try:
+            return until_unchanged(attempt)
+        except (NotRestorable, TagImmutable):
+            if len(batch) == 1:
+                return [(_MEANWHILE, planned) for planned, _ in batch]
+            return [done for one in batch for done in self._carry_out(actor, repository, [one])]
 
     def _change(
         self,
@@ -209,14 +216,13 @@ class Restoration:
         current = find_current(connection, repository_id, tag)
         alive = current if current is not None and is_alive(current, now) else None
         if (alive.id if alive else None) != (seen.id if seen else None):
-            return "changed meanwhile"
-        try:
-            if planned.change is Change.END and alive is not None:
-                self._periods.delete(connection, now, repository_id, [alive], EndReason.RESTORED)
-            elif planned.then is not None:
-                self._changes.put_back(connection, now, repository_id, tag, planned.then, judged[planned.then], actor)
-        except (NotRestorable, TagImmutable, KeyError):
-            return "changed meanwhile"
+            return _MEANWHILE
+        if planned.change is Change.END and alive is not None:
+            self._periods.delete(connection, now, repository_id, [alive], EndReason.RESTORED)
+        elif planned.then is not None:
+            if planned.then not in judged:
+                return _MEANWHILE
+            self._changes.put_back(connection, now, repository_id, tag, planned.then, judged[planned.then], actor)
         return planned.change
 
     def _judged(self, repository: RepositoryName, digests: Sequence[str]) -> Mapping[str, Judgement]:

@@ -133,6 +133,7 @@ def test_actors_beside_one_another(direct, figure):
     deeds = scaled(5_000, 100)
     for made in MADE:
         direct.push(made)
+    direct.clock.turn(ms=HOUR)  # so that there is something to put back to
     with ThreadPoolExecutor(ACTORS) as pool:
         told = list(pool.map(lambda seed: act(direct, seed, deeds), range(ACTORS)))
     assert_periods_sound(direct)

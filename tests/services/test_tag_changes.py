@@ -440,6 +440,28 @@ def test_a_tag_that_changes_while_a_repository_is_put_back_is_left_alone(direct,
     assert direct.get("moved").digest == C.digest
 
 
+def test_what_a_tag_that_must_stay_stood_for_is_not_put_back_without_it(direct, monkeypatch):
+    direct.push(A, "first")
+    direct.push(B, "second")
+    then = direct.clock.now
+    direct.clock.turn(ms=HOUR)
+    direct.push(C, "first", "second")
+    for made in (A, B):
+        direct.delete_manifest(made)
+    carry_out = type(direct.services.restoration)._carry_out
+
+    def late(self, actor, repository, batch):
+        direct.protect("first")
+        return carry_out(self, actor, repository, batch)
+
+    monkeypatch.setattr(type(direct.services.restoration), "_carry_out", late)
+    result = direct.services.restoration.apply(direct.repository, then, Context())
+    assert (result["changed meanwhile"], result["move"]) == (1, 1)
+    assert direct.get("second").digest == B.digest
+    with pytest.raises(ManifestUnknown):
+        direct.get(A.digest)
+
+
 def test_old_periods_are_forgotten_whatever_they_stood_for(start):
     direct = start(history_kept=30 * 86_400)
     for made in (A, B):
