@@ -172,6 +172,7 @@ def upgrade() -> None:
     op.add_column("blob", sa.Column("checked_ms", sa.BigInteger(), nullable=True))
     op.add_column("storage_deletion", sa.Column("blob_id", sa.BigInteger(), nullable=True))
     op.create_index("ix_blob_checked", "blob", ["checked_ms", "id"])
+    op.create_index("ix_manifest_newest", "manifest", ["repository_id", "id"])
 
     op.add_column("repository", sa.Column("recovery_seconds", sa.BigInteger(), nullable=True))
     op.add_column("repository", sa.Column("description", sa.Text(), nullable=False, server_default=""))
@@ -240,6 +241,7 @@ def downgrade() -> None:
         op.drop_column("tag", column)
     for column in ("description", "recovery_seconds"):
         op.drop_column("repository", column)
+    op.drop_index("ix_manifest_newest", "manifest")
     op.drop_index("ix_blob_checked", "blob")
     op.drop_column("manifest_child", "deleted_ms")
     op.drop_column("blob", "checked_ms")

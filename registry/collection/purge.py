@@ -27,7 +27,8 @@ MAX_REASON = 1000
 _MANIFESTS = (
     select(Manifest.id, Manifest.repository_id, Repository.name)
     .join(Repository, Repository.id == Manifest.repository_id)
-    .where(Manifest.digest == bindparam("digest"))
+    # No index begins with the digest; this way the one that has it is read through, and not all manifests with it.
+    .where(Manifest.id.in_(select(Manifest.id).where(Manifest.digest == bindparam("digest"))))
     .order_by(Manifest.id)
     .with_for_update(of=Manifest)
 )

@@ -23,7 +23,11 @@ from registry.db.models.work import BLOB, MANIFEST, REPOSITORY
 _REVIEW = table(GcReview)
 _HASTEN = (
     update(_REVIEW)
-    .where(_REVIEW.c.repository_id == bindparam("b_repository"), _REVIEW.c.due_ms > bindparam("b_due"))
+    .where(
+        _REVIEW.c.kind.in_([MANIFEST, BLOB, REPOSITORY]),  # all there are: so they are found by the repository
+        _REVIEW.c.repository_id == bindparam("b_repository"),
+        _REVIEW.c.due_ms > bindparam("b_due"),
+    )
     .values(due_ms=bindparam("b_due"))
 )
 _AT_ONCE = 500

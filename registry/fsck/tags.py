@@ -79,7 +79,9 @@ TAG_FAULTS: Sequence[Fault] = (
 def repository_faults(repairs: Repairs) -> Sequence[Fault]:
     """Return what must not be of repositories."""
     columns = (Repository.id.label("at"), Repository.id.label("repository_id"), Repository.name.label("repository"))
-    reviewed = exists().where(GcReview.kind == REPOSITORY, GcReview.target == Repository.id)
+    reviewed = exists().where(
+        GcReview.kind == REPOSITORY, GcReview.repository_id == Repository.id, GcReview.target == Repository.id
+    )
     half = or_(
         and_(Repository.current.is_(None), Repository.deleted_at.is_(None)),
         and_(Repository.current.is_not(None), Repository.deleted_at.is_not(None)),

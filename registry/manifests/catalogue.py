@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, bindparam, func, select
+from sqlalchemy import Connection, Row, bindparam, case, func, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
@@ -106,19 +106,15 @@ _CHILDREN = (
     .where(ManifestChild.manifest_id == bindparam("manifest"))
     .order_by(ManifestChild.digest)
 )
-_MEMBER = (
-    select(Blob.digest, Blob.size)
-    .join(RepositoryBlob, RepositoryBlob.blob_id == Blob.id)
-    .where(
-        RepositoryBlob.repository_id == bindparam("repository"),
-        RepositoryBlob.hidden_at.is_(None),
-        Blob.state == LIVE,
-    )
-    .subquery()
-)
 _BLOBS = (
-    select(ManifestBlob.digest, _MEMBER.c.size)
-    .outerjoin(_MEMBER, _MEMBER.c.digest == ManifestBlob.digest)
+    select(ManifestBlob.digest, case((RepositoryBlob.blob_id.is_not(None), Blob.size)))
+    .outerjoin(Blob, (Blob.digest == ManifestBlob.digest) & (Blob.state == LIVE))
+    .outerjoin(
+        RepositoryBlob,
+        (RepositoryBlob.repository_id == ManifestBlob.repository_id)
+        & (RepositoryBlob.blob_id == Blob.id)
+        & RepositoryBlob.hidden_at.is_(None),
+    )
     .where(ManifestBlob.manifest_id == bindparam("manifest"))
     .order_by(ManifestBlob.digest)
 )
