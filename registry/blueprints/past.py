@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
@@ -13,16 +11,16 @@ from registry.blueprints._http import (
     Answer,
     accepted,
     actor,
-    link_next,
     page_size,
     repository,
     services,
     text_argument,
 )
 from registry.blueprints._referrers import referrers_answer
+from registry.blueprints._tags import tags_answer
 from registry.digest import Digest
 from registry.errors import NameInvalid
-from registry.names import AS_OF, parse_as_of, parse_reference
+from registry.names import AS_OF, RepositoryName, parse_as_of, parse_reference
 
 blueprint = Blueprint("past", __name__, url_prefix="/v2/as-of.<stamp:stamp>")
 
@@ -47,6 +45,11 @@ def _past(stamp: str) -> int:
     return time_ms
 
 
+def _shown(stamp: str, where: RepositoryName) -> str:
+    """Return how a repository as it was is called."""
+    return f"{AS_OF}{stamp}/{where}"
+
+
 @blueprint.get("/<path:name>/manifests/<reference>")
 def get_manifest(stamp: str, name: str, reference: str) -> Response:
     """Serve a manifest by the tag's meaning at that time, or by digest if it is still kept."""
@@ -69,12 +72,7 @@ def list_tags(stamp: str, name: str) -> Response:
     """List the tags that the repository had at that time."""
     where, time_ms, limit = repository(name), _past(stamp), page_size()
     page = services().history.as_of(actor(), where, time_ms, limit, text_argument("last"))
-    shown = f"as-of.{stamp}/{where}"
-    body = {"name": shown, "tags": [row.name for row in page.items]}
-    response = Answer(json.dumps(body), content_type="application/json")
-    if page.more and page.items:
-        return link_next(response, f"/v2/{shown}/tags/list", {"n": str(limit), "last": page.items[-1].name})
-    return response
+    return tags_answer(_shown(stamp, where), [row.name for row in page.items], limit, more=page.more)
 
 
 @blueprint.get("/<path:name>/referrers/<digest>")
@@ -82,4 +80,4 @@ def list_referrers(stamp: str, name: str, digest: str) -> Response:
     """List what refers to a manifest, as it is now: signatures that came later belong to what was, too."""
     _past(stamp)
     where = repository(name)
-    return referrers_answer(where, Digest.parse(digest), f"as-of.{stamp}/{where}")
+    return referrers_answer(where, Digest.parse(digest), _shown(stamp, where))

@@ -18,12 +18,12 @@ from registry.access.authorizer import Action, Authorizer
 from registry.content.deletions import Deletions, Doomed
 from registry.content.keys import new_key, storage_unavailable, store_bytes
 from registry.content.leases import BLOB_REVIEW, Held, Leases
-from registry.content.members import members
+from registry.content.members import NAMING, members
 from registry.content.purged import PurgedDigests
 from registry.content.reviews import Reviews
 from registry.db.base import table
 from registry.db.engine import Database
-from registry.db.models import Blob, GcReview, Manifest, ManifestBlob, Repository, RepositoryBlob
+from registry.db.models import Blob, GcReview, Manifest, Repository, RepositoryBlob
 from registry.db.models.content import LIVE
 from registry.digest import Digest
 from registry.errors import BlobUnknown, DeletionRefused, NameUnknown, RegistryError
@@ -64,17 +64,7 @@ _MEMBERSHIP = {
     **{column: bindparam(column) for column in ("repository_id", "blob_id", "lease_until")},
     "hidden_at": null(),
 }
-_NAMING = (
-    select(Manifest.digest)
-    .join(ManifestBlob, ManifestBlob.manifest_id == Manifest.id)
-    .where(
-        ManifestBlob.repository_id == bindparam("repository"),
-        ManifestBlob.digest == bindparam("digest"),
-        Manifest.deleted_at.is_(None),
-    )
-    .order_by(Manifest.id)
-    .limit(_NAMED_AT_MOST)
-)
+_NAMING = NAMING.order_by(Manifest.id).limit(_NAMED_AT_MOST)
 
 
 @dataclass(frozen=True, slots=True)

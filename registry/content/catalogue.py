@@ -10,8 +10,9 @@ from sqlalchemy import bindparam, func, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.content.members import NAMING
 from registry.db.engine import Database
-from registry.db.models import Blob, Manifest, ManifestBlob, Repository, RepositoryBlob
+from registry.db.models import Blob, Manifest, Repository, RepositoryBlob
 from registry.digest import Digest
 from registry.errors import BlobUnknown
 from registry.names import RepositoryName
@@ -51,17 +52,8 @@ _IN = (
 )
 _REPOSITORIES = _IN.order_by(Repository.name).limit(_NAMED_AT_MOST)
 _REPOSITORY_COUNT = _IN.with_only_columns(func.count())
-_NAMING = (
-    select(Manifest.digest)
-    .join(ManifestBlob, ManifestBlob.manifest_id == Manifest.id)
-    .where(
-        ManifestBlob.repository_id == bindparam("repository"),
-        ManifestBlob.digest == bindparam("digest"),
-        Manifest.deleted_at.is_(None),
-    )
-)
-_MANIFESTS = _NAMING.order_by(Manifest.digest).limit(_NAMED_AT_MOST)
-_MANIFEST_COUNT = _NAMING.with_only_columns(func.count())
+_MANIFESTS = NAMING.order_by(Manifest.digest).limit(_NAMED_AT_MOST)
+_MANIFEST_COUNT = NAMING.with_only_columns(func.count())
 
 
 class BlobCatalogue:

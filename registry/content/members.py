@@ -1,4 +1,4 @@
-"""The blobs of a repository, as a manifest may name them."""
+"""The blobs of a repository, as a manifest may name them, and those that do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, select
 
-from registry.db.models import Blob, RepositoryBlob
+from registry.db.models import Blob, Manifest, ManifestBlob, RepositoryBlob
 from registry.db.models.content import LIVE
 
 _MEMBERS = (
@@ -20,6 +20,16 @@ _MEMBERS = (
     )
 )
 _VISIBLE = _MEMBERS.where(RepositoryBlob.hidden_at.is_(None))
+NAMING = (
+    select(Manifest.digest)
+    .join(ManifestBlob, ManifestBlob.manifest_id == Manifest.id)
+    .where(
+        ManifestBlob.repository_id == bindparam("repository"),
+        ManifestBlob.digest == bindparam("digest"),
+        Manifest.deleted_at.is_(None),
+    )
+)
+"""The digests of a repository's manifests that are not deleted and name a blob; add the order, and how many."""
 
 
 @dataclass(frozen=True, slots=True)
