@@ -27,6 +27,8 @@ _BATCH = 1000
 """So many at once: each costs a flush of its folder, unless another one of the batch is in the same."""
 _PIECE = 100
 """So many rows go in one transaction, for which every push may have to wait."""
+_FAILURES = (StorageError, ValueError)
+"""What the store raises; ValueError of a key that is none, in a row that was damaged."""
 _FIRST_WAIT_MS, _LONGEST_WAIT_MS = 60_000, 6 * 3_600_000
 
 
@@ -85,7 +87,7 @@ class Deletions:
             self._erase(doomed)
             erased = True
             self._database.write(partial(self._forget, doomed=doomed), durable=False)
-        except (StorageError, RegistryError) as error:
+        except (*_FAILURES, RegistryError) as error:
             _log.warning("key %s stays queued for deletion: %s", doomed.storage_key, error)
         return erased
 
@@ -114,7 +116,7 @@ class Deletions:
             return ()
         try:
             self._storage.remove_many([_state(doomed) for doomed in batch])
-        except (StorageError, ValueError):  # told of the one that it is about, which is tried next
+        except _FAILURES:  # told of the one that it is about, which is tried next
             return ()
         self._steps(Step.BYTES)
         return batch
@@ -123,7 +125,7 @@ class Deletions:
         """Remove one key's bytes, or put it off."""
         try:
             self._erase(doomed)
-        except (StorageError, ValueError) as error:  # also of a key that is none
+        except _FAILURES as error:
             _log.warning("key %s stays queued for deletion: %s", doomed.storage_key, error)
             self._database.write(partial(self._put_off, row_id=row_id), durable=False)
             return False

@@ -63,6 +63,17 @@ def test_nothing_may_name_what_was_purged_also_where_content_may_be_missing(spar
             sparse.put(made, "v2")
 
 
+def test_a_purge_whose_row_names_no_key_is_done_and_tells_what_is_left(direct):
+    direct.push(LEAKY, "v1")
+    direct.change("UPDATE blob SET storage_key = 'none' WHERE digest = :digest", digest=SECRET.digest)
+    done = purge(direct, SECRET)
+    assert (done.freed.bytes, done.bytes_left) == (0, len(SECRET.data))
+    with pytest.raises(BlobUnknown):
+        direct.blob_bytes(SECRET.digest)
+    direct.change("DELETE FROM storage_deletion")
+    direct.change("DELETE FROM blob WHERE storage_key = 'none'")
+
+
 def test_a_blob_without_a_repository_is_purged_as_well(direct):
     direct.upload(SECRET)
     direct.change("DELETE FROM repository_blob")
