@@ -34,6 +34,7 @@ class Manifest(Base):
     __table_args__ = (
         UniqueConstraint("repository_id", "digest"),
         Index("ix_manifest_referrers", "repository_id", "subject_digest", "artifact_type", "id"),
+        # For lists, newest first, and for removing a repository piece by piece.
         Index("ix_manifest_newest", "repository_id", "id"),
         NEVER_REUSED,
     )
