@@ -31,7 +31,7 @@ Generated from `registry/blueprints/api/`. A server describes itself in full, fo
 ([cli.md](cli.md)), a program can do, and the other way round.
 
 ```console
-$ curl localhost:5000/api/v1/repositories?limit=100
+$ curl 'localhost:5000/api/v1/repositories?limit=100'
 $ curl localhost:5000/api/v1/repositories/team/app
 $ curl -X POST localhost:5000/api/v1/repositories -H 'Content-Type: application/json' \\
     -d '{"name": "team/app", "description": "The app"}'

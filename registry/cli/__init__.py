@@ -9,18 +9,18 @@ import click
 # What each command does stands here too, so that --help imports none of them.
 _COMMANDS = {
     "serve": "Run the registry until it is told to stop.",
-    "label": "Look at the labels of manifests, add some, and remove them.",
-    "fsck": "Check what is stored, and mend what can be mended.",
-    "gc": "Free what nothing keeps, and tell why the rest is kept.",
-    "purge": "Remove a digest from every repository at once, for good.",
-    "rule": "Look at house rules, make, change, try and remove them.",
-    "retention": "Remove what rules of retention do not keep, and tell before what that is.",
-    "job": "Look at jobs, run them now, and stop them.",
     "worker": "Run jobs: collection, retention and the like.",
     "repo": "Look at repositories, make, change, rename, delete and restore them.",
     "tag": "Look at tags and their history, restore, move, expire, protect and delete them.",
-    "manifest": "Look at manifests, and delete them.",
+    "manifest": "Look at manifests, delete and restore them.",
     "blob": "Tell where a blob is, and what names it.",
+    "label": "Look at the labels of manifests, add some, and remove them.",
+    "rule": "Look at house rules, make, change, try and remove them.",
+    "retention": "Remove what rules of retention do not keep, and tell before what that is.",
+    "gc": "Free what nothing keeps, and tell why the rest is kept.",
+    "purge": "Remove a digest from every repository at once, for good.",
+    "fsck": "Check what is stored, and mend what can be mended.",
+    "job": "Look at jobs, run them now, and stop them.",
     "config": "Show and check the settings.",
     "db": "Look after the database's schema.",
     "plugins": "List every plugin that was found, and what became of it.",
@@ -29,12 +29,21 @@ _COMMANDS = {
 _EPILOG = """\b
 Examples:
   moorage serve --data ./data
-  moorage config show
-  MOORAGE_LISTEN=127.0.0.1:8080 moorage serve
+  moorage tag list team/app --data ./data
+  moorage tag list team/app --server http://127.0.0.1:5000
 
 \b
-Shell completion (bash, zsh and fish), in your shell's start file:
-  eval "$(_MOORAGE_COMPLETE=bash_source moorage)"
+Undo:
+  moorage tag restore        a tag that was moved, deleted or has ended
+  moorage manifest restore   a deleted manifest, with its tags
+  moorage repo restore       all tags of a repository, as they were at a time
+  moorage repo undelete      a deleted repository
+
+\b
+Shell completion, in your shell's start file:
+  bash  eval "$(_MOORAGE_COMPLETE=bash_source moorage)"
+  zsh   eval "$(_MOORAGE_COMPLETE=zsh_source moorage)"
+  fish  _MOORAGE_COMPLETE=fish_source moorage | source
 """
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import httpx
 
+from registry.cli.hints import next_step
 from registry.setting_values import hide_password
 
 _PREFIX = "/api/v1"
@@ -67,7 +68,11 @@ class Client:
         if answer.is_success:
             return None if answer.status_code == _NO_CONTENT else self._json(answer)
         problem = self._json(answer)
-        raise Refused(f"{problem['detail']}{_context(problem)} (says {self._place})", problem["code"])
+        if not isinstance(problem, dict) or not {"detail", "code"} <= problem.keys():
+            raise self._foreign(answer)
+        hint = next_step(problem, path, query or {})
+        told = f"{problem['detail']}{_context(problem)} (says {self._place})"
+        raise Refused(f"{told}\n{hint}" if hint else told, problem["code"])
 
     def items(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[dict[str, Any]]:
         """Return all items of a list, page by page."""
@@ -82,9 +87,14 @@ class Client:
     def _json(self, answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON of any shape
         kind = answer.headers.get("Content-Type", "")
         if kind not in ("application/json", "application/problem+json"):
-            told = f"{answer.status_code} {kind or 'without a type'}"
-            raise click.ClickException(f"{self._place} does not answer as Moorage does: {told}")
+            raise self._foreign(answer)
         return answer.json()
+
+    def _foreign(self, answer: httpx.Response) -> click.ClickException:
+        told = f"{answer.status_code} {answer.headers.get('Content-Type') or 'without a type'}"
+        return click.ClickException(
+            f"{self._place} does not answer as Moorage does: {told}; --server takes its address alone, without a path"
+        )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
@@ -19,6 +20,8 @@ from registry.setting_sources import SERVER_VARIABLE
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 _PLACES = ("config", "data", "database_url", "storage_url")
+
+_MICROSECONDS = re.compile(r"(?<=\d\d:\d\d:\d\d)(\.\d{3})000Z$")
 
 yes_flag = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -92,6 +95,11 @@ def at(repository: RepositoryName, *parts: object) -> str:
     return f"/repositories/{repository}{'/-' if parts else ''}{inside}"
 
 
+def time_text(text: str) -> str:
+    """Return a time as people read it: without the digits behind milliseconds, which the registry does not keep."""
+    return _MICROSECONDS.sub(r"\1Z", text)
+
+
 def print_items(items: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_json: bool) -> None:
     """Print a list: all of it as JSON, or a table of ``columns``, which names the field under each heading."""
     from registry.cli.tables import show  # noqa: PLC0415 - only who runs a command waits for its imports
@@ -109,7 +117,7 @@ def print_fields(item: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(item)
         return
-    show(("field", "value"), [(name.replace("_", " "), _cell(value)) for name, value in _flat(item)])
+    show(("field", "value"), [(name.replace("_", " "), _cell(value)) for name, value in _flat(item)], whole=True)
 
 
 def _flat(item: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
@@ -124,4 +132,6 @@ def _flat(item: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 def _cell(value: object) -> object:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, str):
+        return time_text(value)
     return "\n".join(map(str, value)) if isinstance(value, list) else value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from registry.cli.common import FlagRefused, json_flag, print_json
-from registry.cli.connecting import REPOSITORY, Parsed, print_items, with_client
+from registry.cli.connecting import REPOSITORY, Parsed, print_items, time_text, with_client
 from registry.digest import ALGORITHMS
 from registry.names import Reference, RepositoryName, parse_reference
 
@@ -59,6 +59,8 @@ def run(client: Client, *, dry_run: bool, as_json: bool) -> None:
             click.echo(
                 f"{failed} could not be looked at, and are tried again later: the server's log says why", err=True
             )
+        if not any(done["result"].values()):
+            _tell_next(client)
 
 
 def _preview(client: Client, *, as_json: bool) -> None:
@@ -66,10 +68,23 @@ def _preview(client: Client, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    print_items(found["removed"], {"kind": "kind", "digest or name": "name", "bytes freed": "bytes"}, as_json=False)
+    if found["removed"]:
+        columns = {"kind": "kind", "digest or name": "name", "bytes freed": "bytes"}
+        print_items(found["removed"], columns, as_json=False)
     click.echo(f"a run would free {_told(found['freed'])}")
+    if not any(found["freed"].values()):
+        _tell_next(client)
     if found["more"]:
         click.echo(f"this is what the first {found['looked_at']} reviews free; more is due")
+
+
+def _tell_next(client: Client) -> None:
+    """Say to who expected more when there is something to look at, and where to read why not now."""
+    times = [kind["next"] for kind in client.get("/collection")["queue"] if kind["next"] and not kind["due"]]
+    if times:
+        click.echo(
+            f"the next look at anything is at {time_text(min(times))}; why a thing is kept: moorage gc explain NAME:TAG"
+        )
 
 
 @command.command("status", short_help="Tell what waits for collection.", epilog="\b\nExample:\n  moorage gc status")
@@ -82,10 +97,12 @@ def status(client: Client, *, as_json: bool) -> None:
     if as_json:
         print_json({**found, "last_runs": runs})
         return
+    from rich.filesize import decimal  # noqa: PLC0415 - only who runs a command waits for its imports
+
     click.echo("To be looked at:")
     print_items(found["queue"], {"kind": "kind", "waiting": "waiting", "due": "due", "next": "next"}, as_json=False)
     stubborn = f" (one has failed {found['attempts']} times)" if found["attempts"] else ""
-    click.echo(f"To be freed: {found['bytes_to_free']} bytes in {found['deletions']} deletions{stubborn}")
+    click.echo(f"To be freed: {decimal(found['bytes_to_free'])} in {found['deletions']} deletions{stubborn}")
     click.echo("\nLast runs that freed something or were asked for:")
     shown = [{**one, "freed": _told(one["result"]) if one["result"] else one["error"]} for one in runs]
     print_items(shown, {"run": "id", "state": "state", "finished": "finished", "freed": "freed"}, as_json=False)
@@ -129,16 +146,18 @@ def explain(
 
 
 def _explained(place: dict[str, Any]) -> list[str]:
-    goes = f"goes at {place['goes']}" if place["goes"] else "is kept"
+    goes = f"goes at {time_text(place['goes'])}" if place["goes"] else "is kept"
     lines = [f"  in {place['repository']} ({place['kind']}): {goes}"]
     for root in place["roots"]:
-        until = f"until {root['until']}" if root["until"] else "for ever"
+        until = f"until {time_text(root['until'])}" if root["until"] else "for ever"
         lines.append(f"    {root['kind']}: {root['detail']}, {until}")
         lines += [f"      {'by ' if step else ''}{digest}" for step, digest in enumerate(root["path"]) if step]
     return lines
 
 
 def _told(freed: dict[str, Any]) -> str:
+    from rich.filesize import decimal  # noqa: PLC0415 - only who runs a command waits for its imports
+
     size = freed.get("bytes", 0)
     counts = [f"{count} {name}" for name, count in freed.items() if count and name not in ("bytes", "keys", "failed")]
-    return f"{size} bytes ({', '.join(counts) or 'nothing'})"
+    return f"{decimal(size)} ({', '.join(counts) or 'nothing'})"

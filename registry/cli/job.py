@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from registry.cli.common import FlagRefused, json_flag
 from registry.cli.connecting import print_fields, print_items, with_client
+from registry.repositories.lives import length_text
 
 if TYPE_CHECKING:
     from registry.cli.client import Client
@@ -16,10 +18,10 @@ _RUN_COLUMNS = {
     "run": "id",
     "job": "job",
     "state": "state",
-    "by": "actor",
+    "by": "by",
     "started": "started",
     "finished": "finished",
-    "error": "error",
+    "what came of it": "told",
 }
 
 
@@ -36,11 +38,12 @@ def list_jobs(client: Client, *, as_json: bool) -> None:
     columns = {
         "job": "name",
         "what it does": "about",
-        "every (s)": "every_seconds",
+        "every": "every",
         "next": "next",
-        "runs in": "holder",
+        "runs in worker": "holder",
     }
-    print_items(client.get("/jobs")["items"], columns, as_json=as_json)
+    found = client.get("/jobs")["items"]
+    print_items(found if as_json else [_job_for_people(job) for job in found], columns, as_json=as_json)
 
 
 @command.command(
@@ -51,7 +54,8 @@ def list_jobs(client: Client, *, as_json: bool) -> None:
 @json_flag
 def list_runs(client: Client, *, job: str | None, as_json: bool) -> None:
     """List runs, newest first; scheduled ones that found nothing to do are not kept."""
-    print_items(list(client.items("/runs", {"job": job})), _RUN_COLUMNS, as_json=as_json)
+    found = list(client.items("/runs", {"job": job}))
+    print_items(found if as_json else [_run_for_people(run) for run in found], _RUN_COLUMNS, as_json=as_json)
 
 
 @command.command("show", short_help="Show a run.", epilog="\b\nExample:\n  moorage job show 17")
@@ -84,6 +88,20 @@ def run_now(client: Client, job: str, *, given: tuple[str, ...], as_json: bool) 
 def cancel_run(client: Client, run: int) -> None:
     """Take a waiting run out of the queue, or ask a running one to stop; what it did stays done."""
     click.echo(f"run {run} is {client.send('POST', f'/runs/{run}/cancel')['state']}")
+
+
+def _job_for_people(job: dict[str, Any]) -> dict[str, Any]:
+    if job["every_seconds"] is None:
+        return {**job, "every": "when asked for"}
+    is_due = job["next"] is not None and datetime.fromisoformat(job["next"]) <= datetime.now(UTC)
+    every = length_text(round(job["every_seconds"] * 1000))
+    return {**job, "every": every, "next": "once there is something to do" if is_due else job["next"]}
+
+
+def _run_for_people(run: dict[str, Any]) -> dict[str, Any]:
+    figures = {name: value for name, value in run["result"].items() if isinstance(value, int) and value}
+    told = ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in figures.items())
+    return {**run, "by": run["actor"] if run["trigger"] == "by hand" else run["trigger"], "told": run["error"] or told}
 
 
 def _argument(text: str) -> tuple[str, str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.group("manifest")
 def command() -> None:
-    """Look at manifests, and delete them."""
+    """Look at manifests, delete and restore them."""
 
 
 @command.command(

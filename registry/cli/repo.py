@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,10 +18,12 @@ from registry.cli.connecting import (
     confirm,
     print_fields,
     print_items,
+    somebody_is_there,
     with_client,
     yes_flag,
 )
 from registry.cli.times import MOMENT
+from registry.repositories.lives import length_text
 
 if TYPE_CHECKING:
     from registry.cli.client import Client
@@ -100,7 +102,7 @@ def list_repositories(
 @json_flag
 def show_repository(client: Client, repository: RepositoryName, *, as_json: bool) -> None:
     """Show a repository, its settings and how much it holds."""
-    print_fields({**client.get(at(repository)), **client.get(at(repository, "usage"))}, as_json=as_json)
+    _print_repository({**client.get(at(repository)), **client.get(at(repository, "usage"))}, as_json=as_json)
 
 
 @command.command(
@@ -115,7 +117,7 @@ def show_repository(client: Client, repository: RepositoryName, *, as_json: bool
 def create_repository(client: Client, repository: RepositoryName, *, as_json: bool, **settings: object) -> None:
     """Make an empty repository. A first push makes one as well."""
     made = client.send("POST", "/repositories", {"name": repository.value, **_given(settings)})
-    print_fields(made, as_json=as_json)
+    _print_repository(made, as_json=as_json)
 
 
 @command.command(
@@ -136,7 +138,7 @@ def set_settings(client: Client, repository: RepositoryName, *, as_json: bool, *
     given = _given(settings)
     if not given:
         raise click.UsageError("nothing to set: give a setting, such as --description TEXT")
-    print_fields(client.send("PATCH", at(repository), given), as_json=as_json)
+    _print_repository(client.send("PATCH", at(repository), given), as_json=as_json)
 
 
 @command.command(
@@ -150,7 +152,7 @@ def set_settings(client: Client, repository: RepositoryName, *, as_json: bool, *
 @json_flag
 def rename_repository(client: Client, repository: RepositoryName, name: RepositoryName, *, as_json: bool) -> None:
     """Give a repository another NAME. The old one leads nowhere afterwards."""
-    print_fields(client.send("POST", at(repository, "rename"), {"name": name.value}), as_json=as_json)
+    _print_repository(client.send("POST", at(repository, "rename"), {"name": name.value}), as_json=as_json)
 
 
 @command.command(
@@ -168,7 +170,7 @@ def delete_repository(client: Client, repository: RepositoryName, *, force: bool
     held = client.get(at(repository, "usage"))
     confirm(f"Delete {repository} with {held['tags']} tags and {held['manifests']} manifests?", yes=yes)
     gone = client.send("DELETE", at(repository), query={"force": force})
-    print_fields(gone, as_json=as_json)
+    _print_repository(gone, as_json=as_json)
     if not as_json:
         click.echo(f"until then it can be restored: moorage repo undelete {repository}")
 
@@ -184,7 +186,7 @@ def delete_repository(client: Client, repository: RepositoryName, *, force: bool
 @json_flag
 def undelete_repository(client: Client, repository: RepositoryName, *, row_id: int | None, as_json: bool) -> None:
     """Restore a deleted repository with all that it held; without --id the one that was deleted last."""
-    print_fields(client.send("POST", at(repository, "undelete"), {"id": row_id}), as_json=as_json)
+    _print_repository(client.send("POST", at(repository, "undelete"), {"id": row_id}), as_json=as_json)
 
 
 @command.command(
@@ -204,19 +206,27 @@ def restore_repository(
 ) -> None:
     """Put all tags of a repository back to what they stood for at a time; deleted manifests come back with them.
 
-    Tags that were made since end. Immutable tags, and those whose manifest was removed for good, are left alone.
+    Tags that were made since end. Immutable tags, and those whose manifest was removed for good, are left alone. What
+    will change is listed first, and the end says how to undo it.
     """
-    plan = [
-        one for one in client.items(at(repository, "restore"), {"as_of": as_of.isoformat()}) if one["change"] != "keep"
-    ]
-    if dry_run:
+    query = {"as_of": as_of.isoformat()}
+    plan = [one for one in client.items(at(repository, "restore"), query) if one["change"] != "keep"]
+    asks = not yes and somebody_is_there()
+    if as_json and dry_run:
+        print_json(plan)
+        return
+    if not as_json and not plan:
+        click.echo(f"every tag of {repository} is what it was then: nothing is to be changed")
+        return
+    if dry_run or asks:
         columns = {"tag": "tag", "change": "change", "now": "present", "then": "then", "why": "why"}
-        print_items(plan, columns, as_json=as_json)
+        print_items(plan, columns, as_json=False)
+    if dry_run:
         return
     from registry.cli.following import follow  # noqa: PLC0415 - only who runs a command waits for its imports
 
     confirm(f"Change {len(plan)} tags of {repository} to what they were at {as_of.isoformat()}?", yes=yes)
-    started = client.send("POST", at(repository, "restore"), {"as_of": as_of.isoformat()})
+    started = client.send("POST", at(repository, "restore"), query)
     run = follow(client, client.get(f"/runs/{started['run']}"))
     if as_json:
         print_json(run)
@@ -225,3 +235,24 @@ def restore_repository(
     click.echo(", ".join(f"{name}: {count}" for name, count in done.items()) or "nothing was to be changed")
     for line in run["result"]["left"]:
         click.echo(f"left alone: {line}")
+    if any(name in done for name in ("set", "move", "end")):
+        before = datetime.fromisoformat(run["started"]) - timedelta(milliseconds=1)
+        undo = before.isoformat(timespec="milliseconds")
+        click.echo(f"to undo: moorage repo restore {repository} --as-of {undo}")
+
+
+def _print_repository(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print a repository: as JSON, or with each setting as it is in force."""
+    if as_json:
+        print_json(found)
+        return
+    named = {
+        "recovery_window": length_text(found["in_force"]["recovery_seconds"] * 1000),
+        "allow_sparse": "yes" if found["in_force"]["allow_sparse"] else "no",
+    }
+    for name, own in (("recovery_window", "recovery_seconds"), ("allow_sparse", "allow_sparse")):
+        named[name] += "" if found[own] is not None else " (the registry's setting)"
+    hidden = {"allow_sparse", "recovery_seconds", "in_force"}
+    hidden.update(name for name in ("deleted", "restorable_until") if found[name] is None)
+    left = {name: value for name, value in found.items() if name not in hidden}
+    print_fields({"id": left.pop("id"), "name": left.pop("name"), **named, **left}, as_json=False)

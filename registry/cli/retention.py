@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from registry.cli.common import FlagRefused, json_flag, print_json
-from registry.cli.connecting import REPOSITORY, at, confirm, print_items, with_client, yes_flag
+from registry.cli.connecting import REPOSITORY, at, confirm, print_items, somebody_is_there, with_client, yes_flag
 
 if TYPE_CHECKING:
     from registry.cli.client import Client
@@ -48,11 +48,20 @@ def command() -> None:
 def plan(
     client: Client, repository: RepositoryName, *, everything: bool, drafts: tuple[str, ...], as_json: bool
 ) -> None:
-    """Make a plan and list what it removes."""
+    """Make a plan and list what it removes; nothing is removed yet.
+
+    A draft removes nothing, ever: `moorage rule add` makes it a rule.
+    """
     found = client.send("POST", at(repository, "retention"), {"drafts": [_draft(text) for text in drafts]})
     _print_plan(client, repository, found, everything=everything, as_json=as_json)
-    if found["run"]["total"] and not drafts and not as_json:
-        click.echo(f"To carry it out: moorage retention run {repository} --plan {found['id']}")
+    if as_json:
+        return
+    if drafts:
+        return
+    if found["run"]["total"]:
+        click.echo(f"to carry it out: moorage retention run {repository} --plan {found['id']}")
+    elif next(client.items("/rules", {"kind": "retention"}), None) is None:
+        click.echo("""there is no rule of retention yet; try one: --draft 'last-ten={"keep": {"last": 10}}'""")
 
 
 @command.command(
@@ -76,6 +85,8 @@ def run(client: Client, repository: RepositoryName, *, plan_id: int | None, yes:
     left = found["run"]["total"] - found["run"]["done"]
     if left:
         tags, untagged = found["tags"]["remove"], found["untagged"]["remove"]
+        if not yes and somebody_is_there():
+            _print_plan(client, repository, found, everything=False, as_json=False)
         confirm(f"Remove {tags} tags and {untagged} untagged manifests of {repository}?", yes=yes)
     with progress_bar() as bar:
         task = bar.add_task("retention", total=found["run"]["total"])
@@ -88,6 +99,8 @@ def run(client: Client, repository: RepositoryName, *, plan_id: int | None, yes:
         print_json(done)
         return
     click.echo(f"removed {done['removed_tags']} tags and {done['removed_manifests']} untagged manifests")
+    if done["removed_tags"]:
+        click.echo(f"to take one back: moorage tag restore {repository} TAG")
     if done["skipped"]:
         click.echo(f"left {done['skipped']} alone:")
         print_items(done["skipped_first"], {"tag or digest": "name", "why": "reason"}, as_json=False)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from registry.cli.common import FlagRefused, json_flag, print_json
-from registry.cli.connecting import REPOSITORY, at, confirm, print_fields, print_items, with_client, yes_flag
+from registry.cli.connecting import REPOSITORY, at, confirm, print_fields, print_items, time_text, with_client, yes_flag
+from registry.repositories.lives import age_text
 
 if TYPE_CHECKING:
     from registry.cli.client import Client
@@ -18,13 +19,10 @@ if TYPE_CHECKING:
 _COLUMNS = {
     "rule": "name",
     "kind": "kind",
-    "namespace": "namespace",
-    "repository": "repository",
+    "holds": "holds",
     "definition": "definition",
 }
-
-
-_TRIED = {"tag": "tag", "digest": "digest", "age (s)": "age_seconds", "but ends": "ends"}
+_TRIED = {"tag": "tag", "digest": "digest", "age": "age", "but ends": "ends"}
 _PAGE = 1000
 _EPILOG = """\b
 Definitions of immutability:
@@ -60,7 +58,7 @@ def list_rules(
     query = {"kind": kind, "repository": repository, "namespace": namespace}
     found = list(client.items("/rules", query))
     if not as_json:
-        found = [{**rule, "definition": json.dumps(rule["definition"])} for rule in found]
+        found = [{**rule, "holds": _where(rule), "definition": json.dumps(rule["definition"])} for rule in found]
     print_items(found, _COLUMNS, as_json=as_json)
 
 
@@ -98,7 +96,10 @@ def add(
     namespace: str | None,
     as_json: bool,
 ) -> None:
-    """Make a rule of a DEFINITION in JSON, or of the file @FILE."""
+    """Make a rule of a DEFINITION in JSON, or of the file @FILE.
+
+    Try it before: `moorage rule test` for immutability, `moorage retention plan --draft` for retention.
+    """
     if repository is not None and namespace is not None:
         raise FlagRefused("--repository and --namespace: give one of them, or none")
     wanted = {
@@ -108,7 +109,7 @@ def add(
         "repository": None if repository is None else str(repository),
         "namespace": namespace,
     }
-    _told(client.send("POST", "/rules", wanted), as_json=as_json)
+    _told(client, client.send("POST", "/rules", wanted), as_json=as_json)
 
 
 @command.command(
@@ -122,7 +123,8 @@ def add(
 @json_flag
 def change(client: Client, name: str, definition: str, *, as_json: bool) -> None:
     """Replace a rule's definition."""
-    _told(client.send("PUT", f"/rules/{_safe(name)}", {"definition": _definition(definition)}), as_json=as_json)
+    changed = client.send("PUT", f"/rules/{_safe(name)}", {"definition": _definition(definition)})
+    _told(client, changed, as_json=as_json)
 
 
 @command.command(
@@ -148,7 +150,8 @@ def test(client: Client, repository: RepositoryName, definition: str, *, as_json
     if as_json:
         print_json({"tried": tried, "items": items})
         return
-    print_items(items, _TRIED, as_json=False)
+    shown = [{**item, "age": age_text(item["age_seconds"] * 1000)} for item in items]
+    print_items(shown, _TRIED, as_json=False)
     ending = sum(item["ends"] is not None for item in items)
     click.echo(f"{len(items) - ending} of {tried} tags would be immutable")
     if wanted["definition"].get("retroactive") is not True:
@@ -186,11 +189,21 @@ def _safe(name: str) -> str:
     return name
 
 
-def _told(rule: dict[str, Any], *, as_json: bool) -> None:
+def _where(rule: dict[str, Any]) -> str:
+    if rule["repository"] is not None:
+        return f"for {rule['repository']}"
+    return "everywhere" if rule["namespace"] is None else f"for namespace {rule['namespace']!r}"
+
+
+def _told(client: Client, rule: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(rule)
         return
-    where = rule["repository"] or (
-        f"namespace {rule['namespace']!r}" if rule["namespace"] is not None else "everywhere"
-    )
-    click.echo(f"the {rule['kind']} rule {rule['name']} holds for {where}")
+    click.echo(f"the {rule['kind']} rule {rule['name']} holds {_where(rule)}")
+    if rule["kind"] == "retention":
+        (job,) = [one for one in client.get("/jobs")["items"] if one["name"] == "retention"]
+        at_time = f", next at {time_text(job['next'])}" if job["next"] else ""
+        click.echo(f"a daily job removes what no rule keeps{at_time}")
+        click.echo(f"to see before what goes: moorage retention plan {rule['repository'] or 'REPOSITORY'}")
+    elif rule["definition"].get("retroactive") is not True:
+        click.echo('tags that are there already are not protected by it; with "retroactive": true they would be')

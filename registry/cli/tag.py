@@ -17,6 +17,7 @@ from registry.cli.connecting import (
     confirm,
     print_fields,
     print_items,
+    time_text,
     with_client,
     yes_flag,
 )
@@ -34,8 +35,6 @@ _COLUMNS = {
     "since": "since",
     "until": "until",
     "immutable": "immutable",
-    "by a label": "immutable_by_label",
-    "by the rule": "immutable_by_rule",
 }
 _PERIODS = {
     "tag": "name",
@@ -75,7 +74,8 @@ def command() -> None:
 @json_flag
 def list_tags(client: Client, repository: RepositoryName, *, as_of: datetime | None, as_json: bool) -> None:
     """List a repository's tags by name, as they are or as they were."""
-    print_items(list(client.items(at(repository, "tags"), {"as_of": _text(as_of)})), _COLUMNS, as_json=as_json)
+    found = list(client.items(at(repository, "tags"), {"as_of": _text(as_of)}))
+    print_items(found if as_json else [_for_people(tag) for tag in found], _COLUMNS, as_json=as_json)
 
 
 @command.command("show", short_help="Show a tag.", epilog="\b\nExample:\n  moorage tag show team/app v1 --as-of 2h")
@@ -88,7 +88,8 @@ def show_tag(
     client: Client, repository: RepositoryName, tag: TagName, *, as_of: datetime | None, as_json: bool
 ) -> None:
     """Show a tag, as it is or as it was."""
-    print_fields(client.get(at(repository, "tags", tag), {"as_of": _text(as_of)}), as_json=as_json)
+    found = client.get(at(repository, "tags", tag), {"as_of": _text(as_of)})
+    print_fields(found if as_json else _for_people(found), as_json=as_json)
 
 
 @command.command(
@@ -199,7 +200,8 @@ def expire(
     if as_json:
         print_json(made)
     else:
-        click.echo(f"{made['name']} ends at {made['until']}" if made["until"] else f"{made['name']} does not end")
+        told = f"ends at {time_text(made['until'])}" if made["until"] else "does not end"
+        click.echo(f"{made['name']} {told}")
 
 
 def _protect(client: Client, repository: RepositoryName, tag: TagName, *, immutable: bool, as_json: bool) -> None:
@@ -207,7 +209,8 @@ def _protect(client: Client, repository: RepositoryName, tag: TagName, *, immuta
     if as_json:
         print_json(made)
     else:
-        click.echo(f"{made['name']} is {'immutable' if made['immutable'] else 'no longer immutable by itself'}")
+        makers = _for_people(made)["immutable"]
+        click.echo(f"{made['name']} is {'not immutable' if makers == 'no' else f'immutable {makers}'}")
 
 
 @command.command(
@@ -246,6 +249,15 @@ def delete(client: Client, repository: RepositoryName, tag: TagName, *, yes: boo
     confirm(f"Delete the tag {tag} of {repository}?", yes=yes)
     client.send("DELETE", at(repository, "tags", tag))
     click.echo(f"deleted {tag}; to undo: moorage tag restore {repository} {tag}")
+
+
+def _for_people(tag: dict[str, Any]) -> dict[str, Any]:
+    """Say in one field whether a tag is immutable, and what makes it so."""
+    by_hand, by_label, rule = tag["immutable"], tag["immutable_by_label"], tag["immutable_by_rule"]
+    makers = {"by hand": by_hand, "by a label": by_label, f"by the rule {rule}": rule is not None}
+    left_out = ("immutable_by_label", "immutable_by_rule")
+    shown = {name: value for name, value in tag.items() if name not in left_out}
+    return {**shown, "immutable": ", ".join(maker for maker, made_it in makers.items() if made_it) or "no"}
 
 
 def _told(tag: dict[str, Any], does: str, *, as_json: bool) -> None:

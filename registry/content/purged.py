@@ -42,7 +42,7 @@ class PurgedDigests:
         """Raise :class:`DigestPurged` for a digest that may not come back; that holds until the transaction ends."""
         found = self._ask(connection, {"digest": digest})
         if found is not None:
-            raise DigestPurged(detail={"digest": digest, "reason": found[0]})
+            raise _refusal(digest, found[0])
 
     def hold_back_pushes(self, connection: Connection) -> None:
         """Wait for transactions that have asked by :meth:`refuse`; others wait until this one ends.
@@ -59,4 +59,9 @@ def refuse_named(connection: Connection, digests: Sequence[str]) -> None:
     for start in range(0, len(digests), _AT_ONCE):
         found = connection.execute(_NAMED, {"digests": digests[start : start + _AT_ONCE]}).first()
         if found is not None:
-            raise DigestPurged(detail={"digest": found.digest, "reason": found.reason})
+            raise _refusal(found.digest, found.reason)
+
+
+def _refusal(digest: str, reason: str) -> DigestPurged:
+    """Return the error with its reason in the message as well: docker and skopeo show nothing else."""
+    return DigestPurged(f"{DigestPurged.summary}: {reason}", detail={"digest": digest, "reason": reason})

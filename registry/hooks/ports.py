@@ -196,6 +196,18 @@ class ListsKeys(Protocol):
         """
 
 
+@runtime_checkable
+class RemovesMany(Protocol):
+    """Optional: the store removes many keys in less than the same calls one by one (one flush, one request)."""
+
+    def remove_many(self, states: Sequence[UploadState]) -> None:
+        """Do for each what ``abort_upload`` and ``delete`` of its key do; all are gone when this returns.
+
+        Raises :class:`StorageError`, or :class:`ValueError` for what is no key: any of them may be gone then, and the
+        core goes on one by one.
+        """
+
+
 class StorageFactory(Protocol):
     """Makes a driver for a storage URL."""
 

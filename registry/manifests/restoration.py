@@ -22,7 +22,7 @@ from registry.manifests.rows import ManifestRecord, ManifestRows
 from registry.manifests.tagging import TagChanges
 from registry.names import RepositoryName, TagName
 from registry.pages import Page
-from registry.repositories.current import find_current, is_alive
+from registry.repositories.current import as_text, find_current, is_alive
 from registry.repositories.history import TagPeriod
 from registry.repositories.periods import Periods
 from registry.repositories.repositories import require_repository
@@ -165,9 +165,11 @@ class Restoration:
         with self._database.read() as connection:
             now, made = self._database.now(connection), connection.scalar(_MADE, {"name": repository.value})
         if time_ms > now:
-            raise InputInvalid("that time is yet to come", detail={"as_of": time_ms, "now": now})
+            raise InputInvalid("that time is yet to come", detail={"as_of": as_text(time_ms), "now": as_text(now)})
         if made is not None and time_ms < made:
-            raise InputInvalid("the repository was made after that time", detail={"as_of": time_ms, "made": made})
+            raise InputInvalid(
+                "the repository was made after that time", detail={"as_of": as_text(time_ms), "made": as_text(made)}
+            )
 
     def _carry_out(
         self, actor: Actor, repository: RepositoryName, batch: Sequence[tuple[Planned, TagPeriod | None]]

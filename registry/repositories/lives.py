@@ -21,6 +21,19 @@ class Life:
     text: str
 
 
+def length_text(ms: int) -> str:
+    """Write a length of time in the largest unit of which it is a whole number: ``14d``, ``36h``."""
+    units = (unit for unit in "dhms" if ms and ms % _UNIT_MS[unit] == 0)
+    unit = next(units, "s")
+    return f"{ms // _UNIT_MS[unit]}{unit}"
+
+
+def age_text(ms: int) -> str:
+    """Write a length of time in its largest whole unit, and leave the rest out: 36 hours are ``1d``."""
+    unit = next((unit for unit in "dhm" if ms >= _UNIT_MS[unit]), "s")
+    return f"{ms // _UNIT_MS[unit]}{unit}"
+
+
 def parse_life(value: object, name: str) -> Life:
     """Read a positive length of time, a hundred years at most; raises :class:`RuleInvalid` that names ``name``."""
     match = _LIFE.fullmatch(value) if isinstance(value, str) else None

@@ -75,7 +75,7 @@ def refusal(tag: str, reason: str) -> TagImmutable:
 def reason_of(*, immutable: bool, by_label: bool, rule: str | None) -> str | None:
     """Return in words who made a tag immutable: the API, a label, or the rule of a name; None where nobody did."""
     if immutable:
-        return "it was made immutable"
+        return "it was made immutable by hand"
     if by_label:
         return "a label of its image makes it immutable"
     return None if rule is None else f"the rule {rule} makes it so"

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from registry.repositories.lives import Life
+from registry.repositories.lives import Life, age_text
 from registry.retention.definition import About, RetentionRule
 
-_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 _TEENS = range(10, 20)
 _SUFFIXES = {1: "st", 2: "nd", 3: "rd"}
 
@@ -142,19 +141,11 @@ class Judge:
     def _within(self, since_ms: int, life: Life, age: str, words: str) -> tuple[bool, str]:
         passed = max(0, self._now - since_ms)
         kept = passed < life.ms
-        return kept, f"{age.format(_span(passed))}, {words if kept else f'not {words}'} {life.text}"
+        return kept, f"{age.format(age_text(passed))}, {words if kept else f'not {words}'} {life.text}"
 
 
 def _age_key(facts: Facts) -> tuple[int, str]:
     return -facts.since_ms, facts.name
-
-
-def _span(ms: int) -> str:
-    """Return a length of time in its largest whole unit."""
-    for unit, length in _UNITS:
-        if ms >= length:
-            return f"{ms // length}{unit}"
-    return "0s"
 
 
 def _ordinal(number: int) -> str:

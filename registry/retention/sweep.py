@@ -50,11 +50,6 @@ class Sweep:
         self._database = database
         self._retention = retention
 
-    def wanted(self) -> bool:
-        """Tell whether there is any rule at all."""
-        with self._database.read() as connection:
-            return connection.execute(_ANY_RULE).first() is not None
-
     def run(
         self, actor: Actor, repository: RepositoryName | None, progress: Progress, stopping: Stopping, *, dry_run: bool
     ) -> Swept:
@@ -102,6 +97,9 @@ class Sweep:
 
     def _repositories(self) -> Iterator[RepositoryName]:
         """Yield the repositories that any rule decides about."""
+        with self._database.read() as connection:
+            if connection.execute(_ANY_RULE).first() is None:
+                return
         after = ""
         while True:
             with self._database.read() as connection:

@@ -112,12 +112,16 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def remove(path: Path) -> None:
-    """Remove a file durably, also where an earlier removal was cut off before its folder was synced."""
-    with reporting(f"remove {path.name}"):
-        try:
-            path.unlink()
-        except FileNotFoundError as error:
-            if not path.parent.is_dir():
-                raise missing(path) from error
-        sync_folder(path.parent)
+def remove(*paths: Path) -> None:
+    """Remove files durably, also where an earlier removal was cut off before their folders were synced."""
+    for path in paths:
+        with reporting(f"remove {path.name}"):
+            try:
+                path.unlink()
+            except FileNotFoundError as error:
+                if not path.parent.is_dir():
+                    raise missing(path) from error
+    # Only now: what has been removed before the first flush costs the others next to nothing.
+    for folder in dict.fromkeys(path.parent for path in paths):
+        with reporting(f"sync {folder}"):
+            sync_folder(folder)

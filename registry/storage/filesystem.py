@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -115,6 +115,10 @@ class FilesystemStorage:
     def delete(self, key: str) -> None:
         """Remove the file."""
         disk.remove(self._blob(key))
+
+    def remove_many(self, states: Sequence[UploadState]) -> None:
+        """Remove the files of all, and flush each folder once."""
+        disk.remove(*(path for state in states for path in (self._upload(state.key), self._blob(state.key))))
 
     def list_keys(self) -> Iterator[StoredKey]:
         """Walk through the folders; files that are no keys are none of ours."""

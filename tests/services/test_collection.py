@@ -295,6 +295,32 @@ def test_a_damaged_key_in_the_queue_blocks_no_other(direct):
     assert direct.services.deletions.drain() == 1
 
 
+def test_bytes_go_together_where_the_store_can_and_one_by_one_where_one_of_them_cannot(start, tmp_path, monkeypatch):
+    direct = start(storage_url=f"file://{tmp_path / 'storage'}")
+    storage, together, single = direct.services.storage, [], []
+    remove_many, delete = storage.remove_many, storage.delete
+    monkeypatch.setattr(storage, "remove_many", lambda states: together.append(len(states)) or remove_many(states))
+    monkeypatch.setattr(storage, "delete", lambda key: single.append(key) or delete(key))
+    for text in (b"one", b"two", b"three"):
+        direct.upload(Blob(text))
+    direct.clock.turn(seconds=GRACE)
+    direct.services.collector.run()
+    assert direct.services.deletions.drain() == 3
+    assert (together, single) == ([3], [])
+    assert empty(direct)
+    for text in (b"four", b"five"):
+        direct.upload(Blob(text))
+    direct.clock.turn(seconds=GRACE)
+    direct.services.collector.run()
+    direct.change(
+        "INSERT INTO storage_deletion (storage_id, storage_key, handle, tail_etag, due_ms, attempts)"
+        " VALUES ('file', '../../etc', '', '', 0, 0)"
+    )
+    assert direct.services.deletions.drain() == 2
+    assert (together, len(single)) == ([3, 3], 2)
+    assert direct.column("SELECT attempts FROM storage_deletion") == [1]
+
+
 def test_a_window_that_is_shorter_than_the_grace_time_counts_as_that(direct):
     direct.push(built("a"), "v1")
     direct.change("UPDATE repository SET recovery_seconds = 60")

@@ -42,6 +42,7 @@ def test_a_purged_blob_does_not_come_back(direct):
     with pytest.raises(DigestPurged) as refused:
         direct.upload(SECRET)
     assert refused.value.detail == {"digest": SECRET.digest, "reason": "a key leaked"}
+    assert refused.value.message.endswith("may not come back: a key leaked")
     assert direct.content()["upload"] == 0
     direct.services.deletions.drain()
     assert direct.content()["keys"] == 1
@@ -49,6 +50,7 @@ def test_a_purged_blob_does_not_come_back(direct):
     with pytest.raises(DigestPurged) as refused:
         direct.put(image(SECRET, labels={"another": "image"}), "v2")
     assert refused.value.detail == {"digest": SECRET.digest, "reason": "a key leaked"}
+    assert refused.value.message.endswith("may not come back: a key leaked")
 
 
 def test_nothing_may_name_what_was_purged_also_where_content_may_be_missing(sparse):

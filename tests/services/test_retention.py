@@ -129,7 +129,7 @@ def test_protected_tags_stay_and_say_so(direct):
     rule(direct, "none", {"keep": {"matching": ["nothing"]}})
     plan = plan_of(direct)
     assert [(entry.name, entry.fate, entry.why) for entry in entries(direct, plan)] == [
-        ("a", "keep", "it was made immutable"),
+        ("a", "keep", "it was made immutable by hand"),
         ("b", "keep", "a label of its image makes it immutable"),
         ("c", "keep", "the rule cs makes it so"),
         ("c0", "keep", "the rule cs makes it so"),
@@ -137,7 +137,7 @@ def test_protected_tags_stay_and_say_so(direct):
     ]
     direct.change("UPDATE tag SET immutable = true WHERE name = 'd'")
     found = run(direct, plan)
-    assert found["skipped_first"] == [{"name": "d", "reason": "it was made immutable"}]
+    assert found["skipped_first"] == [{"name": "d", "reason": "it was made immutable by hand"}]
     assert direct.tags() == ["a", "b", "c", "c0", "d"]
 
 

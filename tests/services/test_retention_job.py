@@ -89,6 +89,19 @@ def test_a_schedule_runs_it_once_a_day_where_there_are_rules(direct, three):
     assert tags(direct, "team/app") == "de"
 
 
+def test_the_first_rule_does_not_act_the_moment_it_is_made(direct, three):
+    worker = Worker(direct.services.queue, "worker")
+    worker.run_due()  # makes the job known
+    worker.run_due()
+    direct.clock.turn(seconds=DAY // 2)
+    rule(direct)
+    worker.run_due()
+    assert tags(direct, "team/app") == "abcd"
+    direct.clock.turn(seconds=DAY // 2 + 1)
+    worker.run_due()
+    assert tags(direct, "team/app") == "cd"
+
+
 @pytest.mark.parametrize(
     "arguments", [{"repository": 1}, {"dry_run": "no"}, {"repositories": "a"}, {"repository": "A"}]
 )

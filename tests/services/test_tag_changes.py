@@ -10,6 +10,7 @@ from registry.errors import (
     ManifestUnknown,
     NotRestorable,
     PreconditionFailed,
+    RequestInvalid,
     TagImmutable,
 )
 from registry.manifests import revival
@@ -251,7 +252,7 @@ def test_a_protected_tag_stays_as_it_is(direct):
         lambda: direct.expire("v1", direct.clock.now + HOUR),
         lambda: direct.move("v1", B),
     ):
-        with pytest.raises(TagImmutable, match="it was made immutable") as refused:
+        with pytest.raises(TagImmutable, match="it was made immutable by hand") as refused:
             change()
         assert refused.value.http_status == 409
     direct.put(A, "v1")
@@ -276,7 +277,7 @@ def test_an_end_and_protection_are_changed_in_one_step(direct):
     direct.change_tag("v1", TagWish(end))
     done = direct.change_tag("v1", TagWish(TagEnd(None), immutable=True))
     assert (done.end_ms, bool(done.immutable)) == (None, True)
-    with pytest.raises(TagImmutable, match="it was made immutable"):
+    with pytest.raises(TagImmutable, match="it was made immutable by hand"):
         direct.change_tag("v1", TagWish(end))
     done = direct.change_tag("v1", TagWish(end, immutable=False))
     assert (done.end_ms, bool(done.immutable)) == (end.at_ms, False)
@@ -383,7 +384,7 @@ def test_a_repository_is_put_back_to_a_time_just_as_the_plan_says(direct, messed
         "partly": "impossible",
         "leaky": "impossible",
     }
-    assert planned["protected"][1] == "it was made immutable"
+    assert planned["protected"][1] == "it was made immutable by hand"
     assert planned["lost"][1] == "its manifest was removed for good"
     assert planned["partly"][1] == planned["leaky"][1] == "parts of it were removed for good"
     context = Context()
@@ -410,6 +411,9 @@ def test_the_job_takes_a_repository_and_a_time(direct, messed):
     for arguments in ({}, {"repository": "team/app"}, {"repository": "team/app", "as_of": "now"}):
         with pytest.raises(Exception, match="needs the arguments"):
             job.run(Context(**arguments))
+    for as_of in (-1, 1 << 62):
+        with pytest.raises(RequestInvalid, match="between 1970 and 9999"):
+            job.run(Context(repository="team/app", as_of=as_of))
 
 
 def test_nothing_is_put_back_to_a_time_that_is_yet_to_come_or_before_there_was_anything(direct):

@@ -292,6 +292,7 @@ def test_a_key_that_cannot_be_removed_stays_queued_until_it_can(on_storage, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(on_storage.services.storage, "delete", fail)
+        patch.setattr(on_storage.services.storage, "remove_many", fail, raising=False)
         loser = on_storage.upload(Blob(b"abc"))
         assert on_storage.column("SELECT storage_key FROM storage_deletion") == [loser.storage_key]
         assert on_storage.services.deletions.drain() == 0

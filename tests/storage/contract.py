@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from registry.hooks import KeyMissing, ListsKeys, Part, StorageDriver, StorageError, UploadState
+from registry.hooks import KeyMissing, ListsKeys, Part, RemovesMany, StorageDriver, StorageError, UploadState
 from tests.storage.blobs import MIB, append, fetch, new_key, pattern, store, through_database
 
 BAD_KEYS = ["", "../../../etc/passwd", "A" * 32, "0" * 31, "0" * 33, "0" * 32 + "\n", "0" * 31 + "/"]
@@ -278,6 +278,28 @@ class StorageContract:
         assert not found[upload.key].complete
         assert found[upload.key].size in (None, length + 1)
         assert abs(found[whole].modified_ms / 1000 - time.time()) < 60
+
+
+class RemovesManyContract(StorageContract):
+    """The contract of a store that can remove many keys at once."""
+
+    def test_many_are_removed_whatever_they_are(self, driver):
+        assert isinstance(driver, RemovesMany)
+        whole = [store(driver, pattern(7, seed)) for seed in range(3)]
+        upload = append(driver, UploadState(new_key()), pattern(9))
+        states = [*(UploadState(key) for key in whole), upload, UploadState(new_key())]
+        driver.remove_many(states)
+        driver.remove_many(states)
+        for key in whole:
+            with pytest.raises(KeyMissing):
+                driver.size(key)
+        with pytest.raises(KeyMissing):
+            driver.complete_upload(upload)
+
+    @pytest.mark.parametrize("key", BAD_KEYS)
+    def test_what_is_no_key_among_many(self, driver, key):
+        with pytest.raises(ValueError, match="key"):
+            driver.remove_many([UploadState(new_key()), UploadState(key)])
 
 
 class BoundedMemoryContract(StorageContract):

@@ -1,3 +1,4 @@
+import errno
 import os
 import threading
 from pathlib import Path
@@ -9,7 +10,7 @@ from registry.storage import disk
 from registry.storage.filesystem import FilesystemStorage, open_filesystem
 from registry.storage.keys import blob_path, upload_path
 from tests.storage.blobs import MIB, append, fetch, new_key, pattern, store
-from tests.storage.contract import BoundedMemoryContract
+from tests.storage.contract import BoundedMemoryContract, RemovesManyContract
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def shared_root(tmp_path_factory):
     return tmp_path_factory.mktemp("store")
 
 
-class TestFilesystemStorage(BoundedMemoryContract):
+class TestFilesystemStorage(BoundedMemoryContract, RemovesManyContract):
     memory_bound = 4 * MIB
 
     @pytest.fixture
@@ -81,6 +82,31 @@ def test_bytes_are_durable_before_their_name(driver, monkeypatch):
     calls.clear()
     driver.delete(key)
     assert calls == [("unlink", key), ("open", key[:2]), ("fsync", key[:2]), ("close", key[:2])]
+
+
+def test_many_are_removed_before_the_first_folder_is_flushed_and_each_is_once(driver, monkeypatch):
+    keys = [store(driver, b"data") for _ in range(20)]
+    calls = []
+    record(monkeypatch, calls)
+    driver.remove_many([UploadState(key) for key in keys])
+    flushed = [name for call, name in calls if call == "fsync"]
+    assert sorted(flushed) == sorted({"uploads", *(key[:2] for key in keys)})
+    first = next(index for index, (call, _) in enumerate(calls) if call == "fsync")
+    assert {name for call, name in calls[:first] if call == "unlink"} == set(keys)
+    assert "unlink" not in {call for call, _ in calls[first:]}
+
+
+def test_a_failed_flush_fails_the_removal_of_many(driver, monkeypatch):
+    key = store(driver, b"data")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing)
+        with pytest.raises(StorageError, match="sync"):
+            driver.remove_many([UploadState(key)])
+    driver.remove_many([UploadState(key)])
+
+
+def failing(descriptor):
+    raise OSError(errno.EIO, "planned")
 
 
 def test_new_folders_are_durable_before_use(tmp_path, monkeypatch):

@@ -8,10 +8,10 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from registry.hooks import StorageDriver, StorageError, UploadState, UploadWriter
+from registry.hooks import RemovesMany, StorageDriver, StorageError, UploadState, UploadWriter
 
 Operation = Literal[
-    "open_upload", "write", "finish", "discard", "complete_upload", "take_over", "abort_upload", "read", "size", "delete", "check"
+    "open_upload", "write", "finish", "discard", "complete_upload", "take_over", "abort_upload", "read", "size", "delete", "remove_many", "check"
 ]  # fmt: skip
 _OPTIONAL = ("open_file", "min_chunk", "list_keys")
 _LONGEST_WAIT = 30
@@ -62,6 +62,9 @@ class FaultyStorage:
         self.calls: Counter[str] = Counter()
         self._lock = threading.Lock()
         vars(self).update({name: getattr(inner, name) for name in _OPTIONAL if hasattr(inner, name)})
+        if isinstance(inner, RemovesMany):
+            remove_many = inner.remove_many
+            vars(self)["remove_many"] = lambda states: self.call("remove_many", lambda: remove_many(states))
 
     def meet(self, operation: Operation) -> Fault | None:
         """Count a call, and return the fault that is planned for it once it may go on."""

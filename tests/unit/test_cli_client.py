@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -102,7 +103,11 @@ def test_manifests_are_shown_and_deleted(place):
 
 def test_tables_are_for_people(place):
     assert "team/app" in call(place, "repo", "list")
-    assert "in force recovery seconds" in call(place, "repo", "show", "team/app")
+    shown = call(place, "repo", "show", "team/app")
+    assert "14d (the registry's setting)" in shown
+    assert "restorable" not in shown
+    shown = call(place, "repo", "set", "team/app", "--recovery-window", "36h")
+    assert "recovery window   36h\n" in shown
     text = call(place, "manifest", "show", "team/app", IMAGE.digest)
     assert "v2" in text
     assert IMAGE.config.digest in text
@@ -113,7 +118,8 @@ def test_a_refusal_is_one_message_that_says_who_refused(place):
     told = call(place, "repo", "show", "nobody", code=1)
     assert "repository name not known to registry: name nobody" in told
     assert place[1] in told
-    assert len(told.strip().splitlines()) == 1
+    assert "moorage repo list --deleted" in told.splitlines()[1]
+    assert len(told.strip().splitlines()) == 2
     assert "is taken: name team/app" in call(place, "repo", "create", "team/app", code=1)
 
 
@@ -179,14 +185,18 @@ def test_a_data_folder_that_is_named_wins_over_the_environment(data, monkeypatch
     assert [item["name"] for item in ask((["--data", str(data)], ""), "repo", "list")] == ["team/app"]
 
 
-def test_a_server_of_another_kind_is_told():
+@pytest.mark.parametrize(
+    ("status", "kind", "body"),
+    [(200, "text/html", b"hi"), (404, "application/json", b'{"errors": []}'), (404, "application/json", b"[]")],
+)
+def test_a_server_of_another_kind_is_told(status, kind, body):
     class Other(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", "2")
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(b"hi")
+            self.wfile.write(body)
 
         def log_message(self, *args):
             pass
@@ -194,7 +204,8 @@ def test_a_server_of_another_kind_is_told():
     with http.server.HTTPServer(("127.0.0.1", 0), Other) as server:
         threading.Thread(target=server.handle_request).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        assert "does not answer as Moorage does: 200 text/html" in call((["--server", url], ""), "repo", "list", code=1)
+        told = call((["--server", url], ""), "repo", "list", code=1)
+        assert f"does not answer as Moorage does: {status} {kind}; --server takes its address alone" in told
 
 
 def test_no_registry_is_made_where_there_is_none(tmp_path):
@@ -273,7 +284,9 @@ def test_a_leaked_secret_is_purged_and_may_be_allowed_again(place):
     digest = IMAGE.layers[0].digest
     assert "say why" in call(place, "purge", digest, "--yes", code=2)
     assert "Nobody is here to answer" in call(place, "purge", digest, "--reason", "leaked", code=2)
-    assert "from team/app" in call(place, "purge", digest, "--reason", "leaked", "--yes")
+    told = call(place, "purge", digest, "--reason", "leaked", "--yes")
+    assert "from team/app" in told
+    assert re.search(rf"team/app +{IMAGE.digest} +v1", told)
     assert [(one["digest"], one["reason"]) for one in ask(place, "purge", "--list")] == [(digest, "leaked")]
     assert "may not come back: leaked" in call(place, "gc", "explain", digest)
     call(place, "purge", digest, "--undo")

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 from registry.access.actors import Actor
-from registry.cli import main
+from registry.cli import connecting, main, retention
 from registry.repositories.rules import Scope
 from tests.support.api import Api, blank_data, quick_folder, running_app
 from tests.support.images import artifact, image, layer
@@ -107,7 +107,8 @@ def test_a_plan_is_listed_and_its_run_removes_just_that(app):
     everything = call(app, "retention", "show", "team/app", "1", "--all")
     assert re.search(r"main-104 +keep +few-of-main +1st newest of 2 kept", everything)
     done = call(app, "retention", "run", "team/app", "--plan", "1", "--yes")
-    assert done == "removed 3 tags and 0 untagged manifests\n"
+    told = "removed 3 tags and 0 untagged manifests\nto take one back: moorage tag restore team/app TAG\n"
+    assert done == told
     assert re.search(r"1 +\S+ +over +3 of 3 +0", call(app, "retention", "plans", "team/app"))
     again = call(app, "retention", "run", "team/app", "--plan", "1", "--yes", code=1)
     assert "this plan was carried out" in again
@@ -120,6 +121,23 @@ def test_a_run_asks_and_removes_nothing_without_an_answer(app):
     assert "Remove 3 tags and 0 untagged manifests of team/app? Nobody is here to answer: say --yes" in told
     found = json.loads(call(app, "retention", "plans", "team/app", "--json"))
     assert [(one["state"], one["run"]["done"]) for one in found] == [("ready", 0)]
+
+
+def test_a_run_lists_what_it_will_remove_before_it_asks(app, monkeypatch):
+    rule(app, "few-of-main", select=["main-*"], keep={"last": 2})
+    for module in (connecting, retention):
+        monkeypatch.setattr(module, "somebody_is_there", lambda: True)
+    told = call(app, "retention", "run", "team/app", stdin="n\n", code=1)
+    listed, asked = told.find("main-101"), told.find("Remove 3 tags")
+    assert 0 < listed < asked
+
+
+def test_who_has_no_rule_yet_is_told_how_to_try_one(app):
+    assert "there is no rule of retention yet; try one: --draft" in call(app, "retention", "plan", "team/app")
+    made = call(app, "rule", "add", "few", '{"keep": {"last": 100}}', "--kind", "retention")
+    assert "moorage retention plan REPOSITORY" in made
+    assert "a daily job removes what no rule keeps" in made
+    assert "no rule of retention" not in call(app, "retention", "plan", "team/app")
 
 
 def test_what_a_run_left_alone_is_told(app):

@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
 
-from registry.cli import main
+from registry.cli import connecting, main, repo
 from tests.support.api import Api, Clock, blank_data, quick_folder, running_app
 from tests.support.images import image, layer
 from tests.support.server import MoorageServer
@@ -67,7 +68,9 @@ def digest_of(place, tag="v1"):
 
 def test_the_wrong_tag_was_deleted_and_comes_back(place):
     assert "to undo: moorage tag restore team/app v1" in call(place, "tag", "delete", "team/app", "v1", "--yes")
-    assert "the tag's life ended" in call(place, "tag", "show", "team/app", "v1", code=1)
+    gone = call(place, "tag", "show", "team/app", "v1", code=1)
+    assert "the tag's life ended" in gone
+    assert gone.endswith("\nto bring it back: moorage tag restore team/app v1\n")
     assert f"v1 stands for {NEW.digest}" in call(place, "tag", "restore", "team/app", "v1")
     history = ask(place, "tag", "history", "team/app", "v1")
     assert [(one["digest"], one["ended"]) for one in history] == [
@@ -101,10 +104,35 @@ def test_a_tag_is_moved_given_an_end_and_protected(place):
     assert "clear that first" in call(place, "tag", "protect", "team/app", "prod", code=1)
     assert "does not end" in call(place, "tag", "expire", "team/app", "prod", "--never")
     assert "is immutable" in call(place, "tag", "protect", "team/app", "prod")
-    assert "is immutable: it was made immutable" in call(place, "tag", "delete", "team/app", "prod", "--yes", code=1)
+    assert "is immutable: it was made immutable by hand" in call(
+        place, "tag", "delete", "team/app", "prod", "--yes", code=1
+    )
     call(place, "tag", "unprotect", "team/app", "prod")
     call(place, "tag", "delete", "team/app", "prod", "--yes")
     assert "say when" in call(place, "tag", "expire", "team/app", "v1", code=2)
+
+
+def test_a_refusal_says_what_to_do_next(place):
+    (label,) = [ask(place, "label", "add", "team/app", OLD.digest, "quay.immutable", "true")]
+    call(place, "rule", "add", "few", '{"tags": ["w*"]}', "--kind", "immutability")
+    call(place, "tag", "expire", "team/app", "v1", "--in", "2w")
+    call(place, "tag", "move", "team/app", "mine", NEW.digest)
+    call(place, "tag", "protect", "team/app", "mine")
+    for command, hint in (
+        ("tag show team/app v1 --as-of 5h", "moorage tag history team/app v1"),
+        ("tag show team/app none", "moorage tag history team/app"),
+        ("tag restore team/app other", "moorage tag history team/app"),
+        ("tag protect team/app v1", "moorage tag expire team/app v1 --never"),
+        ("tag delete team/app mine --yes", "moorage tag unprotect team/app mine"),
+        ("tag delete team/app other --yes", "moorage tag show team/app other"),
+        ("repo delete team/app --yes", "moorage tag unprotect team/app mine"),
+        ("repo show team/none", "moorage repo list --deleted"),
+        (f"label remove team/app other {label['id'] + 1}", f"moorage label list team/app {OLD.digest}"),
+        ("rule show none", "moorage rule list"),
+        ('rule add few {"tags":["a"]} --kind immutability', "moorage rule change few"),
+        ("gc explain team/app:none", "moorage tag history team/app"),
+    ):
+        assert hint in call(place, *command.split(), code=1).partition("\n")[2], command
 
 
 def test_a_repository_goes_back_in_time(place):
@@ -112,9 +140,48 @@ def test_a_repository_goes_back_in_time(place):
     assert [(one["tag"], one["change"]) for one in plan] == [("v1", "move")]
     assert "move" in call(place, "repo", "restore", "team/app", "--as-of", "90m", "--dry-run")
     assert "Nobody is here to answer" in call(place, "repo", "restore", "team/app", "--as-of", "90m", code=2)
-    assert "move: 1" in call(place, "repo", "restore", "team/app", "--as-of", "90m", "--yes")
+    done = call(place, "repo", "restore", "team/app", "--as-of", "90m", "--yes")
+    assert "move: 1" in done
     assert digest_of(place) == OLD.digest
+    again = call(place, "repo", "restore", "team/app", "--as-of", "90m", "--dry-run")
+    assert again == "every tag of team/app is what it was then: nothing is to be changed\n"
+    call(place, *done.splitlines()[-1].partition("to undo: moorage ")[2].split(), "--yes")
+    assert digest_of(place) == NEW.digest
+    ahead = call(place, "repo", "restore", "team/app", "--as-of", "2999-01-01", "--dry-run", code=1)
+    assert "yet to come: as_of 2999-01-01T" in ahead
     assert ask(place, "repo", "restore", "team/app", "--as-of", "90m", "--yes")["state"] == "DONE"
+
+
+def test_who_is_asked_sees_what_would_change(place, monkeypatch):
+    for module in (connecting, repo):
+        monkeypatch.setattr(module, "somebody_is_there", lambda: True)
+    told = call(place, "repo", "restore", "team/app", "--as-of", "90m", code=1)
+    assert 0 < told.find(NEW.digest) < told.find("Change 1 tags")
+
+
+def test_what_makes_a_tag_immutable_stands_in_one_place(place):
+    assert re.search(r"immutable +no\n", call(place, "tag", "show", "team/app", "v1"))
+    call(place, "rule", "add", "few", '{"tags": ["v*"], "retroactive": true}', "--kind", "immutability")
+    assert re.search(r"immutable +by the rule few\n", call(place, "tag", "show", "team/app", "v1"))
+    assert "is immutable by hand, by the rule few" in call(place, "tag", "protect", "team/app", "v1")
+    assert "by hand, by the rule few" in call(place, "tag", "list", "team/app")
+    assert "v1 is immutable by the rule few" in call(place, "tag", "unprotect", "team/app", "v1")
+    call(place, "rule", "delete", "few", "--yes")
+    assert "v1 is not immutable" in call(place, "tag", "unprotect", "team/app", "v1")
+
+
+def test_a_narrow_terminal_gets_short_digests_and_a_wide_one_whole_ones(place, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    told = call(place, "tag", "history", "team/app", "v1")
+    assert f"{NEW.digest[:19]}\N{HORIZONTAL ELLIPSIS}" in told
+    assert "--json has them whole" in told
+    assert NEW.digest in call(place, "tag", "show", "team/app", "v1")
+    monkeypatch.setenv("COLUMNS", "250")
+    told = call(place, "tag", "history", "team/app", "v1")
+    assert NEW.digest in told
+    assert "--json has them whole" not in told
+    assert re.search(r"T\d\d:\d\d:\d\d(\.\d{3})?Z", told)
 
 
 def test_a_deleted_manifest_comes_back_with_its_tag(place):
@@ -136,7 +203,8 @@ def test_rules_are_made_tried_changed_and_removed(place, tmp_path):
     call(place, "tag", "expire", "team/app", "v1", "--never")
     (tmp_path / "rule.json").write_text('{"tags": ["v*"], "retroactive": true}')
     made = call(place, "rule", "add", "releases", f"@{tmp_path / 'rule.json'}", "--kind", "immutability")
-    assert "holds for everywhere" in made
+    assert "holds everywhere" in made
+    assert "everywhere" in call(place, "rule", "list")
     assert "the rule releases makes it so" in call(place, "tag", "delete", "team/app", "v1", "--yes", code=1)
     assert ask(place, "tag", "show", "team/app", "v1")["immutable_by_rule"] == "releases"
     assert "v*" in call(place, "rule", "list")

@@ -44,10 +44,10 @@ def test_the_last_n_are_counted_among_what_the_rule_selects():
 
 
 def test_what_is_protected_stays_and_counts():
-    facts = [tag("old", 9, protected="it was made immutable"), tag("a", 1, protected="by a label"), tag("b", 2)]
+    facts = [tag("old", 9, protected="it was made immutable by hand"), tag("a", 1, protected="by a label"), tag("b", 2)]
     decided = decide({"one": {"keep": {"last": 1}}}, facts)
     assert [(one.fate, one.why) for one in decided.values()] == [
-        (Fate.KEEP, "it was made immutable"),
+        (Fate.KEEP, "it was made immutable by hand"),
         (Fate.KEEP, "by a label"),
         (Fate.REMOVE, "behind the newest 1 of 3"),
     ]
