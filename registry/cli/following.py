@@ -15,6 +15,7 @@ from registry.cli.client import Client
 
 _POLL_SECONDS = 0.25
 _UNCLAIMED_SECONDS = 10
+_SILENT_SECONDS = 60
 
 
 def run_job(client: Client, job: str, arguments: Mapping[str, object]) -> dict[str, Any]:
@@ -42,16 +43,25 @@ def progress_bar() -> Progress:
 
 def follow(client: Client, run: dict[str, Any]) -> dict[str, Any]:
     """Wait until a run is over, and show how far it is where somebody is looking."""
-    warned_at = time.monotonic() + _UNCLAIMED_SECONDS
+    warned_at, silent_at = time.monotonic() + _UNCLAIMED_SECONDS, time.monotonic() + _SILENT_SECONDS
     with progress_bar() as bar, client.working():
         task = bar.add_task(run["job"], total=None)
         while run["finished"] is None:
             time.sleep(_POLL_SECONDS)
-            run = client.get(f"/runs/{run['id']}")
+            heard, run = run["heard"], client.get(f"/runs/{run['id']}")
             bar.update(task, completed=run["done"], total=run["total"] or None)
             if run["state"] == "QUEUED" and time.monotonic() > warned_at:
                 click.echo("no worker has taken this run yet: is one running? (moorage worker)", err=True)
                 warned_at = float("inf")
+            if run["heard"] != heard or run["state"] == "QUEUED":
+                silent_at = time.monotonic() + _SILENT_SECONDS
+            elif time.monotonic() > silent_at:
+                click.echo(
+                    f"its worker has not been heard of since {heard}: has it stopped, or is the disk full? Ctrl-C ends"
+                    f" the waiting; moorage job show {run['id']} tells what became of the run",
+                    err=True,
+                )
+                silent_at = float("inf")
     if run["error"]:
         raise click.ClickException(f"{run['job']} failed: {run['error']}")
     return run

@@ -55,12 +55,12 @@ def run(client: Client, *, dry_run: bool, as_json: bool) -> None:
         print_json(done)
     else:
         click.echo(f"freed {_told(done['result'])}")
+        if not any(done["result"].values()):
+            _tell_next(client)
         if failed := done["result"].get("failed"):
             click.echo(
                 f"{failed} could not be looked at, and are tried again later: the server's log says why", err=True
             )
-        if not any(done["result"].values()):
-            _tell_next(client)
 
 
 def _preview(client: Client, *, as_json: bool) -> None:

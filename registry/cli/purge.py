@@ -65,8 +65,8 @@ def command(
         where = ", ".join(done["repositories"]) or "no repository: it was not here, and is refused from now on"
         click.echo(f"purged {digest}: {decimal(done['freed']['bytes'])}, from {where}")
         if done["bytes_left"]:
-            left = f"{decimal(done['bytes_left'])} that nobody can read any more are still in the store, which failed"
-            click.echo(f"{left}: a worker tries again, and so does another purge", err=True)
+            left = f"{decimal(done['bytes_left'])} that nobody can read any more are still in the store"
+            click.echo(f"{left}, which did not remove them: a worker tries again, and so does another purge", err=True)
 
 
 def _named_by(client: Client, digest: Digest) -> list[dict[str, Any]]:

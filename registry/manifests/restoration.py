@@ -167,9 +167,8 @@ class Restoration:
         if time_ms > now:
             raise InputInvalid("that time is yet to come", detail={"as_of": as_text(time_ms), "now": as_text(now)})
         if made is not None and time_ms < made:
-            raise InputInvalid(
-                "the repository was made after that time", detail={"as_of": as_text(time_ms), "made": as_text(made)}
-            )
+            detail = {"as_of": as_text(time_ms), "made": as_text(made)}
+            raise InputInvalid("the repository was made after that time", detail=detail)
 
     def _carry_out(
         self, actor: Actor, repository: RepositoryName, batch: Sequence[tuple[Planned, TagPeriod | None]]

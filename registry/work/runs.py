@@ -37,7 +37,10 @@ _INSERT = insert(_RUN).returning(_RUN.c.id)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of a job. Times are in milliseconds; ``done`` of ``total`` (0: unknown) tells how far it is."""
+    """A run of a job. Times are in milliseconds; ``done`` of ``total`` (0: unknown) tells how far it is.
+
+    ``heard_ms`` is when its worker last said that it lives, None before one took it.
+    """
 
     id: int
     job: str
@@ -47,6 +50,7 @@ class Run:
     arguments: Mapping[str, object]
     created_ms: int
     started_ms: int | None
+    heard_ms: int | None
     finished_ms: int | None
     done: int
     total: int
@@ -191,6 +195,7 @@ def _shown(row: Row[Any]) -> Run:
         json.loads(row.arguments),
         row.created_ms,
         row.started_ms,
+        row.lease_until - LEASE_MS if row.lease_until else None,
         row.finished_ms,
         row.done,
         row.total,

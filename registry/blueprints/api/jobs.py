@@ -41,7 +41,10 @@ class Jobs(msgspec.Struct):
 
 
 class Run(msgspec.Struct):
-    """A run of a job; it is over once ``finished`` is set. ``done`` of ``total`` (0: unknown) tells how far it is."""
+    """A run of a job; it is over once ``finished`` is set. ``done`` of ``total`` (0: unknown) tells how far it is.
+
+    ``heard`` is when its worker last said that it lives (null before one took it).
+    """
 
     id: int
     job: str
@@ -51,6 +54,7 @@ class Run(msgspec.Struct):
     arguments: dict[str, Any]
     created: datetime
     started: datetime | None
+    heard: datetime | None
     finished: datetime | None
     done: int
     total: int
@@ -125,6 +129,7 @@ def _shown(run: runs.Run) -> Run:
         dict(run.arguments),
         moment(run.created_ms),
         maybe_moment(run.started_ms),
+        maybe_moment(run.heard_ms),
         maybe_moment(run.finished_ms),
         run.done,
         run.total,
