@@ -17,6 +17,7 @@ from registry.work.jobs import Job, JobContext, Result
 _OFTEN = 5.0
 _DAILY = 86_400.0
 _HOURLY = 3_600.0
+_YEAR_10000 = 253_402_300_800_000
 _WORDS = {"true": True, "false": False}
 """What a command line says for them."""
 
@@ -38,6 +39,8 @@ def restore_job(restoration: Restoration) -> Job:
         repository, as_of = context.arguments.get("repository"), context.arguments.get("as_of")
         if not isinstance(repository, str) or not isinstance(as_of, int) or isinstance(as_of, bool):
             raise RequestInvalid("restore needs the arguments repository and as_of, a time in milliseconds")
+        if not 0 <= as_of < _YEAR_10000:
+            raise RequestInvalid("as_of must lie between 1970 and 9999", detail={"as_of": as_of})
         return restoration.apply(RepositoryName.parse(repository), as_of, context)
 
     return Job(

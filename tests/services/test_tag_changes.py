@@ -10,6 +10,7 @@ from registry.errors import (
     ManifestUnknown,
     NotRestorable,
     PreconditionFailed,
+    RequestInvalid,
     TagImmutable,
 )
 from registry.manifests import revival
@@ -410,6 +411,9 @@ def test_the_job_takes_a_repository_and_a_time(direct, messed):
     for arguments in ({}, {"repository": "team/app"}, {"repository": "team/app", "as_of": "now"}):
         with pytest.raises(Exception, match="needs the arguments"):
             job.run(Context(**arguments))
+    for as_of in (-1, 1 << 62):
+        with pytest.raises(RequestInvalid, match="between 1970 and 9999"):
+            job.run(Context(repository="team/app", as_of=as_of))
 
 
 def test_nothing_is_put_back_to_a_time_that_is_yet_to_come_or_before_there_was_anything(direct):
