@@ -7,15 +7,22 @@ from sqlalchemy import Connection, Select, bindparam, select
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.db.engine import Database
-from registry.db.models import Tag
+from registry.db.models import Repository, Tag
+from registry.errors import NameUnknown
 from registry.names import RepositoryName, TagName
 from registry.pages import Page, cut
-from registry.repositories.current import alive, require_alive
+from registry.repositories.current import alive, explain_missing, is_alive
 from registry.repositories.history import require_revision
 from registry.repositories.periods import Periods
 from registry.repositories.repositories import require_repository
-from registry.repositories.tag_values import EndReason
+from registry.repositories.tag_values import EndReason, Period
 from registry.revisions import Condition
+
+_FIND = (
+    select(Repository.id, *(getattr(Tag, column) for column in Period._fields))
+    .outerjoin(Tag, (Tag.repository_id == Repository.id) & (Tag.current == 1) & (Tag.name == bindparam("tag")))
+    .where(Repository.name == bindparam("name"), Repository.current == 1)
+)
 
 
 class TagService:
@@ -27,6 +34,7 @@ class TagService:
         self._authorizer = authorizer
         self._periods = periods
         self._names = self._names_statement()
+        self._find = database.prepare(_FIND)
 
     def list(self, actor: Actor, repository: RepositoryName, limit: int, last: str) -> Page[str]:
         """Return at most ``limit`` names of living tags, in bytewise order after ``last``."""
@@ -45,10 +53,14 @@ class TagService:
         self._authorizer.require(actor, Action.DELETE, repository, name.value)
 
         def work(connection: Connection) -> None:
-            repository_id = require_repository(connection, repository)
+            found = self._find(connection, {"name": repository.value, "tag": name.value})
+            if found is None:
+                raise NameUnknown(detail={"name": repository.value})
+            repository_id, row = found[0], None if found[1] is None else Period._make(found[1:])
             now = self._database.now(connection)
             require_revision(connection, now, repository_id, name, condition)
-            row = require_alive(connection, now, repository_id, name)
+            if row is None or not is_alive(row, now):
+                raise explain_missing(connection, repository_id, name)
             self._periods.delete(connection, now, repository_id, [row], EndReason.DELETED)
 
         self._database.write(work)
