@@ -126,6 +126,8 @@ class ManifestRows:
         self._adopt_referrers = database.prepare_change(_ADOPT_REFERRERS)
         self._settle = database.prepare_change(_SETTLE)
         self._mark = database.prepare(MARK)
+        self._find = database.prepare(_EXISTING)
+        self._hold_subject = database.prepare(_HOLD_SUBJECT)
         self._lease_ms = lease_ms
 
     def place(self, connection: Connection, name: RepositoryName, digest: Digest) -> Place:
@@ -134,7 +136,8 @@ class ManifestRows:
         if row is None:
             return Place(None, None, known=False, added=AddedLabels())
         there: int | None = row[2]  # none where the outer join found none
-        labels = AddedLabels() if there is None else added_labels(connection, there)
+        added = 0 if there is None else self._count_added(connection, there)[0]
+        labels = added_labels(connection, there) if there is not None and added else AddedLabels()
         return Place(row[0], row[1], there is not None and row[3] is None, labels)
 
     def repository(self, connection: Connection, name: RepositoryName) -> int:
@@ -169,10 +172,10 @@ class ManifestRows:
         """Insert the manifest, or wake the row that is there; tells whether it is new."""
         now = self._database.now(connection)
         subject = manifest.subject.digest if manifest.subject is not None else None
-        existing = connection.execute(_EXISTING, {"repository": repository_id, "digest": str(digest)}).scalar()
+        existing = self._find(connection, {"repository": repository_id, "digest": str(digest)})
         if existing is not None:
-            self._wake(connection, {"b_id": existing, "b_lease": now + self._lease_ms})
-            record = ManifestRecord(existing, digest, manifest.media_type, len(manifest.payload), subject)
+            self._wake(connection, {"b_id": existing[0], "b_lease": now + self._lease_ms})
+            record = ManifestRecord(existing[0], digest, manifest.media_type, len(manifest.payload), subject)
             return record, False
         values = {
             "repository_id": repository_id,
@@ -232,7 +235,10 @@ class ManifestRows:
 
     def mark(self, connection: Connection, record: ManifestRecord) -> tuple[int, int]:
         """Return the mark of the labels that the API has added to the manifest."""
-        count, last = self._mark(connection, {"manifest": record.manifest_id}) or (0, 0)
+        return self._count_added(connection, record.manifest_id)
+
+    def _count_added(self, connection: Connection, manifest_id: int) -> tuple[int, int]:
+        count, last = self._mark(connection, {"manifest": manifest_id}) or (0, 0)
         return count, last
 
     def pin(self, connection: Connection, record: ManifestRecord) -> None:
@@ -248,7 +254,7 @@ class ManifestRows:
         coming, unseen, takes it over when it goes again: see :data:`registry.manifests.deletion.ADOPT_REFERRERS`.
         """
         if record.subject is not None:
-            connection.execute(_HOLD_SUBJECT, {"repository": repository_id, "subject": str(record.subject)})
+            self._hold_subject(connection, {"repository": repository_id, "subject": str(record.subject)})
         wanted: dict[str, object] = {"b_repository": repository_id, "b_digest": str(record.digest)}
         self._adopt_referrers(connection, wanted)
         if children:
