@@ -70,8 +70,9 @@ test-all: setup ## the tests with real services, clients and faults (see make to
 soak: setup ## the long tests in full
 	MOORAGE_TEST_SCALE=1 $(BIN)/python -m pytest -m "needs_tools and soak" -rfEs -o timeout=0 $(ARGS)
 
-bench: setup ## measure beside other registries
+bench: setup ## measure beside other registries, then collection beside pulls (with ARGS only the first, as they say)
 	$(BIN)/python -m benchmarks $(ARGS)
+	$(if $(ARGS),,$(BIN)/python -m benchmarks.collection)
 
 lint: setup ## style, format and types
 	@status=0; \
