@@ -6,7 +6,21 @@ A plugin marks its functions with :data:`hookimpl` and is found through the entr
 from __future__ import annotations
 
 from registry.digest import Digest
-from registry.errors import ManifestInvalid
+from registry.errors import Denied, ManifestInvalid
+from registry.hooks.admission import ManifestPush, TagChange, TagPull
+from registry.hooks.context import (
+    JobProgress,
+    ManifestDescription,
+    PluginContext,
+    PluginJob,
+    PluginStore,
+    RepositoryReader,
+    StoreConflict,
+    StoredValue,
+    TagDescription,
+    TagWriter,
+)
+from registry.hooks.events import Event
 from registry.hooks.ports import (
     ContentMissing,
     ContentReader,
@@ -33,6 +47,7 @@ from registry.hooks.types import (
     ConversionRequest,
     Descriptor,
     Effect,
+    EmitEvent,
     ExpireTag,
     KeepLast,
     LabelAction,
@@ -45,17 +60,23 @@ from registry.hooks.types import (
     ProtectTag,
     SignatureParts,
 )
+from registry.hooks.version import API_VERSION
 
 __all__ = [
+    "API_VERSION",
     "BlobReference",
     "ContentMissing",
     "ContentReader",
     "ContentTooLarge",
     "ConversionRequest",
+    "Denied",
     "Descriptor",
     "Digest",
     "Effect",
+    "EmitEvent",
+    "Event",
     "ExpireTag",
+    "JobProgress",
     "KeepLast",
     "KeyMissing",
     "LabelAction",
@@ -63,22 +84,34 @@ __all__ = [
     "Layer",
     "LegacyImage",
     "ListsKeys",
+    "ManifestDescription",
     "ManifestInvalid",
+    "ManifestPush",
     "OpensFiles",
     "ParsedManifest",
     "Part",
     "Pin",
     "Platform",
+    "PluginContext",
+    "PluginJob",
+    "PluginStore",
     "PrefersChunks",
     "ProtectTag",
     "RemovesMany",
+    "RepositoryReader",
     "SignatureParts",
     "StorageDriver",
     "StorageError",
     "StorageFactory",
     "StorageFull",
     "StorageReadOnly",
+    "StoreConflict",
     "StoredKey",
+    "StoredValue",
+    "TagChange",
+    "TagDescription",
+    "TagPull",
+    "TagWriter",
     "UploadState",
     "UploadWriter",
     "decode_object",

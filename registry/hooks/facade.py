@@ -13,6 +13,7 @@ import pluggy
 
 from registry.digest import Digest
 from registry.errors import ManifestInvalid, RegistryError, Unavailable, UnsupportedMediaType
+from registry.hooks.calls import Calls, PluginBroke
 from registry.hooks.manager import PluginError
 from registry.hooks.ports import ContentReader, StorageError, StorageFactory
 from registry.hooks.types import (
@@ -38,9 +39,8 @@ class Hooks:
 
     def __init__(self, manager: pluggy.PluginManager) -> None:
         """Collect what plugins claim."""
-        self._manager = manager
+        self.calls = Calls(manager)
         self._owners = self._claims("manifest_media_types", _listed)
-        self._relays = {media_type: self._relay(owner) for media_type, (owner, _) in self._owners.items()}
         actions = self._claims("label_actions", lambda actions: {action.key: action for action in actions})
         self._label_actions: dict[str, LabelAction] = {key: action for key, (_, action) in actions.items()}
         self._factories = {
@@ -131,12 +131,10 @@ class Hooks:
         if owner is None:  # stored when its plugin was still installed
             return None
         try:
-            answer = self._relays[media_type][hook](**arguments)
-        except RegistryError:
-            raise
+            answer = self.calls.call(owner[0], hook, **arguments)
         except StorageError as error:
             raise Unavailable("the storage does not answer") from error
-        except Exception as error:
+        except PluginBroke as error:
             raise PluginFailed(detail={"plugin": owner[0], "hook": hook}) from error
         return None if answer is None else self._check(answer, kind, media_type, hook)
 
@@ -160,19 +158,14 @@ class Hooks:
             f"plugin {plugin} returned {type(value).__name__} from {hook}", detail={"plugin": plugin, "hook": hook}
         )
 
-    def _relay(self, owner: str) -> dict[str, pluggy.HookCaller]:
-        plugin = self._manager.get_plugin(owner)
-        others = [other for other in self._manager.get_plugins() if other is not plugin]
-        hooks = [name for name in vars(self._manager.hook) if not name.startswith("_")]
-        return {name: self._manager.subset_hook_caller(name, others) for name in hooks}
-
     def _claims(self, hook: str, claimed: Callable[[Any], Mapping[str, T]]) -> dict[str, tuple[str, T]]:
         """Collect what each plugin answers to ``hook``, refusing a second claimant by both names."""
         claims: dict[str, tuple[str, T]] = {}
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
-            name = implementation.plugin_name
+        for name in self.calls.plugins(hook):
             try:
-                answer = claimed(implementation.function() or ())
+                answer = claimed(self.calls.call(name, hook) or ())
+            except PluginBroke as error:
+                raise PluginError(str(error)) from error
             except Exception as error:
                 raise PluginError(f"plugin {name} failed in {hook}: {type(error).__name__}: {error}") from error
             for key, value in answer.items():

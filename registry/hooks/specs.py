@@ -14,11 +14,14 @@ A plugin is a module (or object) whose functions carry :data:`hookimpl`; its dis
 # Long: the contract is one file, so that a plugin can be written from it alone.
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pluggy
 
 from registry.digest import Digest
+from registry.hooks.admission import ManifestPush, TagChange, TagPull
+from registry.hooks.context import PluginContext, PluginJob, RepositoryReader
+from registry.hooks.events import Event
 from registry.hooks.ports import ContentReader, StorageFactory
 from registry.hooks.types import (
     ConversionRequest,
@@ -359,4 +362,232 @@ def storage_drivers() -> Mapping[str, StorageFactory] | None:
         @hookimpl
         def storage_drivers():
             return {"tape": open_tape}
+    """
+
+
+@hookspec
+def plugin_settings() -> type | None:
+    """Declare this plugin's settings: a frozen dataclass whose fields all have defaults.
+
+    They are read from the table ``[plugins.NAME]`` of the configuration file and from ``MOORAGE_PLUGIN_NAME_FIELD``
+    (where NAME is the plugin's name), checked by ``moorage config check``, listed by ``moorage config show``, and
+    handed over in the context. A field's ``metadata`` may hold ``about``, a line for that list. Fields are texts,
+    numbers, booleans, :class:`~pathlib.Path`, tuples, mappings of texts, and dataclasses of these; a name with
+    ``secret``, ``password``, ``token`` or ``key`` in it is masked wherever settings are shown::
+
+        from dataclasses import dataclass, field
+
+        from registry.hooks import Denied, hookimpl
+
+        @dataclass(frozen=True)
+        class Settings:
+            frozen: bool = field(default=False, metadata={"about": "refuse every push"})
+
+        @hookimpl
+        def plugin_settings():
+            return Settings
+
+        @hookimpl
+        def admit_manifest(push, context):
+            if context.settings.frozen:
+                raise Denied("the registry takes no pushes today")
+    """
+
+
+@hookspec
+def admit_manifest(push: ManifestPush, reader: RepositoryReader, context: PluginContext) -> Iterable[str] | None:
+    """Decide whether a manifest may be stored. Every plugin is asked; one refusal, or one failure, refuses the push.
+
+    Raises :class:`~registry.hooks.Denied` with the reason, which clients show to people. Texts that are returned are
+    warnings: the push goes on, and clients that can show them do. ``reader`` reads the push's repository::
+
+        from registry.hooks import Denied, hookimpl
+
+        @hookimpl
+        def admit_manifest(push):
+            if "org.opencontainers.image.source" not in push.labels and push.manifest.is_image:
+                raise Denied("an image says where its source is: label org.opencontainers.image.source")
+    """
+
+
+@hookspec
+def admit_tag_change(change: TagChange, reader: RepositoryReader, context: PluginContext) -> Iterable[str] | None:
+    """Decide whether a tag may stand for a manifest: pushed, moved or restored. Asked and answered like a push.
+
+    ::
+
+        from registry.hooks import Denied, hookimpl
+
+        @hookimpl
+        def admit_tag_change(change):
+            if change.tag == "latest":
+                raise Denied("use the version as the tag: latest says nothing")
+    """
+
+
+@hookspec
+def admit_pull(pull: TagPull, reader: RepositoryReader, context: PluginContext) -> None:
+    """Decide whether a tag's manifest may be handed out. Asked for pulls by tag only: by digest all is handed out.
+
+    Raises :class:`~registry.hooks.Denied` with the reason. The verdict is kept for as long as the digest, its labels,
+    its referrers and the plugin's settings are the same, so it must follow from them alone::
+
+        from registry.hooks import Denied, hookimpl
+
+        @hookimpl
+        def admit_pull(pull, reader):
+            if pull.tag.startswith("release-") and not reader.referrers(pull.digest, "application/spdx+json"):
+                raise Denied(f"{pull.tag} has no bill of materials yet")
+    """
+
+
+@hookspec
+def event_happened(event: Event, context: PluginContext) -> None:
+    """Hear of what happened, after its commit, in a worker: in order for one repository, and at least once.
+
+    What is raised means "not yet": the event is told again later, then put aside as a dead letter, which
+    ``moorage events`` lists. No request ever waits for it::
+
+        from registry.hooks import hookimpl
+
+        @hookimpl
+        def event_happened(event, context):
+            if event.type == "org.moorage.tag.changed":
+                context.log.info("%s:%s moved", event.repository, event.subject)
+    """
+
+
+@hookspec
+def artifact_types(context: PluginContext) -> Iterable[str] | None:
+    """Name the artifact types inside OCI manifests that this plugin owns. Collected at start-up, one owner each.
+
+    An artifact's type is its ``artifactType``, or where there is none, its config's media type (OCI image-spec)::
+
+        from registry.hooks import hookimpl
+
+        @hookimpl
+        def artifact_types():
+            return ["application/vnd.example.model.v1"]
+    """
+
+
+@hookspec(firstresult=True)
+def validate_artifact(manifest: ParsedManifest, content: ContentReader) -> None:
+    """Check an artifact when it is pushed, on top of what its format's owner does. Called on the type's owner.
+
+    Raises :class:`~registry.hooks.ManifestInvalid` with a reason for the client::
+
+        from registry.hooks import ManifestInvalid, hookimpl
+
+        @hookimpl
+        def artifact_types():
+            return ["application/vnd.example.model.v1"]
+
+        @hookimpl
+        def validate_artifact(manifest, content):
+            if len(manifest.blobs) != 2:
+                raise ManifestInvalid("a model is its config and one file of weights")
+    """
+
+
+@hookspec(firstresult=True)
+def artifact_layers(manifest: ParsedManifest, content: ContentReader) -> Sequence[Layer] | None:
+    """List an artifact's files as layers; default: what the format's owner says. Called on the type's owner.
+
+    ::
+
+        from registry.hooks import Layer, hookimpl
+
+        @hookimpl
+        def artifact_types():
+            return ["application/vnd.example.model.v1"]
+
+        @hookimpl
+        def artifact_layers(manifest, content):
+            files = [blob.descriptor for blob in manifest.blobs if blob.descriptor != manifest.config]
+            return [Layer(file.digest, file.size, file.media_type, comment="weights") for file in files]
+    """
+
+
+@hookspec(firstresult=True)
+def artifact_labels(manifest: ParsedManifest, content: ContentReader) -> Mapping[str, str] | None:
+    """Return further labels of an artifact, on top of those its format's owner gives. Called on the type's owner.
+
+    ::
+
+        from registry.hooks import decode_object, hookimpl
+
+        @hookimpl
+        def artifact_types():
+            return ["application/vnd.example.model.v1"]
+
+        @hookimpl
+        def artifact_labels(manifest, content):
+            model = decode_object(content.read(manifest.config.digest))
+            return {"org.example.model.name": str(model.get("name", ""))}
+    """
+
+
+@hookspec
+def jobs(context: PluginContext) -> Iterable[PluginJob] | None:
+    """Give the worker something to do by a schedule, or when somebody runs ``moorage job run PLUGIN.NAME``.
+
+    ::
+
+        from datetime import timedelta
+
+        from registry.hooks import PluginJob, hookimpl
+
+        @hookimpl
+        def jobs(context):
+            def count(run):
+                tags = {name: sum(1 for _ in context.reader(name).tags()) for name in context.repositories()}
+                context.store.put("tags", tags)
+                return {"repositories": len(tags)}
+
+            return [PluginJob("count", "count the tags of every repository", count, every=timedelta(hours=1))]
+    """
+
+
+@hookspec
+def cli_commands(open_context: Callable[[], PluginContext]) -> Iterable[object] | None:
+    """Add commands of `click` to ``moorage``. ``open_context`` opens the registry: call it when a command runs.
+
+    It works on the local data folder or the database that the settings name. Two commands of one name stop the start
+    with both plugins' names::
+
+        import click
+
+        from registry.hooks import hookimpl
+
+        @hookimpl
+        def cli_commands(open_context):
+            @click.command("hello", help="Greet every repository.")
+            def hello():
+                for name in open_context().repositories():
+                    click.echo(f"hello, {name}")
+
+            return [hello]
+    """
+
+
+@hookspec
+def blueprints(context: PluginContext) -> Iterable[object] | None:
+    """Add pages and endpoints: blueprints of Flask, anywhere but under ``/v2``, ``/api``, ``/token`` and ``/health``.
+
+    Two rules for one path stop the start with both plugins' names::
+
+        from flask import Blueprint
+
+        from registry.hooks import hookimpl
+
+        @hookimpl
+        def blueprints(context):
+            pages = Blueprint("hello", __name__)
+
+            @pages.get("/hello/<path:repository>")
+            def hello(repository):
+                return {"tags": [tag.name for tag in context.reader(repository).tags()]}
+
+            return [pages]
     """

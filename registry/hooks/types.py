@@ -168,7 +168,18 @@ class Pin:
     """The manifest is kept for as long as it has the label, whether or not a tag stands for it."""
 
 
-Effect = ExpireTag | ProtectTag | KeepLast | Pin
+@dataclass(frozen=True, slots=True)
+class EmitEvent:
+    """Tell observers, whenever a tag is made for the manifest or the label is added: ``org.moorage.label.NAME``.
+
+    ``name`` is lower-case words joined by dots and dashes; ``data`` is JSON-shaped, 64 KiB at most.
+    """
+
+    name: str
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+Effect = ExpireTag | ProtectTag | KeepLast | Pin | EmitEvent
 """All that a label can make happen. The union is closed: the core applies each member, plugins only name them."""
 
 

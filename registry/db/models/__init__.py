@@ -6,14 +6,18 @@ Importing this package registers all of them on :class:`registry.db.base.Base`.
 from __future__ import annotations
 
 from registry.db.models.content import Blob, PurgedDigest, RepositoryBlob, StorageDeletion, Upload, UploadPart
+from registry.db.models.events import EventConsumer, EventDelivery, Outbox
 from registry.db.models.legacy import LegacyImageRow, ManifestLegacyImage
 from registry.db.models.manifests import Label, Manifest, ManifestBlob, ManifestChild
+from registry.db.models.plugins import PluginBlock, PluginHealth, PluginValue
 from registry.db.models.repositories import Namespace, Repository, Rule, SigningKey, Tag
 from registry.db.models.retention import RetentionPage, RetentionPlan
 from registry.db.models.work import GcReview, Job, JobRun
 
 __all__ = [
     "Blob",
+    "EventConsumer",
+    "EventDelivery",
     "GcReview",
     "Job",
     "JobRun",
@@ -24,6 +28,10 @@ __all__ = [
     "ManifestChild",
     "ManifestLegacyImage",
     "Namespace",
+    "Outbox",
+    "PluginBlock",
+    "PluginHealth",
+    "PluginValue",
     "PurgedDigest",
     "Repository",
     "RepositoryBlob",

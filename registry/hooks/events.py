@@ -1,0 +1,28 @@
+"""What happened: the events that observers hear of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in the registry, told after its commit (CloudEvents 1.0).
+
+    ``id`` is the same whenever the event is told again: an observer that must act once remembers it. ``position``
+    goes up by commit, and events of one repository are told in its order. ``type`` is one of those that the guide
+    lists (``org.moorage.tag.changed``); ``repository`` is empty for what belongs to none; ``subject`` names what it
+    is about (a tag's name, a digest). ``time`` is in UTC. ``actor`` is the principal who did it. ``data`` is
+    JSON-shaped, and says what each type's page lists.
+    """
+
+    id: str
+    position: int
+    type: str
+    time: datetime
+    repository: str
+    subject: str
+    actor: str
+    data: Mapping[str, object]
