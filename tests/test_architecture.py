@@ -45,7 +45,7 @@ LAYERS = {
     "registry.events": "services",
     "registry.settings": "settings",
     "registry.setting_sources": "settings",
-    "registry.setting_values": "settings",
+    "registry.setting_values": "leaves",
     "registry.services": "wiring",
     "registry.blueprints": "blueprints",
     "registry.logs": "serving",
@@ -63,7 +63,7 @@ LAYERS = {
 ALLOWED: Mapping[str, tuple[set[str], set[str]]] = {
     "leaves": (set(), set()),
     "settings": ({"leaves"}, set()),
-    "hooks": ({"leaves"}, {"pluggy", "cryptography"}),
+    "hooks": ({"leaves"}, {"pluggy", "cryptography", "msgspec"}),
     "formats": ({"hooks", "leaves"}, {"cryptography"}),
     "storage": ({"hooks", "leaves"}, {"boto3", "botocore", "urllib3", "mypy_boto3_s3"}),
     "db": ({"leaves"}, {"sqlalchemy"}),

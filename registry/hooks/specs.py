@@ -372,8 +372,9 @@ def plugin_settings() -> type | None:
     They are read from the table ``[plugins.NAME]`` of the configuration file and from ``MOORAGE_PLUGIN_NAME_FIELD``
     (where NAME is the plugin's name), checked by ``moorage config check``, listed by ``moorage config show``, and
     handed over in the context. A field's ``metadata`` may hold ``about``, a line for that list. Fields are texts,
-    numbers, booleans, :class:`~pathlib.Path`, tuples, mappings of texts, and dataclasses of these; a name with
-    ``secret``, ``password``, ``token`` or ``key`` in it is masked wherever settings are shown::
+    numbers, booleans, :class:`~pathlib.Path`, tuples, mappings of texts, and dataclasses of these (whose fields need
+    no default); a class refuses values with a :class:`ValueError` from ``__post_init__``. A name with ``secret``,
+    ``password``, ``token`` or ``key`` in it is masked wherever settings are shown::
 
         from dataclasses import dataclass, field
 
