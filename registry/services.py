@@ -209,7 +209,7 @@ def build_services(
         reader=reader,
         past=PastReader(database, made.authorizer, reader, pulls),
         deletion=made.deletion,
-        manifests=ManifestCatalogue(database, made.authorizer),
+        manifests=ManifestCatalogue(database, storage, hooks, made.authorizer),
         blob_catalogue=BlobCatalogue(database, made.authorizer),
         referrers=ReferrersService(database, made.authorizer),
         deletions=made.deletions,
