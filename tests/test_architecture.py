@@ -29,6 +29,7 @@ LAYERS = {
     "registry.pages": "leaves",
     "registry.revisions": "leaves",
     "registry.steps": "leaves",
+    "registry.texts": "leaves",
     "registry.hooks": "hooks",
     "registry.signing": "hooks",  # signs what the hook contract calls SignatureParts
     "registry.formats": "formats",
@@ -42,6 +43,7 @@ LAYERS = {
     "registry.repositories": "services",
     "registry.retention": "services",
     "registry.access": "services",
+    "registry.plugin_context": "services",
     "registry.events": "services",
     "registry.settings": "settings",
     "registry.setting_sources": "settings",

@@ -396,6 +396,35 @@ def plugin_settings() -> type | None:
 
 
 @hookspec
+def admission_hooks(context: PluginContext) -> Iterable[str] | None:
+    """Name the hooks of admission that the plugin needs with its settings; default: all that it implements.
+
+    Collected at start-up, so that a plugin which is installed and has nothing to decide costs nothing::
+
+        from dataclasses import dataclass
+
+        from registry.hooks import Denied, hookimpl
+
+        @dataclass(frozen=True)
+        class Settings:
+            closed: tuple[str, ...] = ()
+
+        @hookimpl
+        def plugin_settings():
+            return Settings
+
+        @hookimpl
+        def admission_hooks(context):
+            return ["admit_manifest"] if context.settings and context.settings.closed else []
+
+        @hookimpl
+        def admit_manifest(push, context):
+            if push.repository in context.settings.closed:
+                raise Denied(f"{push.repository} takes no pushes")
+    """
+
+
+@hookspec
 def admit_manifest(push: ManifestPush, reader: RepositoryReader, context: PluginContext) -> Iterable[str] | None:
     """Decide whether a manifest may be stored. Every plugin is asked; one refusal, or one failure, refuses the push.
 
@@ -430,8 +459,9 @@ def admit_tag_change(change: TagChange, reader: RepositoryReader, context: Plugi
 def admit_pull(pull: TagPull, reader: RepositoryReader, context: PluginContext) -> None:
     """Decide whether a tag's manifest may be handed out. Asked for pulls by tag only: by digest all is handed out.
 
-    Raises :class:`~registry.hooks.Denied` with the reason. The verdict is kept for as long as the digest, its labels,
-    its referrers and the plugin's settings are the same, so it must follow from them alone::
+    Raises :class:`~registry.hooks.Denied` with the reason. The verdict is kept for as long as the tag's digest, the
+    labels stored with it, its referrers and the plugin's settings are the same, so it must follow from them alone.
+    Tags that start with ``sha256-HEX`` of the digest count as referrers, too (the referrers tag schema)::
 
         from registry.hooks import Denied, hookimpl
 

@@ -6,7 +6,7 @@ whether that still holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -24,7 +24,8 @@ from registry.digest import Digest
 from registry.errors import LabelInvalid, LabelRefused, LabelUnknown, ManifestUnknown, Unavailable
 from registry.hooks.facade import Hooks
 from registry.hooks.ports import StorageDriver
-from registry.manifests.content import RepositoryContent
+from registry.hooks.types import ParsedManifest
+from registry.manifests.content import RepositoryContent, as_stored
 from registry.manifests.labels import (
     API,
     MAX_LABELS,
@@ -35,6 +36,7 @@ from registry.manifests.labels import (
     labels_to_apply,
     log_warnings,
     media_type_of,
+    together,
 )
 from registry.manifests.revival import reach
 from registry.manifests.rows import ContentChanged
@@ -199,9 +201,12 @@ class LabelService:
                 _labelled(connection, repository_id, row)
                 for row in connection.execute(_DELETED, {"ids": sorted(below)}).all()
             ]
-        verdicts = {one.digest: self._verdict(one, one.added) for one in [found, *deleted]}
-        pins = {str(one.digest): verdicts[one.digest].pin for one in deleted}
-        return Judgement(verdicts[found.digest].effects, found.mark, pins)
+        manifest, applied = self._applied(found)
+        own = judge(self._hooks, [*applied.items(), *found.added], self._lives)
+        pins = {str(one.digest): self._verdict(one, one.added).pin for one in deleted if one.digest != digest}
+        if len(pins) < len(deleted):
+            pins[str(digest)] = own.pin
+        return Judgement(own.effects, found.mark, pins, manifest, together(applied, found.added))
 
     def _find(self, repository: RepositoryName, digest: Digest) -> _Labelled:
         with self._database.read() as connection:
@@ -216,13 +221,18 @@ class LabelService:
         return _labelled(connection, repository_id, row)
 
     def _verdict(self, found: _Labelled, added: Sequence[Label]) -> LabelVerdict:
-        applied = dict(found.own)
-        if self._hooks.owns(found.media_type):  # else its plugin was removed, and nobody knows what it consists of
-            content = RepositoryContent(self._database, self._storage, self._hooks, found.repository_id, deleted=True)
-            parsed = self._hooks.parse(found.media_type, found.payload)
-            children = self._hooks.children(parsed)
-            applied = dict(labels_to_apply(self._hooks, content, parsed, children, applied))
+        _, applied = self._applied(found)
         return judge(self._hooks, [*applied.items(), *added], self._lives)
+
+    def _applied(self, found: _Labelled) -> tuple[ParsedManifest, Mapping[str, str]]:
+        """Return a stored manifest, and the labels that take effect without those that were added."""
+        own = dict(found.own)
+        if not self._hooks.owns(found.media_type):  # its plugin was removed: nobody knows what it consists of
+            return as_stored(found.media_type, found.payload), own
+        content = RepositoryContent(self._database, self._storage, self._hooks, found.repository_id, deleted=True)
+        parsed = self._hooks.parse(found.media_type, found.payload)
+        children = self._hooks.children(parsed)
+        return parsed, labels_to_apply(self._hooks, content, parsed, children, own)
 
     @staticmethod
     def _lock(connection: Connection, found: _Labelled) -> bool:

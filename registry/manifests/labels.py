@@ -23,10 +23,10 @@ from registry.hooks.types import (
     ProtectTag,
 )
 from registry.repositories.tag_values import Family, LifeBounds, TagEffects
+from registry.texts import readable
 
 MAX_LABELS = 4096
 _MAX_FAMILY = 2**31
-_MAX_WARNING = 1000
 _MS = timedelta(milliseconds=1)
 MANIFEST, API = "manifest", "api"
 """Sources of labels: the pushed content, and the API."""
@@ -68,6 +68,7 @@ class AddedLabels:
 class Judgement:
     """What the labels of a stored manifest make happen; only for as long as ``mark`` is that of its added labels.
 
+    ``manifest`` is what is stored, as its owner reads it; ``labels`` are those that take effect, and added ones.
     ``pins`` tells, by digest, of each deleted manifest that it consists of, itself included, whether labels pin
     that one: it is pinned again when it comes back.
     """
@@ -75,6 +76,8 @@ class Judgement:
     effects: TagEffects
     mark: tuple[int, int]
     pins: Mapping[str, bool]
+    manifest: ParsedManifest
+    labels: Mapping[str, str]
 
 
 def labels_to_apply(
@@ -96,6 +99,11 @@ def labels_to_apply(
         if not shared:
             break
     return {**dict(sorted(shared or ())), **own}
+
+
+def together(own: Mapping[str, str], added: Iterable[Label]) -> Mapping[str, str]:
+    """Return a manifest's labels by key: what came with it wins, of what was added the latest does."""
+    return {**dict(added), **own}
 
 
 def _image_labels(
@@ -134,10 +142,10 @@ def judge(hooks: Hooks, labels: Iterable[Label], bounds: LifeBounds) -> LabelVer
         try:
             effects = [_checked(effect) for effect in action.effects(value)]
         except LabelValueRefused as refusal:
-            warnings[key, value] = _readable(str(refusal))
+            warnings[key, value] = readable(str(refusal))
             continue
         except Exception as error:  # noqa: BLE001 - a plugin's failure must not refuse a push
-            warnings[key, value] = _readable(f"the label's action failed: {type(error).__name__}: {error}")
+            warnings[key, value] = readable(f"the label's action failed: {type(error).__name__}: {error}")
             continue
         found += effects
         families += [_family(key, value, effect) for effect in effects if isinstance(effect, KeepLast)]
@@ -178,12 +186,6 @@ def _checked(effect: Effect) -> Effect:
         case _:
             raise TypeError(f"{effect!r} is no effect")
     return effect
-
-
-def _readable(warning: str) -> str:
-    """Return a plugin's words as they can be stored and shown: bounded, on one line, and free of NUL."""
-    shown = warning if len(warning) <= _MAX_WARNING else warning[:_MAX_WARNING] + "\u2026"
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)
 
 
 def _family(key: str, value: str, effect: KeepLast) -> Family:

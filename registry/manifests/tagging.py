@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -13,6 +15,7 @@ from registry.db.engine import Conflict, Database
 from registry.db.models import Manifest
 from registry.digest import Digest
 from registry.errors import ExpiryInvalid, ManifestUnknown, NotRestorable, TagImmutable
+from registry.manifests.admitting import Admitted, Admitting
 from registry.manifests.label_service import LabelService, until_unchanged
 from registry.manifests.labels import Judgement
 from registry.manifests.revival import Revival
@@ -61,6 +64,7 @@ class TagChanges:
         revival: Revival,
         reviews: Reviews,
         bounds: LifeBounds,
+        admitting: Admitting,
     ) -> None:
         """Give tags lives within ``bounds``; ``labels`` say what else happens to a tag that is put back."""
         self._database = database
@@ -71,23 +75,27 @@ class TagChanges:
         self._revival = revival
         self._reviews = reviews
         self._bounds = bounds
+        self._admitting = admitting
 
     def move(
         self, actor: Actor, repository: RepositoryName, tag: TagName, digest: Digest, condition: Condition
     ) -> TagPeriod:
         """Make a tag, new or not, stand for a manifest of the repository, as a push of it would.
 
-        Raises :class:`ManifestUnknown`, :class:`NotRestorable` where parts of it are gone, :class:`TagImmutable`.
+        Raises :class:`ManifestUnknown`, :class:`NotRestorable` where parts of it are gone, :class:`TagImmutable`,
+        :class:`~registry.errors.Denied`.
         """
         self._authorizer.require(actor, Action.PUSH, repository, tag.value)
 
         def attempt() -> TagPeriod:
             judgement = self._labels.judgement(repository, digest)
+            admitted = self.admit(actor, repository, [tag], digest, judgement)
 
             def work(connection: Connection) -> TagPeriod:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
                 require_revision(connection, now, repository_id, tag, condition)
+                admitted.require_unchanged(connection, now, repository_id)
                 row = connection.execute(_FIND, {"repository": repository_id, "digest": str(digest)}).first()
                 if row is None or row.deleted_at is not None:
                     raise ManifestUnknown(detail={"digest": str(digest)})
@@ -113,24 +121,35 @@ class TagChanges:
         """Put a tag back to what it stood for: at a time, for a digest, or (neither given) before its last change.
 
         A deleted manifest comes back with it. Raises :class:`ManifestUnknown` where the tag never stood for that,
-        :class:`NotRestorable` once that is collected, :class:`TagImmutable`.
+        :class:`NotRestorable` once that is collected, :class:`TagImmutable`, :class:`~registry.errors.Denied`.
         """
         self._authorizer.require(actor, Action.PUSH, repository, tag.value)
         wanted = self._wanted(repository, tag, digest, time_ms)
 
         def attempt() -> TagPeriod:
-            judgement = self._labels.judgement(repository, Digest.parse(wanted.digest))
+            digest = Digest.parse(wanted.digest)
+            judgement = self._labels.judgement(repository, digest)
+            admitted = self.admit(actor, repository, [tag], digest, judgement)
 
             def work(connection: Connection) -> TagPeriod:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
                 require_revision(connection, now, repository_id, tag, condition)
+                admitted.require_unchanged(connection, now, repository_id)
                 self.put_back(connection, now, repository_id, tag, wanted.digest, judgement, actor)
                 return self._shown(connection, now, repository_id, tag)
 
             return self._database.write(work)
 
         return until_unchanged(attempt)
+
+    def admit(
+        self, actor: Actor, repository: RepositoryName, tags: Sequence[TagName], digest: Digest, judgement: Judgement
+    ) -> Admitted:
+        """Ask whether tags may stand for a manifest; raises :class:`~registry.errors.Denied`."""
+        return self._admitting.tags(
+            actor.principal, repository, tags, digest, judgement.manifest, MappingProxyType(dict(judgement.labels))
+        )
 
     def put_back(
         self,
