@@ -110,7 +110,7 @@ class Restoration:
             if row is None or row.deleted_at is None:
                 raise ManifestUnknown("this manifest is not a deleted one", detail={"digest": str(digest)})
             names = connection.scalars(_ITS_TAGS, {"manifest": row.id, "deleted": row.deleted_at}).all()
-            self._revival.revive(connection, now, repository_id, row.id, judgement)
+            self._revival.revive(connection, now, repository_id, row.id, judgement, actor)
             back, taken = [], []
             for name in names:
                 tag = TagName.parse(name)
@@ -218,7 +218,7 @@ class Restoration:
         if (alive.id if alive else None) != (seen.id if seen else None):
             return _MEANWHILE
         if planned.change is Change.END and alive is not None:
-            self._periods.delete(connection, now, repository_id, [alive], EndReason.RESTORED)
+            self._periods.delete(connection, now, repository_id, [alive], EndReason.RESTORED, actor)
         elif planned.then is not None:
             if planned.then not in judged:
                 return _MEANWHILE
