@@ -23,6 +23,7 @@ from registry.content.reviews import Reviews
 from registry.content.uploads import UploadService
 from registry.db.engine import Database
 from registry.errors import RegistryError
+from registry.events.outbox import Outbox
 from registry.fsck.check import Fsck, Terms
 from registry.fsck.repairs import Repairs
 from registry.fsck.scrub import Scrub
@@ -200,7 +201,7 @@ def build_services(
         storage=storage,
         repositories=RepositoryService(database, made.authorizer),
         listing=RepositoryListing(database, made.authorizer),
-        lifecycle=RepositoryLifecycle(database, made.authorizer, made.reviews, made.protection),
+        lifecycle=RepositoryLifecycle(database, made.authorizer, made.reviews, made.protection, made.outbox),
         tags=made.tags,
         blobs=made.blobs,
         mounts=MountService(database, made.authorizer, made.blobs),
@@ -230,7 +231,7 @@ def build_services(
         ),
         runs=RunService(database, made.authorizer, jobs),
         queue=JobQueue(database, jobs),
-        purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions),
+        purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions, made.outbox),
         retention=retention,
         contexts=made.contexts,
         admission=made.admission,
@@ -260,13 +261,14 @@ class _Wiring:
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
         self.protection = Protection(database)
-        self.periods = Periods(database, self.reviews, self.protection)
-        self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews)
+        self.outbox = Outbox(database)
+        self.periods = Periods(database, self.reviews, self.protection, self.outbox)
+        self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews, self.outbox)
         self.removal = Removal(self.reviews, self.deletions)
         self.repairs = Repairs(database, self.reviews, self.deletions, self.removal)
         self.leases = Leases(database, self.authorizer, self._lease_ms)
         self.blobs = BlobService(
-            database, storage, self.authorizer, self.deletions, self.reviews, self.leases, self._lease_ms
+            database, storage, self.authorizer, self.deletions, self.reviews, self.leases, self.outbox, self._lease_ms
         )
 
         self.tags = TagService(database, self.authorizer, self.periods)
@@ -276,9 +278,11 @@ class _Wiring:
         self.admission = Admission(hooks.calls, self.contexts, readers)
         self._admitting = Admitting(database, self.admission)
         self.history = HistoryService(database, self.authorizer, self.protection)
-        self.revival = Revival(self._lease_ms, allow_sparse=settings.allow_sparse)
+        self.revival = Revival(self.outbox, self._lease_ms, allow_sparse=settings.allow_sparse)
         self.lives = LifeBounds(settings.tag_expiry_min * 1000, settings.tag_expiry_max * 1000)
-        self.labels = LabelService(database, storage, hooks, self.authorizer, self.periods, self.reviews, self.lives)
+        self.labels = LabelService(
+            database, storage, hooks, self.authorizer, self.periods, self.reviews, self.lives, self.outbox
+        )
         self.changes = TagChanges(
             database,
             self.authorizer,
@@ -302,7 +306,7 @@ class _Wiring:
             self.periods,
             self.labels,
             self.changes,
-            RestorationParts(ManifestRows(self._database, self._lease_ms), self.revival),
+            RestorationParts(ManifestRows(self._database, self.outbox, self._lease_ms), self.revival),
         )
 
     def fsck(self) -> Fsck:

@@ -115,7 +115,7 @@ class ManifestCreator:
         self._periods = periods
         self._admitting = admitting
         self._steps = steps
-        self._rows = ManifestRows(database, terms.lease_ms)
+        self._rows = ManifestRows(database, blobs.outbox, terms.lease_ms)
         self._allow_sparse = terms.allow_sparse
         self._lives = terms.lives
 
@@ -144,7 +144,7 @@ class ManifestCreator:
         if digest is not None and digest != own_digest:
             raise DigestInvalid(detail={"digest": str(digest), "received": str(own_digest)})
         for _ in range(_ROUNDS):
-            prepared = self._prepare(repository, manifest, own_digest)
+            prepared = self._prepare(actor, repository, manifest, own_digest)
             admitted = self._admit(actor, repository, prepared, tags)
             store = partial(
                 self._store, actor=actor, repository=repository, prepared=prepared, admitted=admitted, tags=tags
@@ -158,7 +158,7 @@ class ManifestCreator:
             return created
         raise Unavailable("the repository changes too fast: try again", detail={"digest": str(own_digest)})
 
-    def _prepare(self, repository: RepositoryName, manifest: ParsedManifest, digest: Digest) -> Prepared:
+    def _prepare(self, actor: Actor, repository: RepositoryName, manifest: ParsedManifest, digest: Digest) -> Prepared:
         with self._database.read() as connection:
             place = self._rows.place(connection, repository, digest)
             found = resolve(connection, self._hooks, place.repository_id, manifest)
@@ -175,7 +175,7 @@ class ManifestCreator:
         if not place.known:
             images = legacy.derive(self._database, self._hooks, content, place.repository_id, manifest)
             if self._hooks.needs_empty_layer(manifest, content):
-                empty_layer = self._blobs.ensure_shared(repository, EMPTY_LAYER_DIGEST, EMPTY_LAYER)
+                empty_layer = self._blobs.ensure_shared(actor, repository, EMPTY_LAYER_DIGEST, EMPTY_LAYER)
         return Prepared(
             manifest,
             digest,
@@ -214,7 +214,7 @@ class ManifestCreator:
     ) -> CreatedManifest:
         """Write all of it in the caller's transaction."""
         self._blobs.purged.refuse(connection, str(prepared.digest))
-        repository_id = self._rows.repository(connection, repository)
+        repository_id = self._rows.repository(connection, actor, repository)
         self._rows.lease(connection, repository_id, prepared.found)
         blobs = list(prepared.found.blobs)
         if prepared.empty_layer is not None:
@@ -238,6 +238,8 @@ class ManifestCreator:
         self._steps("manifest.store.edges")
         now = self._database.now(connection)
         admitted.require_unchanged(connection, now, repository_id)
+        artifact_type = prepared.manifest.artifact_type
+        self._rows.pushed(connection, now, actor, repository_id, record, artifact_type, tags, created=newly_created)
         target = TagTarget(record.manifest_id, str(record.digest), prepared.effects)
         for tag in tags:
             self._periods.set(connection, now, repository_id, tag, target, actor)

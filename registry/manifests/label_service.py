@@ -22,6 +22,8 @@ from registry.db.models import Label as LabelModel
 from registry.db.models import Manifest
 from registry.digest import Digest
 from registry.errors import LabelInvalid, LabelRefused, LabelUnknown, ManifestUnknown, Unavailable
+from registry.events.outbox import Outbox
+from registry.events.types import MANIFEST_LABELLED, MANIFEST_UNLABELLED, EventType
 from registry.hooks.facade import Hooks
 from registry.hooks.ports import StorageDriver
 from registry.hooks.types import ParsedManifest
@@ -53,7 +55,7 @@ from registry.names import RepositoryName
 from registry.pages import Page, cut
 from registry.repositories.periods import Periods
 from registry.repositories.repositories import require_repository
-from registry.repositories.tag_values import LifeBounds
+from registry.repositories.tag_values import LifeBounds, TagEffects
 
 T = TypeVar("T")
 MAX_KEY, MAX_VALUE = 1024, 64 * 1024
@@ -101,6 +103,7 @@ class LabelService:
         periods: Periods,
         reviews: Reviews,
         lives: LifeBounds,
+        outbox: Outbox,
     ) -> None:
         """Run label actions of ``hooks``; ``periods`` change tags, whose lives stay within bounds."""
         self._database = database
@@ -110,6 +113,7 @@ class LabelService:
         self._periods = periods
         self._reviews = reviews
         self._lives = lives
+        self._outbox = outbox
 
     def list(
         self, actor: Actor, repository: RepositoryName, digest: Digest, limit: int, after: int
@@ -151,7 +155,12 @@ class LabelService:
                 made = connection.execute(
                     insert(_LABEL).values(manifest_id=found.manifest_id, **row).returning(_LABEL.c.id)
                 )
-                self._apply(connection, found, verdict, pinned=pinned)
+                now = self._tell(connection, MANIFEST_LABELLED, found, (key, value), actor)
+                asked = tuple(event for event in verdict.effects.events if (event.label, event.value) == (key, value))
+                effects = TagEffects(events=asked)
+                place = found.repository_id
+                self._periods.events.asked_for(connection, now, place, str(digest), None, effects, actor)
+                self._apply(connection, now, found, verdict, actor, pinned=pinned)
                 return StoredLabel(made.scalar_one(), **row)
 
             return self._database.write(work)
@@ -179,7 +188,8 @@ class LabelService:
             def work(connection: Connection) -> None:
                 pinned = self._lock(connection, found)
                 connection.execute(delete(_LABEL).where(_LABEL.c.id == label_id))
-                self._apply(connection, found, verdict, pinned=pinned)
+                now = self._tell(connection, MANIFEST_UNLABELLED, found, gone, actor)
+                self._apply(connection, now, found, verdict, actor, pinned=pinned)
 
             self._database.write(work)
 
@@ -242,9 +252,23 @@ class LabelService:
             raise ContentChanged
         return bool(row.label_pin)
 
-    def _apply(self, connection: Connection, found: _Labelled, verdict: LabelVerdict, *, pinned: bool) -> None:
-        now = self._database.now(connection)
-        self._periods.apply_labels(connection, now, found.repository_id, found.manifest_id, verdict.effects)
+    def _tell(self, connection: Connection, kind: EventType, found: _Labelled, label: Label, actor: Actor) -> int:
+        """Tell of a label, and return the time."""
+        now, told = self._database.now(connection), {"key": label[0], "value": label[1]}
+        self._outbox.record(connection, now, kind, found.repository_id, str(found.digest), actor.principal, told)
+        return now
+
+    def _apply(
+        self,
+        connection: Connection,
+        now: int,
+        found: _Labelled,
+        verdict: LabelVerdict,
+        actor: Actor,
+        *,
+        pinned: bool,
+    ) -> None:
+        self._periods.apply_labels(connection, now, found.repository_id, found.manifest_id, verdict.effects, actor)
         if verdict.pin != pinned:
             connection.execute(_PIN, {"b_id": found.manifest_id, "b_pin": verdict.pin})
         if pinned and not verdict.pin:

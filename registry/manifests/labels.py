@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +16,7 @@ from registry.hooks.ports import ContentMissing, ContentReader
 from registry.hooks.types import (
     Descriptor,
     Effect,
+    EmitEvent,
     ExpireTag,
     KeepLast,
     LabelValueRefused,
@@ -22,11 +24,13 @@ from registry.hooks.types import (
     Pin,
     ProtectTag,
 )
-from registry.repositories.tag_values import Family, LifeBounds, TagEffects
+from registry.repositories.tag_values import Family, LabelEvent, LifeBounds, TagEffects
 from registry.texts import readable
 
 MAX_LABELS = 4096
 _MAX_FAMILY = 2**31
+_MAX_NAME, _MAX_DATA = 128, 64 * 1024
+_EVENT_NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 _MS = timedelta(milliseconds=1)
 MANIFEST, API = "manifest", "api"
 """Sources of labels: the pushed content, and the API."""
@@ -134,6 +138,7 @@ def judge(hooks: Hooks, labels: Iterable[Label], bounds: LifeBounds) -> LabelVer
     found: list[Effect] = []
     lives: list[int] = []
     families: list[Family] = []
+    events: list[LabelEvent] = []
     warnings: dict[Label, str] = {}
     for key, value in labels:
         action = hooks.label_actions.get(key)
@@ -149,6 +154,9 @@ def judge(hooks: Hooks, labels: Iterable[Label], bounds: LifeBounds) -> LabelVer
             continue
         found += effects
         families += [_family(key, value, effect) for effect in effects if isinstance(effect, KeepLast)]
+        events += [
+            LabelEvent(key, value, effect.name, effect.data) for effect in effects if isinstance(effect, EmitEvent)
+        ]
         for asked in (effect.after // _MS for effect in effects if isinstance(effect, ExpireTag)):
             lives.append(bounds.within(asked))
             if lives[-1] != asked:
@@ -159,6 +167,7 @@ def judge(hooks: Hooks, labels: Iterable[Label], bounds: LifeBounds) -> LabelVer
             lives_ms=min(lives) if lives and not protected else None,
             immutable=protected,
             family=min(families, key=lambda family: family.last, default=None),
+            events=tuple(events),
         ),
         pin=any(isinstance(effect, Pin) for effect in found),
         warnings=warnings,
@@ -183,9 +192,24 @@ def _checked(effect: Effect) -> Effect:
             raise ValueError("a family keeps a whole number of tags, one at least")
         case ProtectTag() | Pin():
             pass
+        case EmitEvent(name, data):
+            return EmitEvent(name, _event_data(name, data))
         case _:
             raise TypeError(f"{effect!r} is no effect")
     return effect
+
+
+def _event_data(name: object, data: object) -> Mapping[str, object]:
+    """Return the data of an event, copied; raises :class:`TypeError` or :class:`ValueError` for what is none."""
+    if not isinstance(name, str) or len(name) > _MAX_NAME or _EVENT_NAME.fullmatch(name) is None:
+        raise ValueError(f"an event is called by up to {_MAX_NAME} of a-z, 0-9, dots and dashes, not {name!r}")
+    if not isinstance(data, Mapping):
+        raise TypeError("an event's data is a mapping")
+    text = json.dumps(dict(data), allow_nan=False)
+    if len(text) > _MAX_DATA:
+        raise ValueError(f"an event's data is {_MAX_DATA} bytes long at most")
+    copy: dict[str, object] = json.loads(text)
+    return copy
 
 
 def _family(key: str, value: str, effect: KeepLast) -> Family:

@@ -119,7 +119,7 @@ class Restoration:
                 raise ManifestUnknown("this manifest is not a deleted one", detail={"digest": str(digest)})
             admitted.require_unchanged(connection, now, repository_id)
             names = _its_tags(connection, repository_id, digest)
-            self._revival.revive(connection, now, repository_id, row.id, judgement)
+            self._revival.revive(connection, now, repository_id, row.id, judgement, actor)
             back, taken = [], []
             for name in names:
                 tag = TagName.parse(name)
@@ -242,7 +242,7 @@ class Restoration:
         if (alive.id if alive else None) != (seen.id if seen else None):
             return _MEANWHILE
         if planned.change is Change.END and alive is not None:
-            self._periods.delete(connection, now, repository_id, [alive], EndReason.RESTORED)
+            self._periods.delete(connection, now, repository_id, [alive], EndReason.RESTORED, actor)
         elif planned.then is not None:
             if planned.then not in judged:
                 return _MEANWHILE

@@ -22,7 +22,7 @@ from registry.manifests.revival import Revival
 from registry.names import RepositoryName, TagName
 from registry.repositories.current import as_text, require_alive
 from registry.repositories.history import HistoryService, TagPeriod, require_revision, with_rules
-from registry.repositories.periods import CHANGE, Periods, as_read
+from registry.repositories.periods import Periods
 from registry.repositories.protection import Protection, refusal
 from registry.repositories.repositories import require_repository
 from registry.repositories.tag_values import ExpirySource, LifeBounds, Period, TagTarget
@@ -30,9 +30,6 @@ from registry.revisions import Condition
 
 _FIND = select(Manifest.id, Manifest.deleted_at).where(
     Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
-)
-_SET = CHANGE.values(
-    lifetime_end_ms=bindparam("b_end"), expiry_source=bindparam("b_source"), immutable=bindparam("b_immutable")
 )
 
 
@@ -99,7 +96,7 @@ class TagChanges:
                 row = connection.execute(_FIND, {"repository": repository_id, "digest": str(digest)}).first()
                 if row is None or row.deleted_at is not None:
                     raise ManifestUnknown(detail={"digest": str(digest)})
-                self._revival.revive(connection, now, repository_id, row.id, judgement)
+                self._revival.revive(connection, now, repository_id, row.id, judgement, actor)
                 target = TagTarget(row.id, str(digest), judgement.effects)
                 self._periods.set(connection, now, repository_id, tag, target, actor)
                 return self._shown(connection, now, repository_id, tag)
@@ -168,7 +165,7 @@ class TagChanges:
         row = connection.execute(_FIND, {"repository": repository_id, "digest": digest}).first()
         if row is None:
             raise NotRestorable("its manifest was removed for good", detail={"digest": digest})
-        self._revival.revive(connection, now, repository_id, row.id, judgement)
+        self._revival.revive(connection, now, repository_id, row.id, judgement, actor)
         target = TagTarget(row.id, digest, judgement.effects, reversion=True)
         self._periods.set(connection, now, repository_id, tag, target, actor)
 
@@ -202,9 +199,7 @@ class TagChanges:
             if end is not None and wanted.ends is not None:
                 changed = row._replace(lifetime_end_ms=end, immutable=immutable)
                 self._require_mutable(connection, now, repository_id, changed, end - row.lifetime_start_ms)
-            values = {"b_end": end, "b_source": source, "b_immutable": immutable}
-            if connection.execute(_SET, {**as_read(row), **values}).rowcount != 1:
-                raise Conflict  # it is not as it was read
+            self._periods.change(connection, now, repository_id, row, (end, source), immutable, actor)
             if wanted.ends is not None and end is not None and row.manifest_id is not None:
                 self._reviews.after_window(connection, repository_id, [row.manifest_id], end)
             return self._shown(connection, now, repository_id, tag)
