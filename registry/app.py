@@ -32,6 +32,8 @@ from registry.hooks.configuration import Given, configure
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginError, create_plugin_manager
 from registry.hooks.ports import StorageDriver
+from registry.plugin_commands import refuse_shared_commands
+from registry.plugin_pages import mount
 from registry.schema import migrations_folder
 from registry.services import build_services
 from registry.settings import Settings, load_settings
@@ -77,17 +79,18 @@ def create_app(
     settings = settings or load_settings()
     found = create_plugin_manager(plugins, blocked=settings.blocked_plugins, required=settings.required_plugins)
     configured = configure(found, given_to_plugins(settings))
-    hooks = Hooks(found.manager, configured.values)
+    hooks = Hooks(found.manager)
     app = Flask("registry", static_folder=None)
     app.url_map.merge_slashes = False
     database = _bind_database(app, settings, clock)
-    app.extensions["moorage"] = build_services(
-        settings, tuple(found.statuses), hooks, database, open_storage(settings, hooks), steps
+    services = app.extensions["moorage"] = build_services(
+        settings, tuple(found.statuses), hooks, database, open_storage(settings, hooks), steps, configured.values
     )
     for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     install(app, API)
-    _errors.register(app)
+    refuse_shared_commands(hooks.calls)
+    _errors.register(app, mount(app, hooks.calls, services.contexts))
     return app
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Long: it names every service once, and grows by a line with each.
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -26,6 +26,7 @@ from registry.errors import RegistryError
 from registry.fsck.check import Fsck, Terms
 from registry.fsck.repairs import Repairs
 from registry.fsck.scrub import Scrub
+from registry.hooks.context import PluginContext
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginStatus
 from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
@@ -43,6 +44,7 @@ from registry.manifests.revival import Revival
 from registry.manifests.rows import ManifestRows
 from registry.manifests.signing import SigningKeys
 from registry.manifests.tagging import TagChanges
+from registry.plugin_context.contexts import NO_SETTINGS, Contexts
 from registry.repositories import immutability
 from registry.repositories.history import HistoryService
 from registry.repositories.lifecycle import RepositoryLifecycle
@@ -61,6 +63,7 @@ from registry.retention.sweep import Sweep
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
 from registry.work.builtin import collection_job, history_job, restore_job, retention_job, scrub_job
+from registry.work.plugin_jobs import plugin_jobs
 from registry.work.queue import JobQueue
 from registry.work.runs import RunService
 
@@ -113,6 +116,7 @@ class Services:
     protection_trial: ProtectionTrial
     runs: RunService
     queue: JobQueue
+    contexts: Callable[[str], PluginContext]
 
     @property
     def external_url(self) -> str:
@@ -162,10 +166,12 @@ def build_services(
     database: Database,
     storage: StorageDriver,
     steps: Steps = no_steps,
+    plugin_settings: Mapping[str, object] = NO_SETTINGS,
 ) -> Services:
-    """Wire the services over one database and one store."""
+    """Wire the services over one database and one store; ``plugin_settings`` are by the plugins' names."""
     # Long: a line a service, and no step that depends on another's outcome.
     made = _Wiring(settings, hooks, database, storage, steps)
+    contexts = Contexts(database, plugin_settings)
     collector = made.collector()
     reader = ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases)
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
@@ -176,6 +182,7 @@ def build_services(
         scrub_job(made.scrub()),
         collection_job(collector, made.deletions),
         retention_job(Sweep(database, retention), settings.retention_every),
+        *plugin_jobs(hooks.calls, contexts),
     ]
     return Services(
         settings=settings,
@@ -217,6 +224,7 @@ def build_services(
         queue=JobQueue(database, jobs),
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions),
         retention=retention,
+        contexts=contexts,
     )
 
 

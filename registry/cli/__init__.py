@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 
 import click
 
 # What each command does stands here too, so that --help imports none of them.
-_COMMANDS = {
+BUILT_IN = {
     "serve": "Run the registry until it is told to stop.",
     "worker": "Run jobs: collection, retention and the like.",
     "repo": "Look at repositories, make, change, rename, delete and restore them.",
@@ -23,7 +24,7 @@ _COMMANDS = {
     "job": "Look at jobs, run them now, and stop them.",
     "config": "Show and check the settings.",
     "db": "Look after the database's schema.",
-    "plugins": "List every plugin that was found, and what became of it.",
+    "plugins": "Look at plugins, and what became of each.",
     "version": "Print the version.",
 }
 _EPILOG = """\b
@@ -48,23 +49,53 @@ Shell completion, in your shell's start file:
 
 
 class Commands(click.Group):
-    """A group whose commands are imported when they are asked for."""
+    """A group whose commands are imported when they are asked for; those of plugins come last.
+
+    Plugins are loaded only for a name that is none of ours, and where all commands are listed: what one of them does
+    wrong touches none of our own.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature click calls
         """Return the names of all commands, in the order of their use."""
-        return list(_COMMANDS)
+        return [*BUILT_IN, *_listed()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the signature click calls
         """Import a command."""
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"registry.cli.{cmd_name}").command
-        return command
+        if cmd_name in BUILT_IN:
+            command: click.Command = importlib.import_module(f"registry.cli.{cmd_name}").command
+            return command
+        from registry.cli import extensions  # noqa: PLC0415 - only who runs a command of plugins waits for them
+
+        _, found = extensions.load().get(cmd_name, ("", None))
+        return found
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; what one of plugins does not handle becomes one message."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.invoked_subcommand is None or ctx.invoked_subcommand in BUILT_IN:
+                raise
+            from registry.cli import extensions  # noqa: PLC0415 - as above
+
+            raise extensions.failure(ctx.invoked_subcommand, error) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the signature click calls
         """Write the list of commands."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(list(BUILT_IN.items()))
+        if added := _listed():
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(list(added.items()))
+
+
+def _listed() -> Mapping[str, str]:
+    """Return what the commands of plugins are about, by name."""
+    from registry.cli import extensions  # noqa: PLC0415 - only who lists commands waits for the plugins
+
+    return extensions.listed()
 
 
 @click.group(cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

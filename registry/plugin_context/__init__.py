@@ -1,0 +1,1 @@
+"""What plugins are handed to work with, over the services of one app."""
