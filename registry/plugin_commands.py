@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import click
 
-from registry.cli import BUILT_IN
+from registry.cli.names import BUILT_IN
 from registry.hooks.calls import Calls
 from registry.hooks.collecting import answers, claim
 from registry.hooks.context import PluginContext

@@ -53,6 +53,7 @@ LAYERS = {
     "registry.serving": "serving",
     "registry.app": "composition",
     "registry.plugin_commands": "composition",
+    "registry.plugin_loading": "composition",
     "registry.plugin_pages": "composition",
     "registry.schema": "composition",
     "registry.cli": "composition",

@@ -16,10 +16,12 @@ from registry.cli.common import PLACE_FLAGS, read_settings
 from registry.errors import RegistryError
 from registry.hooks.calls import Calls
 from registry.hooks.context import PluginContext
-from registry.hooks.manager import PluginError, create_plugin_manager
+from registry.hooks.manager import PluginError
 from registry.plugin_commands import commands_of
+from registry.plugin_loading import find_plugins
 
 _PATIENCE_SECONDS = 3.0
+THREAD = "commands of plugins"
 _KEY = "registry.cli.extensions"
 Found = Mapping[str, tuple[str, click.Command]]
 
@@ -27,7 +29,7 @@ Found = Mapping[str, tuple[str, click.Command]]
 def load() -> Found:
     """Return the plugin and the command by each name that plugins add; raises :class:`click.ClickException`."""
     settings = read_settings({})
-    manager = create_plugin_manager(blocked=settings.blocked_plugins).manager
+    manager = find_plugins(settings).manager
     try:
         found = commands_of(Calls(manager), lambda plugin: partial(_context, plugin))
     except PluginError as error:
@@ -37,18 +39,18 @@ def load() -> Found:
     return found
 
 
-def listed() -> Mapping[str, str]:
-    """Return what each command of plugins is about, for lists; whatever goes wrong, or takes long, lists fewer."""
-    found: dict[str, str] = {}
+def load_what_can_be() -> Found:
+    """Return what :func:`load` does, for lists and completion: nothing where something goes wrong, or takes long."""
+    found: dict[str, tuple[str, click.Command]] = {}
 
     def look() -> None:
         try:
-            found.update({name: command.get_short_help_str(80) for name, (_, command) in load().items()})
+            found.update(load())
         except (Exception, SystemExit):  # noqa: BLE001 - a list of commands must not end by what a plugin does
             return
 
     with _quiet():
-        thread = threading.Thread(target=look, daemon=True)
+        thread = threading.Thread(target=look, name=THREAD, daemon=True)
         thread.start()
         thread.join(_PATIENCE_SECONDS)
     return dict(found)

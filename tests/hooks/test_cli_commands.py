@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from functools import partial
 
 import click
@@ -9,7 +10,8 @@ import pytest
 from click.shell_completion import BashComplete
 from click.testing import CliRunner
 
-from registry.cli import BUILT_IN, main
+from registry.cli import extensions, main
+from registry.cli.names import BUILT_IN
 from registry.hooks.manager import PluginError
 from tests.support.plugins import install, made_plugin
 
@@ -127,6 +129,35 @@ def test_cli_commands_that_cannot_be_had_break_no_others(installed, broken, capl
     with caplog.at_level(logging.ERROR):
         assert run("hello", "--data", "d") == "hello from greeting\n"
     assert "plugin broken" in caplog.text
+
+
+def test_cli_commands_of_a_plugin_that_takes_long_are_not_waited_for_by_a_list(installed, monkeypatch):
+    over = threading.Event()
+
+    def cli_commands():
+        assert over.wait(60)
+        return []
+
+    monkeypatch.setattr(extensions, "_PATIENCE_SECONDS", 0.01)
+    installed(slow=made_plugin("slow", cli_commands=cli_commands))
+    try:
+        assert "serve" in run("--help")
+        assert "serve" in completions("ser")
+    finally:
+        over.set()
+        for thread in threading.enumerate():
+            if thread.name == extensions.THREAD:
+                thread.join()
+
+
+def test_cli_commands_are_looked_for_by_no_command_of_ours(installed):
+    asked = []
+    installed(nosy=made_plugin("nosy", cli_commands=lambda: asked.append("asked") or []))
+    run("version")
+    run("serve", "--help")
+    run("config", "show")
+    assert completions("") >= {"serve"}
+    assert asked == ["asked"]
 
 
 def test_cli_commands_that_break_are_one_message(installed):

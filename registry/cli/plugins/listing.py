@@ -11,7 +11,8 @@ import click
 from registry.cli.common import config_flag, json_flag, print_json, read_settings
 from registry.cli.opening import told
 from registry.cli.tables import show
-from registry.hooks.manager import PluginStatus, create_plugin_manager
+from registry.hooks.manager import PluginStatus
+from registry.plugin_loading import find_plugins
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,7 +37,7 @@ def print_plugins(config: str | None, *, as_json: bool) -> None:
     """Print the list."""
     settings = read_settings({"config": config})
     with told():
-        statuses = create_plugin_manager(blocked=settings.blocked_plugins).statuses
+        statuses = find_plugins(settings).statuses
     if as_json:
         print_json([asdict(status) for status in statuses])
         return

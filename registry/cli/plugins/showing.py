@@ -11,7 +11,6 @@ import click
 from flask import Flask
 from sqlalchemy import inspect, select
 
-from registry.app import given_to_plugins
 from registry.blueprints._problems import PAGES
 from registry.cli import extensions
 from registry.cli.common import json_flag, print_json, read_settings, settings_flags
@@ -20,10 +19,11 @@ from registry.cli.tables import show
 from registry.db.base import table
 from registry.db.models import PluginHealth
 from registry.hooks.calls import PluginBroke
-from registry.hooks.configuration import configure, section_of
+from registry.hooks.configuration import section_of
 from registry.hooks.facade import Hooks
-from registry.hooks.manager import ACTIVE, Plugins, PluginStatus, create_plugin_manager
+from registry.hooks.manager import ACTIVE, Plugins, PluginStatus
 from registry.hooks.version import API_VERSION
+from registry.plugin_loading import find_plugins, settings_of_plugins
 from registry.services import Services
 from registry.settings import Settings
 
@@ -50,7 +50,7 @@ def command(*, name: str, as_json: bool, **flags: object) -> None:
     """
     settings = read_settings(flags)
     with told():
-        plugins = create_plugin_manager(blocked=settings.blocked_plugins)
+        plugins = find_plugins(settings)
         status = _found(plugins, name)
         shown = {**_of_status(status), "settings": _settings(plugins, settings, status)}
     try:
@@ -90,7 +90,7 @@ def _settings(plugins: Plugins, settings: Settings, status: PluginStatus) -> lis
     prefix = f"plugins.{section_of(status.name)}."
     return [
         {"name": one.name.removeprefix(prefix), "value": one.value, "source": one.source, "about": one.help}
-        for one in configure(plugins, given_to_plugins(settings)).shown
+        for one in settings_of_plugins(plugins, settings).shown
         if one.name.startswith(prefix)
     ]
 
