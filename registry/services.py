@@ -69,6 +69,7 @@ from registry.retention.sweep import Sweep
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
 from registry.work.builtin import collection_job, history_job, restore_job, retention_job, scrub_job
+from registry.work.plugin_jobs import plugin_jobs
 from registry.work.queue import JobQueue
 from registry.work.runs import RunService
 
@@ -192,6 +193,7 @@ def build_services(
         scrub_job(made.scrub()),
         collection_job(collector, made.deletions),
         retention_job(Sweep(database, retention), settings.retention_every),
+        *plugin_jobs(hooks.calls, made.contexts),
     ]
     return Services(
         settings=settings,
