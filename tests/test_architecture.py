@@ -185,6 +185,8 @@ def upward(module: Module, known: Mapping[str, Module]) -> list[str]:
     if module.layer == "composition":
         return []
     layers, packages = ALLOWED.get(module.layer, (set(), set()))
+    if module.layer == "plugins":  # installed, it is a package of its own name
+        packages = packages | {module.name.split(".")[1]}
     wrong = []
     for one in module.imports:
         ours = module_of(one.target, known)
@@ -447,6 +449,7 @@ def made(**sources: str) -> dict[str, Module]:
         ("plugins.moorage_expiry", "from registry.db.models import Tag"),
         ("plugins.moorage_expiry", "from registry.hooks.types import ExpireTag"),
         ("plugins.moorage_expiry", "import sqlalchemy"),
+        ("plugins.moorage_expiry", "import moorage_pin"),
         ("registry.services", "from registry.blueprints import tags"),
         ("registry.settings", "from registry.app import create_app"),
     ],
