@@ -22,11 +22,17 @@ from registry.content.mounts import MountService
 from registry.content.reviews import Reviews
 from registry.content.uploads import UploadService
 from registry.db.engine import Database
-from registry.errors import RegistryError
+from registry.errors import RegistryError, Unavailable
+from registry.events.dispatcher import Dispatcher
+from registry.events.log import EventLog
+from registry.events.observers import Contexts, Observers
 from registry.events.outbox import Outbox
+from registry.events.retries import RetryTerms
+from registry.events.trim import OutboxTrim
 from registry.fsck.check import Fsck, Terms
 from registry.fsck.repairs import Repairs
 from registry.fsck.scrub import Scrub
+from registry.hooks.context import PluginContext
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginStatus
 from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
@@ -46,6 +52,7 @@ from registry.manifests.signing import SigningKeys
 from registry.manifests.tagging import TagChanges
 from registry.repositories import immutability
 from registry.repositories.history import HistoryService
+from registry.repositories.lapses import Lapses
 from registry.repositories.lifecycle import RepositoryLifecycle
 from registry.repositories.listing import RepositoryListing
 from registry.repositories.periods import Periods
@@ -61,7 +68,15 @@ from registry.retention.service import RetentionService
 from registry.retention.sweep import Sweep
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
-from registry.work.builtin import collection_job, history_job, restore_job, retention_job, scrub_job
+from registry.work.builtin import (
+    collection_job,
+    events_job,
+    history_job,
+    lapses_job,
+    restore_job,
+    retention_job,
+    scrub_job,
+)
 from registry.work.queue import JobQueue
 from registry.work.runs import RunService
 
@@ -114,6 +129,8 @@ class Services:
     protection_trial: ProtectionTrial
     runs: RunService
     queue: JobQueue
+    log: EventLog
+    contexts: Contexts
 
     @property
     def external_url(self) -> str:
@@ -128,6 +145,11 @@ class Services:
     def readiness(self) -> Sequence[Check]:
         """Ask the database and the storage whether they can serve."""
         return [self._database_check(), self._storage_check()]
+
+    def dispatcher(self, holder: str) -> Dispatcher:
+        """Return what tells observers of events, for the worker ``holder``."""
+        terms = RetryTerms(attempts=self.settings.event_attempts)
+        return Dispatcher(self.database, self.log, Observers(self.hooks.calls, self.contexts), holder, terms)
 
     def after_fork(self) -> None:
         """Leave the parent process its connections, and start what runs in each process that serves."""
@@ -156,6 +178,10 @@ class Services:
         return Check("storage", ok=True, detail="")
 
 
+def _no_context(plugin: str) -> PluginContext:
+    raise Unavailable("plugins are handed nothing yet", detail={"plugin": plugin})
+
+
 def build_services(
     settings: Settings,
     plugins: Sequence[PluginStatus],
@@ -163,6 +189,7 @@ def build_services(
     database: Database,
     storage: StorageDriver,
     steps: Steps = no_steps,
+    contexts: Contexts = _no_context,
 ) -> Services:
     """Wire the services over one database and one store."""
     # Long: a line a service, and no step that depends on another's outcome.
@@ -172,6 +199,8 @@ def build_services(
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
     restoration = made.restoration()
     jobs = [
+        lapses_job(Lapses(database, made.periods.events)),
+        events_job(OutboxTrim(database, settings.events_kept * 1000)),
         history_job(HistoryTrim(database, settings.history_kept * 1000, settings.recovery_window * 1000)),
         restore_job(restoration),
         scrub_job(made.scrub()),
@@ -202,7 +231,7 @@ def build_services(
         collector=collector,
         explainer=Explainer(database, made.authorizer, made.reviews, window_ms=settings.recovery_window * 1000),
         collection=StatusService(database, made.authorizer, collector),
-        pulls=PullTimes(database),
+        pulls=PullTimes(database, made.outbox),
         labels=made.labels,
         history=made.history,
         changes=made.changes,
@@ -216,6 +245,8 @@ def build_services(
         ),
         runs=RunService(database, made.authorizer, jobs),
         queue=JobQueue(database, jobs),
+        log=EventLog(database),
+        contexts=contexts,
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions, made.outbox),
         retention=retention,
     )
