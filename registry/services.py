@@ -28,6 +28,8 @@ from registry.events.log import EventLog
 from registry.events.observers import Contexts, Observers
 from registry.events.outbox import Outbox
 from registry.events.retries import RetryTerms
+from registry.events.service import EventService
+from registry.events.tail import Tail
 from registry.events.trim import OutboxTrim
 from registry.fsck.check import Fsck, Terms
 from registry.fsck.repairs import Repairs
@@ -80,6 +82,9 @@ from registry.work.builtin import (
 from registry.work.queue import JobQueue
 from registry.work.runs import RunService
 
+_LISTENING = 4
+"""Of a process's threads for downloads, one in so many may follow the events."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -130,6 +135,8 @@ class Services:
     runs: RunService
     queue: JobQueue
     log: EventLog
+    events: EventService
+    tail: Tail
     contexts: Contexts
 
     @property
@@ -245,7 +252,9 @@ def build_services(
         ),
         runs=RunService(database, made.authorizer, jobs),
         queue=JobQueue(database, jobs),
-        log=EventLog(database),
+        log=made.log,
+        events=EventService(database, made.authorizer, made.log),
+        tail=Tail(database, made.log, max(1, settings.transfer_threads // _LISTENING)),
         contexts=contexts,
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions, made.outbox),
         retention=retention,
@@ -269,7 +278,7 @@ class _Wiring:
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
         self.protection = Protection(database)
-        self.outbox = Outbox(database)
+        self.outbox, self.log = Outbox(database), EventLog(database)
         self.periods = Periods(database, self.reviews, self.protection, self.outbox)
         self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews, self.outbox)
         self.removal = Removal(self.reviews, self.deletions)
