@@ -44,7 +44,6 @@ LAYERS = {
     "registry.repositories": "services",
     "registry.retention": "services",
     "registry.access": "services",
-    "registry.plugin_context": "services",
     "registry.events": "services",
     "registry.settings": "settings",
     "registry.setting_sources": "settings",
