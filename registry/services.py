@@ -22,10 +22,12 @@ from registry.content.mounts import MountService
 from registry.content.reviews import Reviews
 from registry.content.uploads import UploadService
 from registry.db.engine import Database
+from registry.egress.client import EgressClient
 from registry.errors import RegistryError
 from registry.fsck.check import Fsck, Terms
 from registry.fsck.repairs import Repairs
 from registry.fsck.scrub import Scrub
+from registry.hooks.egress import Egress
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginStatus
 from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
@@ -113,6 +115,7 @@ class Services:
     protection_trial: ProtectionTrial
     runs: RunService
     queue: JobQueue
+    egress: Egress
 
     @property
     def external_url(self) -> str:
@@ -217,6 +220,7 @@ def build_services(
         queue=JobQueue(database, jobs),
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions),
         retention=retention,
+        egress=made.egress,
     )
 
 
@@ -234,6 +238,7 @@ class _Wiring:
         self._lease_ms = settings.lease_seconds * 1000
         self._window_ms = settings.recovery_window * 1000
         self.authorizer = Authorizer()
+        self.egress = EgressClient(settings.egress_allow, settings.egress_ca)
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
         self.protection = Protection(database)

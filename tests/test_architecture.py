@@ -43,6 +43,7 @@ LAYERS = {
     "registry.retention": "services",
     "registry.access": "services",
     "registry.events": "services",
+    "registry.egress": "egress",
     "registry.settings": "settings",
     "registry.setting_sources": "settings",
     "registry.setting_values": "settings",
@@ -68,7 +69,8 @@ ALLOWED: Mapping[str, tuple[set[str], set[str]]] = {
     "storage": ({"hooks", "leaves"}, {"boto3", "botocore", "urllib3", "mypy_boto3_s3"}),
     "db": ({"leaves"}, {"sqlalchemy"}),
     "services": ({"db", "hooks", "leaves"}, {"sqlalchemy", "re2"}),
-    "wiring": ({"services", "db", "hooks", "settings", "leaves"}, {"sqlalchemy"}),
+    "egress": ({"hooks", "leaves"}, {"httpcore", "httpx"}),
+    "wiring": ({"services", "egress", "db", "hooks", "settings", "leaves"}, {"sqlalchemy"}),
     "blueprints": ({"services", "wiring", "leaves"}, {"flask", "werkzeug", "msgspec"}),
     "serving": ({"settings", "leaves"}, {"gunicorn", "structlog", "rich"}),
     "plugins": ({"hooks", "leaves"}, {"flask", "click"}),
@@ -95,6 +97,7 @@ ONLY_IN = {
     "boto3": "registry.storage.s3",
     "botocore": "registry.storage.s3",
     "re2": "registry.repositories.patterns",
+    "httpcore": "registry.egress",
 }
 
 

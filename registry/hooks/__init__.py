@@ -20,6 +20,7 @@ from registry.hooks.context import (
     TagDescription,
     TagWriter,
 )
+from registry.hooks.egress import Egress, EgressFailed, EgressRefused, EgressResponse
 from registry.hooks.events import Event
 from registry.hooks.ports import (
     ContentMissing,
@@ -73,6 +74,10 @@ __all__ = [
     "Descriptor",
     "Digest",
     "Effect",
+    "Egress",
+    "EgressFailed",
+    "EgressRefused",
+    "EgressResponse",
     "EmitEvent",
     "Event",
     "ExpireTag",
