@@ -171,8 +171,9 @@ OURS = sorted(MODULES)
 def module_of(target: str, known: Mapping[str, Module]) -> str | None:
     """Return the module of ours that an import names, if it is ours."""
     while target:
-        if target in known:
-            return target
+        for name in (target, f"plugins.{target}"):
+            if name in known:
+                return name
         target = target.rpartition(".")[0]
     return None
 
