@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +23,18 @@ _URL_PASSWORD = re.compile(r"(?<=//)([^/@\s:]*):([^/\s]*)@")
 _QUERY_SECRET = re.compile(r"([?&][^=&\s]*(?:secret|password|token)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
 _MAX_PORT = 65535
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9.])?")
+
+
+@dataclass(frozen=True)
+class SettingShown:
+    """One line of ``moorage config show``."""
+
+    name: str
+    variable: str
+    value: object
+    source: str
+    default: object
+    help: str
 
 
 def text(value: object) -> str:

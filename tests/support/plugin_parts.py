@@ -81,11 +81,13 @@ def memory_context(plugin: str, settings: Any, egress: Any = None) -> PluginCont
     def nothing(*_: object) -> Any:
         raise AssertionError("the plugin may not need this")
 
+    nowhere: Any = nothing
+
     return PluginContext(
         plugin=plugin,
         settings=settings,
         store=MemoryStore(),
-        tags=nothing,
+        tags=nowhere,
         reader=nothing,
         repositories=nothing,
         clock=MovedClock(),
