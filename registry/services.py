@@ -251,6 +251,7 @@ class _Wiring:
         steps: Steps,
         plugin_settings: Mapping[str, object],
     ) -> None:
+        # Long: a line a part, and no step that depends on another's outcome.
         self._settings = settings
         self._hooks = hooks
         self._database = database

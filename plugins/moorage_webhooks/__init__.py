@@ -8,7 +8,7 @@ from moorage_webhooks.commands import webhooks_command
 from moorage_webhooks.pages import webhooks_pages
 from moorage_webhooks.sending import Deliveries
 from moorage_webhooks.settings import Settings
-from moorage_webhooks.subscriptions import Subscriptions
+from moorage_webhooks.subscriptions import NoSuchSubscription, Subscriptions
 from registry.hooks import Event, PluginContext, hookimpl
 
 
@@ -19,11 +19,19 @@ def plugin_settings() -> type:
 
 
 @hookimpl
-def event_happened(event: Event, context: PluginContext) -> None:
-    """Tell the subscribers."""
-    deliveries = Deliveries(context)
-    for subscription in Subscriptions(context).active():
-        deliveries.tell(subscription, event)
+def event_consumers(context: PluginContext) -> Iterable[str]:
+    """Let each subscription go on by itself; a paused one keeps its place."""
+    return [subscription.name for subscription in Subscriptions(context).all() if subscription.enabled]
+
+
+@hookimpl
+def event_happened(event: Event, consumer: str, context: PluginContext) -> None:
+    """Tell a subscriber."""
+    try:
+        subscription = Subscriptions(context).get(consumer)
+    except NoSuchSubscription:
+        return  # it was removed just now
+    Deliveries(context).tell(subscription, event)
 
 
 @hookimpl

@@ -17,7 +17,7 @@ from moorage_webhooks.subscriptions import Subscription, SubscriptionInvalid, Su
 from registry.hooks import PluginContext
 
 _DELIVERY_COLUMNS = ("time", "event", "type", "repository", "attempt", "state", "status", "milliseconds", "error")
-_COLUMNS = ("name", "url", "types", "repositories", "paused", "declared")
+_COLUMNS = ("name", "url", "types", "repositories", "declared", "enabled", "paused")
 _json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _name = click.argument("name")
 

@@ -12,13 +12,9 @@ from moorage_webhooks import signing
 from moorage_webhooks.envelope import CONTENT_TYPE, TEST_TYPE, cloud_event
 from moorage_webhooks.journal import Journal
 from moorage_webhooks.subscriptions import Subscription, Subscriptions
-from registry.hooks import EgressFailed, EgressRefused, Event, PluginContext
+from registry.hooks import EgressFailed, EgressRefused, Event, NotYet, PluginContext
 
 DELIVERED, FAILED, DEAD = "delivered", "failed", "dead"
-
-
-class NotDelivered(RuntimeError):
-    """The event has to be told again."""
 
 
 class UnknownDelivery(LookupError):
@@ -57,12 +53,14 @@ class Deliveries:
     def tell(self, subscription: Subscription, event: Event) -> None:
         """Send an event to one subscriber, if it is subscribed to it.
 
-        Raises :class:`NotDelivered` until the event has arrived, or has failed so often that it is dead: then it is
+        Raises :class:`NotYet` until the event has arrived, or has failed so often that it is dead: then it is
         kept aside, and those behind it go on.
         """
         if not subscription.wants(event):
             return
         name = subscription.name
+        if subscription.paused:
+            raise NotYet(f"{name} is paused: {subscription.paused}", paused=True)
         attempt = self._journal.failures(name, event.id) + 1
         body = cloud_event(event)
         outcome = self._send(subscription, event.id, body)
@@ -76,7 +74,8 @@ class Deliveries:
         elif state == FAILED:
             self._journal.wait(name, event.id, attempt)
         if state == FAILED:
-            raise NotDelivered(f"{name}: {entry['error']} (attempt {attempt} of {self._settings.attempts})")
+            reason = f"{name}: {entry['error']} (attempt {attempt} of {self._settings.attempts})"
+            raise NotYet(reason, paused=outcome.gone)
         if state == DEAD:
             self._journal.bury(name, event.position, entry)
             self._context.log.warning("webhook %s: event %s is dead after %d attempts", name, event.id, attempt)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from moorage_webhooks.subscriptions import Subscription, checked
 
+LONGEST_TIMEOUT = 30.0
+"""The registry itself gives a call of a plugin up after a minute."""
 MOST_ATTEMPTS = 15
 """The registry itself gives an event up after one more."""
 
@@ -29,8 +31,9 @@ class Declared:
     def subscription(self) -> Subscription:
         """Return what is declared."""
         keys = tuple(key for key in (self.secret, self.previous_secret) if key)
-        paused = "" if self.enabled else "disabled in the settings"
-        return Subscription(self.name, self.url, keys, self.types, self.repositories, paused, declared=True)
+        return Subscription(
+            self.name, self.url, keys, self.types, self.repositories, declared=True, enabled=self.enabled
+        )
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Settings:
         names = [declared.name for declared in self.subscriptions]
         if len(set(names)) != len(names):
             raise ValueError("two subscriptions have one name")
-        if not 0 < self.timeout_seconds <= 60:  # noqa: PLR2004 - the message says it
-            raise ValueError("timeout_seconds: more than 0, and 60 at most")
+        if not 0 < self.timeout_seconds <= LONGEST_TIMEOUT:
+            raise ValueError(f"timeout_seconds: more than 0, and {LONGEST_TIMEOUT:g} at most")
         if not 1 <= self.attempts <= MOST_ATTEMPTS:
             raise ValueError(f"attempts: 1 to {MOST_ATTEMPTS}")
         if self.deliveries_kept < 1 or self.dead_kept < 1:

@@ -32,8 +32,9 @@ class NoSuchSubscription(LookupError):
 class Subscription:
     """Who is told (``url``), of which events (globs of types and of repositories), and how it knows that it is us.
 
-    ``keys`` are the secrets that sign, newest first: more than one while they are changed. ``paused`` is why nothing is
-    sent now, empty where something is. ``declared`` ones stand in the settings, and are changed there.
+    ``keys`` are the secrets that sign, newest first: more than one while they are changed. ``paused`` is why events
+    wait now, empty where they are sent. ``declared`` ones stand in the settings, and are changed there; of one that is
+    not ``enabled`` there, nothing is kept for later.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Subscription:
     repositories: tuple[str, ...] = ("*",)
     paused: str = ""
     declared: bool = False
+    enabled: bool = True
 
     def wants(self, event: Event) -> bool:
         """Tell whether the event is one of those that are subscribed to."""
@@ -59,6 +61,7 @@ class Subscription:
             "repositories": list(self.repositories),
             "paused": self.paused,
             "declared": self.declared,
+            "enabled": self.enabled,
             "secrets": len(self.keys),
         }
 
@@ -91,10 +94,6 @@ class Subscriptions:
         stored = {key.removeprefix(_DEFINITION) for key in self._store.keys(_DEFINITION)}
         found = [self._find(name) for name in sorted(stored | set(self._declared))]
         return [subscription for subscription in found if subscription is not None]
-
-    def active(self) -> Sequence[Subscription]:
-        """Return those that are not paused."""
-        return [subscription for subscription in self.all() if not subscription.paused]
 
     def get(self, name: str) -> Subscription:
         """Return one; raises :class:`NoSuchSubscription`."""
@@ -165,7 +164,7 @@ class Subscriptions:
         if found is None:
             value = self._store.get(_DEFINITION + name)
             found = _subscription(name, value.value) if value else None
-        state = self._store.get(_STATE + name) if found and not found.paused else None
+        state = self._store.get(_STATE + name) if found else None
         return replace(found, paused=state.value["paused"]) if found and state else found
 
 

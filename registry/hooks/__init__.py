@@ -21,7 +21,7 @@ from registry.hooks.context import (
     TagWriter,
 )
 from registry.hooks.egress import Egress, EgressFailed, EgressRefused, EgressResponse
-from registry.hooks.events import Event
+from registry.hooks.events import Event, NotYet
 from registry.hooks.ports import (
     ContentMissing,
     ContentReader,
@@ -92,6 +92,7 @@ __all__ = [
     "ManifestDescription",
     "ManifestInvalid",
     "ManifestPush",
+    "NotYet",
     "OpensFiles",
     "ParsedManifest",
     "Part",

@@ -77,9 +77,9 @@ def test_a_secret_that_is_given_is_not_printed(run, context):
 def test_lists_are_aligned(run):
     run("add", "ci", URL)
     assert run("list").splitlines() == [
-        "name   url                          types  repositories  paused  declared",
-        "audit  https://audit.example.org/   *      *                     yes",
-        "ci     https://ci.example.org/hook  *      *                     no",
+        "name   url                          types  repositories  declared  enabled  paused",
+        "audit  https://audit.example.org/   *      *             yes       yes",
+        "ci     https://ci.example.org/hook  *      *             no        yes",
     ]
 
 
@@ -150,6 +150,7 @@ def test_subscriptions_over_http(client, context):
         "repositories": ["r/*"],
         "paused": "",
         "declared": False,
+        "enabled": True,
         "secrets": 1,
     }
     assert made.json == shown | {"secret": secret}

@@ -47,13 +47,13 @@ class Listener:
     `stopped` is set at the end: an answer that takes its time waits for that instead of sleeping.
     """
 
-    def __init__(self, answer: Answer | None = None, tls: ssl.SSLContext | None = None) -> None:
-        """Bind to a free port of 127.0.0.1; without an answer of its own, whole requests are answered with 204."""
+    def __init__(self, answer: Answer | None = None, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+        """Bind to a port of 127.0.0.1, a free one unless given; without an ``answer``, whole requests get a 204."""
         self.answer = answer or answering(OK)
         self.hits = 0
         self.stopped = threading.Event()
         self._tls = tls
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=512)
         self.port = int(self._socket.getsockname()[1])
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
