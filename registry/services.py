@@ -22,6 +22,7 @@ from registry.content.mounts import MountService
 from registry.content.reviews import Reviews
 from registry.content.uploads import UploadService
 from registry.db.engine import Database
+from registry.egress.client import EgressClient
 from registry.errors import RegistryError
 from registry.events.dispatcher import Dispatcher
 from registry.events.log import EventLog
@@ -284,6 +285,7 @@ class _Wiring:
         steps: Steps,
         plugin_settings: Mapping[str, object],
     ) -> None:
+        # Long: a line a part, and no step that depends on another's outcome.
         self._settings = settings
         self._hooks = hooks
         self._database = database
@@ -308,7 +310,8 @@ class _Wiring:
         self.tags = TagService(database, self.authorizer, self.periods)
         readers = StoredReaders(database, storage, hooks, self.protection)
         given = {**default_settings(hooks.calls), **plugin_settings}
-        self.contexts = Contexts(database, readers, self._tags_of, given)
+        egress = EgressClient(settings.egress_allow, settings.egress_ca)
+        self.contexts = Contexts(database, readers, self._tags_of, egress, given)
         self.admission = Admission(hooks.calls, self.contexts, readers)
         self._admitting = Admitting(database, self.admission)
         self.history = HistoryService(database, self.authorizer, self.protection)

@@ -45,6 +45,7 @@ LAYERS = {
     "registry.retention": "services",
     "registry.access": "services",
     "registry.events": "services",
+    "registry.egress": "egress",
     "registry.settings": "settings",
     "registry.setting_sources": "settings",
     "registry.setting_values": "leaves",
@@ -73,7 +74,8 @@ ALLOWED: Mapping[str, tuple[set[str], set[str]]] = {
     "storage": ({"hooks", "leaves"}, {"boto3", "botocore", "urllib3", "mypy_boto3_s3"}),
     "db": ({"leaves"}, {"sqlalchemy"}),
     "services": ({"db", "hooks", "leaves"}, {"sqlalchemy", "re2"}),
-    "wiring": ({"services", "db", "hooks", "settings", "leaves"}, {"sqlalchemy"}),
+    "egress": ({"hooks", "leaves"}, {"httpcore", "httpx"}),
+    "wiring": ({"services", "egress", "db", "hooks", "settings", "leaves"}, {"sqlalchemy"}),
     "blueprints": ({"services", "wiring", "leaves"}, {"flask", "werkzeug", "msgspec"}),
     "serving": ({"settings", "leaves"}, {"gunicorn", "structlog", "rich"}),
     "plugins": ({"hooks", "leaves"}, {"flask", "click"}),
@@ -100,6 +102,7 @@ ONLY_IN = {
     "boto3": "registry.storage.s3",
     "botocore": "registry.storage.s3",
     "re2": "registry.repositories.patterns",
+    "httpcore": "registry.egress",
 }
 
 
@@ -173,8 +176,9 @@ OURS = sorted(MODULES)
 def module_of(target: str, known: Mapping[str, Module]) -> str | None:
     """Return the module of ours that an import names, if it is ours."""
     while target:
-        if target in known:
-            return target
+        for name in (target, f"plugins.{target}"):
+            if name in known:
+                return name
         target = target.rpartition(".")[0]
     return None
 

@@ -6,6 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from registry.errors import RegistryError
+
+
+class NotYet(RegistryError):
+    """An observer cannot take an event now, and is told it again later. This is no failure of the plugin.
+
+    ``paused`` means that nothing is wrong with the event, and that the observer takes none at all for the time being:
+    then no attempt is counted, and events wait for as long as it takes (within the time that the registry keeps them).
+    """
+
+    code, http_status, summary = "UNAVAILABLE", 503, "an observer cannot take this event now"
+
+    def __init__(self, message: str, *, paused: bool = False) -> None:
+        """Say why not."""
+        self.paused = paused
+        super().__init__(message)
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -203,7 +203,8 @@ def test_plugin_settings_of_a_plugin_that_is_not_loaded_are_left_alone(configure
 def test_plugin_settings_are_shown_without_secrets(configured):
     text = '[plugins.note]\napi_token = "hush"\nheaders = { secret-x = "hush" }\ntypes = ["https://u:hush@h"]\n'
     shown = {item.name: item for item in configured(text, {"MOORAGE_PLUGIN_NOTE_MOST": "5"}).shown}
-    assert set(shown) == {f"plugins.note.{one.name}" for one in dataclasses.fields(Chosen)}
+    noted = {name for name in shown if name.startswith("plugins.note.")}
+    assert noted == {f"plugins.note.{one.name}" for one in dataclasses.fields(Chosen)}
     assert "hush" not in str(shown)
     most, strict = shown["plugins.note.most"], shown["plugins.note.strict"]
     assert (most.variable, most.value, most.default) == ("MOORAGE_PLUGIN_NOTE_MOST", 5, 3)
@@ -250,7 +251,8 @@ def test_plugin_settings_of_the_wrong_kind_fail_the_plugin_alone(declared, reaso
     states = {status.name: status for status in found.statuses}
     assert (states["note"].state, states["other"].state) == ("failed", "active")
     assert reason in states["note"].reason
-    assert set(found.settings) == {"other"}
+    assert "other" in found.settings
+    assert "note" not in found.settings
     assert found.manager.get_plugin("note") is None
 
 
