@@ -175,5 +175,5 @@ def _decoded_base64(text: object, name: str) -> bytes:
 
 
 def _short(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= _SHOWN and text.isprintable() else ascii(text)[:_SHOWN]
+    """Show a refused value on one line, without echoing unbounded input."""
+    return (value if isinstance(value, str) and value.isprintable() else ascii(value))[:_SHOWN]

@@ -85,9 +85,8 @@ class Search:
 
     def _places(self) -> Iterator[tuple[str, Digest]]:
         wanted = self._wanted
-        tag = (
-            f"{wanted.digest.algorithm}-{wanted.digest.encoded}.{_SUFFIXES[wanted.predicate_type == SIGNED_PREDICATE]}"
-        )
+        kind = "sig" if wanted.predicate_type == SIGNED_PREDICATE else "att"
+        tag = f"{wanted.digest.algorithm}-{wanted.digest.encoded}.{kind}"
         # The tag of a sha512 digest would be longer than a tag may be.
         tagged = self._reader.tag(tag) if len(tag) <= _MAX_TAG else None
         if tagged is not None:
