@@ -377,8 +377,9 @@ def test_the_number_of_candidates_is_bounded(shelf):
     assert len(denied.detail["found"]) <= 10
 
 
-def test_what_says_it_is_of_the_wanted_type_comes_first(shelf):
-    for number in range(MAX_CANDIDATES + 5):
+def test_what_says_it_is_of_the_wanted_type_comes_first(shelf, monkeypatch):
+    monkeypatch.setattr(search, "MAX_CANDIDATES", 1)
+    for number in range(50):
         layer = Blob(made.bundle({"dsseEnvelope": {}, "n": number}), made.BUNDLE)
         shelf.add(made.referrer(IMAGE, layer, predicate_type=VULNERABILITIES))
     by_bundle(shelf)
@@ -469,6 +470,13 @@ def test_the_tags_of_cosign_s_own_are_not_asked(shelf, kind):
     renamed = TagChange(shelf.name, "1.3", digest, None, evidence, {}, "user:me")
     with pytest.raises(Denied):
         moorage_signed.admit_tag_change(renamed, shelf, types.SimpleNamespace(settings=settings(at="both")))
+
+
+def test_files_beside_a_signature_are_asked_for_one(shelf):
+    payload = made.simple_payload(IMAGE.digest)
+    mixed = made.tagged(made.simple_layer(payload, made.encoded(SIGNER.sign(payload))), *IMAGE.layers)
+    shelf.add(mixed)
+    refused(shelf, tag=tag_of(IMAGE), image=mixed)
 
 
 def test_an_image_under_a_tag_of_cosign_s_kind_is_asked(shelf):
