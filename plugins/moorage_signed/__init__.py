@@ -16,7 +16,8 @@ from registry.hooks import Denied, PluginContext, RepositoryReader, TagChange, T
 __all__ = ["Rule", "Settings", "admit_pull", "admit_tag_change", "plugin_settings"]
 
 _OF_COSIGN = re.compile(r"sha256-[0-9a-f]{64}\.(?:sig|att)")
-_REASONS, _KEYS, _LISTED = 2, 3, 10
+_REASONS, _KEYS = 2, 3
+_NOTHING = "none is stored with it"
 _AGAIN = {
     "pull": "then pull again",
     "tag": "then tag it again (what is not there yet is pushed by digest or under another tag first)",
@@ -32,51 +33,40 @@ def plugin_settings() -> type:
 @hookimpl
 def admit_pull(pull: TagPull, reader: RepositoryReader, context: PluginContext) -> None:
     """Refuse a pull by tag of what lacks the signature that a rule asks for."""
-    _admit(pull, reader, context.settings.rules, "pull")
+    _admit(pull, reader, context, "pull")
 
 
 @hookimpl
 def admit_tag_change(change: TagChange, reader: RepositoryReader, context: PluginContext) -> None:
     """Refuse to let a tag stand for what lacks the signature that a rule asks for."""
-    _admit(change, reader, context.settings.rules, "tag")
+    _admit(change, reader, context, "tag")
 
 
-def _admit(asked: TagPull | TagChange, reader: RepositoryReader, rules: Sequence[Rule], moment: Moment) -> None:
+def _admit(asked: TagPull | TagChange, reader: RepositoryReader, context: PluginContext, moment: Moment) -> None:
     # cosign tags its own signatures and attestations, which nobody signs.
     if _OF_COSIGN.fullmatch(asked.tag) and is_evidence(asked.manifest):
         return
-    for number, rule in enumerate(rules, start=1):
+    for number, rule in enumerate(context.settings.rules, start=1):
         if not rule.holds_for(asked.repository, asked.tag, moment):
             continue
         predicate = rule.predicate_type or SIGNED_PREDICATE
         search = Search(reader, Wanted(asked.digest, asked.manifest.digest_bytes, rule.public_keys, predicate))
         if not search.succeeds():
-            raise _refusal(asked, rule, number, search.failures, moment)
+            found = "; ".join(search.failures) or _NOTHING
+            context.log.info("rule %d refuses %s:%s, %s: %s", number, asked.repository, asked.tag, asked.digest, found)
+            raise Denied(_refusal(asked, rule, search.failures, moment))
 
 
-def _refusal(asked: TagPull | TagChange, rule: Rule, number: int, failures: Sequence[str], moment: Moment) -> Denied:
+def _refusal(asked: TagPull | TagChange, rule: Rule, failures: Sequence[str], moment: Moment) -> str:
     """Say what was looked for, why nothing found will do, and what to do, in two lines of a screen."""
     names = list(dict.fromkeys(key.name for key in rule.public_keys))
     keys = " or ".join(names[:_KEYS]) + (f" or {len(names) - _KEYS} more" if len(names) > _KEYS else "")
     what, command = "signature", "sign --key KEY"
     if rule.predicate_type:
         what, command = f"attestation of type {rule.predicate_type}", f"attest --key KEY --type {rule.predicate_type}"
-    found = "none is stored with it"
-    if failures:
-        more = f"; and {len(failures) - _REASONS} more" if len(failures) > _REASONS else ""
-        found = "; ".join(failures[:_REASONS]) + more
-    name = f"{asked.repository}:{asked.tag}"
-    return Denied(
-        f"{name} carries no {what} by key {keys} ({found}): "
-        f"cosign {command} HOST/{asked.repository}@{asked.digest}, {_AGAIN[moment]}",
-        detail={
-            "repository": asked.repository,
-            "tag": asked.tag,
-            "digest": str(asked.digest),
-            "rule": number,
-            "require": rule.require,
-            "predicate_type": rule.predicate_type,
-            "keys": names,
-            "found": list(failures[:_LISTED]),
-        },
+    more = f"; and {len(failures) - _REASONS} more" if len(failures) > _REASONS else ""
+    found = "; ".join(failures[:_REASONS]) + more or _NOTHING
+    return (
+        f"{asked.repository}:{asked.tag} carries no {what} by key {keys} ({found}): "
+        f"cosign {command} HOST/{asked.repository}@{asked.digest}, {_AGAIN[moment]}"
     )
