@@ -139,7 +139,8 @@ def _check_message(message: Mapping[str, Any], wanted: Wanted) -> None:
 def _check_signature(encoded: object, covered: bytes, wanted: Wanted) -> None:
     signature = _decoded_base64(encoded, "the signature")
     if not any(key.verifies(signature, covered) for key in wanted.keys):
-        raise Unfit("it was changed, or made by another key")
+        other = ", or in a way not checked here (Ed25519ph)" if any(key.is_ed25519 for key in wanted.keys) else ""
+        raise Unfit(f"it was changed, or made by another key{other}")
 
 
 def _check_kind(predicate_type: object, wanted: Wanted) -> None:

@@ -35,6 +35,11 @@ class PublicKey:
     name: str
     key: _Key
 
+    @property
+    def is_ed25519(self) -> bool:
+        """Tell whether it signs by Ed25519: cosign 3 then makes Ed25519ph, which cryptography does not offer."""
+        return isinstance(self.key, ed25519.Ed25519PublicKey)
+
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Tell whether ``signature`` is one of this key over ``message``, in an algorithm of the key's own type."""
         if isinstance(self.key, ed25519.Ed25519PublicKey):

@@ -201,6 +201,12 @@ def test_another_key_s_attestation_is_refused(shelf, store, other):
     assert "changed, or made by another key" in refused(shelf, settings(other.pem, **ATTESTED))
 
 
+def test_a_key_whose_signatures_are_not_all_checked_is_told_of(shelf):
+    by_tag(shelf)
+    assert "(Ed25519ph)" in refused(shelf, settings(SIGNERS["ed25519"].pem))
+    assert "(Ed25519ph)" not in refused(shelf, settings(STRANGER.pem))
+
+
 @pytest.mark.parametrize("store", [*SIGNATURES, *ATTESTATIONS])
 def test_the_signature_of_another_image_is_refused(shelf, store):
     shelf.add(OTHER)
