@@ -6,21 +6,22 @@ Keys are given in the settings, and nothing is asked of the network: no transpar
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from moorage_signed.formats import SIGNED_PREDICATE, Wanted
 from moorage_signed.search import Search, is_evidence
-from moorage_signed.settings import Moment, Rule, Settings
+from moorage_signed.settings import PULL, TAG, Rule, Settings
 from registry.hooks import Denied, PluginContext, RepositoryReader, TagChange, TagPull, hookimpl
 
-__all__ = ["Rule", "Settings", "admit_pull", "admit_tag_change", "plugin_settings"]
+__all__ = ["Rule", "Settings", "admission_hooks", "admit_pull", "admit_tag_change", "plugin_settings"]
 
 _OF_COSIGN = re.compile(r"sha256-[0-9a-f]{64}\.(?:sig|att)")
 _REASONS, _KEYS = 2, 3
 _NOTHING = "none is stored with it"
+_HOOKS = {PULL: "admit_pull", TAG: "admit_tag_change"}
 _AGAIN = {
-    "pull": "then pull again",
-    "tag": "then tag it again (what is not there yet is pushed by digest or under another tag first)",
+    PULL: "then pull again",
+    TAG: "then tag it again (what is not there yet is pushed by digest or under another tag first)",
 }
 
 
@@ -31,33 +32,41 @@ def plugin_settings() -> type:
 
 
 @hookimpl
+def admission_hooks(context: PluginContext) -> Iterable[str]:
+    """Ask to be asked only where a rule is there for it."""
+    rules = context.settings.rules
+    return [hook for moment, hook in _HOOKS.items() if any(rule.is_asked_at(moment) for rule in rules)]
+
+
+@hookimpl
 def admit_pull(pull: TagPull, reader: RepositoryReader, context: PluginContext) -> None:
     """Refuse a pull by tag of what lacks the signature that a rule asks for."""
-    _admit(pull, reader, context, "pull")
+    _admit(pull, reader, context, PULL)
 
 
 @hookimpl
 def admit_tag_change(change: TagChange, reader: RepositoryReader, context: PluginContext) -> None:
     """Refuse to let a tag stand for what lacks the signature that a rule asks for."""
-    _admit(change, reader, context, "tag")
+    _admit(change, reader, context, TAG)
 
 
-def _admit(asked: TagPull | TagChange, reader: RepositoryReader, context: PluginContext, moment: Moment) -> None:
+def _admit(asked: TagPull | TagChange, reader: RepositoryReader, context: PluginContext, moment: str) -> None:
     # cosign tags its own signatures and attestations, which nobody signs.
     if _OF_COSIGN.fullmatch(asked.tag) and is_evidence(asked.manifest):
         return
-    for number, rule in enumerate(context.settings.rules, start=1):
+    for position, rule in enumerate(context.settings.rules):
         if not rule.holds_for(asked.repository, asked.tag, moment):
             continue
         predicate = rule.predicate_type or SIGNED_PREDICATE
         search = Search(reader, Wanted(asked.digest, asked.manifest.digest_bytes, rule.public_keys, predicate))
         if not search.succeeds():
             found = "; ".join(search.failures) or _NOTHING
-            context.log.info("rule %d refuses %s:%s, %s: %s", number, asked.repository, asked.tag, asked.digest, found)
+            name = f"{asked.repository}:{asked.tag}"
+            context.log.info("rules[%d] refuses %s, %s, at %s: %s", position, name, asked.digest, moment, found)
             raise Denied(_refusal(asked, rule, search.failures, moment))
 
 
-def _refusal(asked: TagPull | TagChange, rule: Rule, failures: Sequence[str], moment: Moment) -> str:
+def _refusal(asked: TagPull | TagChange, rule: Rule, failures: Sequence[str], moment: str) -> str:
     """Say what was looked for, why nothing found will do, and what to do, in two lines of a screen."""
     names = list(dict.fromkeys(key.name for key in rule.public_keys))
     keys = " or ".join(names[:_KEYS]) + (f" or {len(names) - _KEYS} more" if len(names) > _KEYS else "")

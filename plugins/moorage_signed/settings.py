@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Literal
 
 from moorage_signed.keys import PublicKey, load_keys
 
-Moment = Literal["pull", "tag"]
+PULL, TAG = MOMENTS = ("pull", "tag")
+"""When a rule may be asked: before a pull by tag, and before a tag stands for something else."""
+SIGNATURE, ATTESTATION = ("signature", "attestation")
+_CHOICES = {"require": (SIGNATURE, ATTESTATION), "at": (*MOMENTS, "both")}
 
 
 @dataclass(frozen=True)
@@ -23,18 +25,21 @@ class Rule:
     keys: tuple[str, ...]
     repositories: tuple[str, ...] = ("*",)
     tags: tuple[str, ...] = ("*",)
-    require: Literal["signature", "attestation"] = "signature"
+    require: str = SIGNATURE
     predicate_type: str = ""
-    at: Literal["pull", "tag", "both"] = "pull"
+    at: str = PULL
 
     def __post_init__(self) -> None:
         """Check what the types do not say, and read the keys."""
-        if self.require == "attestation" and ":" not in self.predicate_type:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: use one of {', '.join(choices)}")
+        if self.require == ATTESTATION and ":" not in self.predicate_type:
             raise ValueError(
                 f"predicate_type is {self.predicate_type!r}: an attestation is asked for by the whole URI of its type, "
                 "such as https://slsa.dev/provenance/v1"
             )
-        if self.require == "signature" and self.predicate_type:
+        if self.require == SIGNATURE and self.predicate_type:
             raise ValueError('predicate_type is for attestations: add require = "attestation", or leave it out')
         for name in ("repositories", "tags"):
             if not getattr(self, name):
@@ -47,10 +52,14 @@ class Rule:
         """The keys, read once: another key in the file counts after a restart."""
         return tuple(key for text in self.keys for key in load_keys(text))
 
-    def holds_for(self, repository: str, tag: str, moment: Moment) -> bool:
-        """Tell whether the rule asks anything of this tag at this moment."""
+    def is_asked_at(self, moment: str) -> bool:
+        """Tell whether the rule is for one of :data:`MOMENTS`."""
+        return self.at in (moment, "both")
+
+    def holds_for(self, repository: str, tag: str, moment: str) -> bool:
+        """Tell whether the rule asks anything of this tag at one of :data:`MOMENTS`."""
         return (
-            self.at in (moment, "both")
+            self.is_asked_at(moment)
             and any(fnmatchcase(repository, pattern) for pattern in self.repositories)
             and any(fnmatchcase(tag, pattern) for pattern in self.tags)
         )

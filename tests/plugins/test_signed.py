@@ -72,7 +72,7 @@ def refused(shelf, given=None, **asked):
 
 @pytest.fixture
 def found(caplog):
-    """All that the log tells of the last refusal: the rule's number, and what was found."""
+    """All that the log tells of the last refusal: the rule's position, and what was found."""
     caplog.set_level(logging.INFO)
     return lambda: (caplog.records[-1].args[0], caplog.records[-1].args[-1].split("; "))
 
@@ -176,7 +176,7 @@ def test_what_nobody_signed_is_refused(shelf, found):
     message = refused(shelf)
     assert message.startswith("prod/app:1.2 carries no signature by key sha256:")
     assert f"cosign sign --key KEY HOST/prod/app@{IMAGE.digest}, then pull again" in message
-    assert found() == (1, ["none is stored with it"])
+    assert found() == (0, ["none is stored with it"])
     with pytest.raises(Denied, match="then tag it again"):
         change(shelf)
 
@@ -468,9 +468,24 @@ def test_every_rule_that_holds_must_be_satisfied(shelf, found):
     both = moorage_signed.Settings((*settings().rules, *settings(STRANGER.pem, **ATTESTED).rules))
     by_tag(shelf)
     refused(shelf, both)
-    assert found()[0] == 2
+    assert found()[0] == 1
     attested_by_bundle(shelf, STRANGER)
     pull(shelf, given=both)
+
+
+@pytest.mark.parametrize(
+    ("moments", "hooks"),
+    [
+        ([], []),
+        (["pull"], ["admit_pull"]),
+        (["tag", "tag"], ["admit_tag_change"]),
+        (["pull", "tag"], ["admit_pull", "admit_tag_change"]),
+        (["both"], ["admit_pull", "admit_tag_change"]),
+    ],
+)
+def test_what_no_rule_is_for_is_not_asked(moments, hooks):
+    rules = [moorage_signed.Rule((SIGNER.pem,), at=moment) for moment in moments]
+    assert moorage_signed.admission_hooks(context(moorage_signed.Settings(tuple(rules)))) == hooks
 
 
 def test_without_rules_nothing_is_asked(shelf):

@@ -12,6 +12,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 import moorage_signed
 from moorage_signed.keys import load_keys
+from registry.app import given_to_plugins
+from registry.hooks.configuration import PluginSettingsRefused, configure
+from registry.hooks.manager import create_plugin_manager
+from registry.settings import load_settings
 from tests.support import signatures as made
 
 SIGNER = made.ecdsa_signer()
@@ -107,6 +111,8 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
         ({"keys": ()}, "keys is empty"),
         ({"repositories": ()}, "repositories is empty"),
         ({"tags": ()}, "tags is empty"),
+        ({"at": "push"}, "at is 'push': use one of pull, tag, both"),
+        ({"require": "cosign"}, "require is 'cosign': use one of signature, attestation"),
         ({"require": "attestation"}, "the whole URI"),
         ({"require": "attestation", "predicate_type": "slsaprovenance"}, "'slsaprovenance': .* the whole URI"),
         ({"predicate_type": made.PROVENANCE}, 'add require = "attestation"'),
@@ -120,3 +126,37 @@ def test_a_rule_that_cannot_be_meant_is_told(wrong, reason):
 def test_the_plugin_declares_its_settings():
     assert moorage_signed.plugin_settings() is moorage_signed.Settings
     assert moorage_signed.Settings().rules == ()
+
+
+def test_a_configuration_file_makes_the_rules_and_each_mistake_is_told_with_its_line(tmp_path, monkeypatch):
+    (tmp_path / "release.pub").write_text(SIGNER.pem)
+    config = tmp_path / "moorage.toml"
+    monkeypatch.setenv("MOORAGE_CONFIG", str(config))
+    good = f"""
+[[plugins.signed.rules]]
+repositories = ["prod/*"]
+keys = ["{tmp_path}/release.pub"]
+"""
+    wrong = f"""
+[[plugins.signed.rules]]
+keys = ["{tmp_path}/absent.pub"]
+
+[[plugins.signed.rules]]
+keys = ["{tmp_path}/release.pub"]
+at = "push"
+"""
+    config.write_text(good + wrong)
+    with pytest.raises(PluginSettingsRefused) as refused:
+        configured()
+    assert [problem.partition(f"{config}:")[2] for problem in refused.value.problems] == [
+        f"6: plugins.signed.rules[1]: the key {tmp_path}/absent.pub cannot be read: No such file or directory",
+        "9: plugins.signed.rules[2]: at is 'push': use one of pull, tag, both",
+    ]
+    config.write_text(good)
+    (rule,) = configured().rules
+    assert rule.holds_for("prod/app", "1.2", "pull")
+    assert not rule.holds_for("dev/app", "1.2", "pull")
+
+
+def configured():
+    return configure(create_plugin_manager(), given_to_plugins(load_settings())).values["signed"]
