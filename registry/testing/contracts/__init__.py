@@ -1,0 +1,5 @@
+"""Suites of what each kind of plugin must do: subclass one in your tests, and name what it is to test.
+
+The built-in formats, drivers and plugins pass the very same ones. Where a check fails, the report ends with what
+the contract wants.
+"""
