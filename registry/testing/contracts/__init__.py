@@ -3,3 +3,9 @@
 The built-in formats, drivers and plugins pass the very same ones. Where a check fails, the report ends with what
 the contract wants.
 """
+
+from registry.testing.contracts.formats import FormatContract
+from registry.testing.contracts.label_actions import LabelActionContract
+from registry.testing.contracts.storage import StorageDriverContract
+
+__all__ = ["FormatContract", "LabelActionContract", "StorageDriverContract"]
