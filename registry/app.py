@@ -28,6 +28,7 @@ from registry.db import sqlite
 from registry.db.base import Base
 from registry.db.direct import Clock
 from registry.db.engine import Database
+from registry.hooks.configuration import Given, configure
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginError, create_plugin_manager
 from registry.hooks.ports import StorageDriver
@@ -77,7 +78,8 @@ def create_app(
     """
     settings = settings or load_settings()
     found = create_plugin_manager(plugins, blocked=settings.blocked_plugins, required=settings.required_plugins)
-    hooks = Hooks(found.manager)
+    configured = configure(found, given_to_plugins(settings))
+    hooks = Hooks(found.manager, configured.values)
     app = Flask("registry", static_folder=None)
     app.url_map.merge_slashes = False
     database = _bind_database(app, settings, clock)
@@ -90,6 +92,11 @@ def create_app(
     install(app, API)
     _errors.register(app)
     return app
+
+
+def given_to_plugins(settings: Settings) -> Given:
+    """Return what is set for plugins."""
+    return Given(settings.plugins, settings.plugin_variables, settings.sources)
 
 
 def open_storage(settings: Settings, hooks: Hooks) -> StorageDriver:

@@ -13,6 +13,8 @@ import pluggy
 
 from registry.digest import Digest
 from registry.errors import ManifestInvalid, RegistryError, Unavailable, UnsupportedMediaType
+from registry.hooks.admitting import Contexts
+from registry.hooks.artifacts import NO_ARTIFACTS, owners_of_artifacts
 from registry.hooks.calls import Calls, PluginBroke
 from registry.hooks.manager import PluginError
 from registry.hooks.ports import ContentReader, StorageError, StorageFactory
@@ -37,9 +39,10 @@ class PluginFailed(RegistryError):
 class Hooks:
     """The hooks of one app. Raises :class:`PluginError` where two plugins claim one thing."""
 
-    def __init__(self, manager: pluggy.PluginManager) -> None:
-        """Collect what plugins claim."""
+    def __init__(self, manager: pluggy.PluginManager, settings: Mapping[str, object] | None = None) -> None:
+        """Collect what plugins claim; ``settings`` are those of plugins, by plugin."""
         self.calls = Calls(manager)
+        self.plugin_settings: Mapping[str, object] = settings or {}
         self._owners = self._claims("manifest_media_types", _listed)
         actions = self._claims("label_actions", lambda actions: {action.key: action for action in actions})
         self._label_actions: dict[str, LabelAction] = {key: action for key, (_, action) in actions.items()}
@@ -47,6 +50,16 @@ class Hooks:
             scheme: factory
             for scheme, (_, factory) in self._claims("storage_drivers", dict[str, StorageFactory]).items()
         }
+        self._artifacts: Mapping[str, str] = NO_ARTIFACTS
+
+    def open(self, contexts: Contexts) -> None:
+        """Collect what plugins claim once they have their contexts; raises :class:`PluginError`."""
+        self._artifacts = owners_of_artifacts(self.calls, contexts)
+
+    @property
+    def artifact_types(self) -> Mapping[str, str]:
+        """The owners of artifact types, by type."""
+        return self._artifacts
 
     @property
     def media_types(self) -> Sequence[str]:
@@ -80,11 +93,15 @@ class Hooks:
         return parsed
 
     def validate(self, manifest: ParsedManifest, content: ContentReader) -> None:
-        """Let the owner check what needs content; raises :class:`ManifestInvalid`."""
+        """Let the owners of the format and of the artifact's type check it; raises :class:`ManifestInvalid`."""
         self._ask("validate_manifest", manifest.media_type, object, manifest=manifest, content=content)
+        self._ask_artifact("validate_artifact", manifest, content)
 
     def layers(self, manifest: ParsedManifest, content: ContentReader) -> Sequence[Layer]:
-        """Return the layers, base first; none by default."""
+        """Return the layers, base first: what the artifact's owner says, else the format's; none by default."""
+        files = self._ask_artifact("artifact_layers", manifest, content)
+        if files is not None:
+            return self._all_of(files, Layer, self._artifacts[manifest.artifact_type], "artifact_layers")
         return self._ask_all("manifest_layers", manifest.media_type, Layer, manifest=manifest, content=content) or ()
 
     def children(self, manifest: ParsedManifest) -> Sequence[Descriptor]:
@@ -93,15 +110,19 @@ class Hooks:
         return manifest.children if answer is None else answer
 
     def labels(self, manifest: ParsedManifest, content: ContentReader) -> Mapping[str, str]:
-        """Return the manifest's labels; its annotations by default. Empty keys are left out."""
+        """Return the manifest's labels; its annotations by default. Empty keys are left out.
+
+        Those that an artifact's owner finds come on top, except for keys that are there.
+        """
         arguments = {"manifest": manifest, "content": content}
         answer = self._ask("manifest_labels", manifest.media_type, object, **arguments)
         labels = manifest.annotations if answer is None else answer
-        if not isinstance(labels, Mapping):
-            raise self._wrong(labels, manifest.media_type, "manifest_labels")
-        for text in (text for pair in labels.items() for text in pair):
-            self._check(text, str, manifest.media_type, "manifest_labels")
-        return {key: value for key, value in labels.items() if key}
+        owner = self._owners[manifest.media_type][0] if self.owns(manifest.media_type) else ""
+        further = self._ask_artifact("artifact_labels", manifest, content)
+        if further is None:
+            return self._as_labels(labels, owner, "manifest_labels")
+        added = self._as_labels(further, self._artifacts[manifest.artifact_type], "artifact_labels")
+        return {**added, **self._as_labels(labels, owner, "manifest_labels")}
 
     def needs_empty_layer(self, manifest: ParsedManifest, content: ContentReader) -> bool:
         """Tell whether the registry must provide Docker's empty layer for this manifest."""
@@ -130,33 +151,43 @@ class Hooks:
         owner = self._owners.get(media_type)
         if owner is None:  # stored when its plugin was still installed
             return None
-        try:
-            answer = self.calls.call(owner[0], hook, **arguments)
-        except StorageError as error:
-            raise Unavailable("the storage does not answer") from error
-        except PluginBroke as error:
-            raise PluginFailed(detail={"plugin": owner[0], "hook": hook}) from error
-        return None if answer is None else self._check(answer, kind, media_type, hook)
+        answer = self._call(owner[0], hook, **arguments)
+        return None if answer is None else self._check(answer, kind, owner[0], hook)
 
     def _ask_all(self, hook: str, media_type: str, kind: type[T], /, **arguments: object) -> Sequence[T] | None:
         """Return the owner's answer, which must be a sequence of ``kind`` or None."""
         answer = self._ask(hook, media_type, object, **arguments)
-        if answer is None:
-            return None
+        return None if answer is None else self._all_of(answer, kind, self._owners[media_type][0], hook)
+
+    def _ask_artifact(self, hook: str, manifest: ParsedManifest, content: ContentReader) -> object | None:
+        """Return what the owner of the artifact's type answers, None where nobody owns it."""
+        owner = self._artifacts.get(manifest.artifact_type)
+        return None if owner is None else self._call(owner, hook, manifest=manifest, content=content)
+
+    def _call(self, plugin: str, hook: str, /, **arguments: object) -> object:
+        try:
+            return self.calls.call(plugin, hook, **arguments)
+        except StorageError as error:
+            raise Unavailable("the storage does not answer") from error
+        except PluginBroke as error:
+            raise PluginFailed(detail={"plugin": plugin, "hook": hook}) from error
+
+    def _all_of(self, answer: object, kind: type[T], plugin: str, hook: str) -> Sequence[T]:
         if not isinstance(answer, Sequence) or isinstance(answer, str):
-            raise self._wrong(answer, media_type, hook)
-        return [self._check(item, kind, media_type, hook) for item in answer]
+            raise _wrong(answer, plugin, hook)
+        return [self._check(item, kind, plugin, hook) for item in answer]
 
-    def _check(self, value: object, kind: type[T], media_type: str, hook: str) -> T:
+    def _as_labels(self, labels: object, plugin: str, hook: str) -> Mapping[str, str]:
+        if not isinstance(labels, Mapping):
+            raise _wrong(labels, plugin, hook)
+        for text in (text for pair in labels.items() for text in pair):
+            self._check(text, str, plugin, hook)
+        return {key: value for key, value in labels.items() if key}
+
+    def _check(self, value: object, kind: type[T], plugin: str, hook: str) -> T:
         if not isinstance(value, kind):
-            raise self._wrong(value, media_type, hook)
+            raise _wrong(value, plugin, hook)
         return value
-
-    def _wrong(self, value: object, media_type: str, hook: str) -> PluginFailed:
-        plugin = self._owners[media_type][0]
-        return PluginFailed(
-            f"plugin {plugin} returned {type(value).__name__} from {hook}", detail={"plugin": plugin, "hook": hook}
-        )
 
     def _claims(self, hook: str, claimed: Callable[[Any], Mapping[str, T]]) -> dict[str, tuple[str, T]]:
         """Collect what each plugin answers to ``hook``, refusing a second claimant by both names."""
@@ -173,6 +204,12 @@ class Hooks:
                     raise PluginError(f"{key} is claimed by two plugins: {claims[key][0]} and {name}")
                 claims[key] = (name, value)
         return claims
+
+
+def _wrong(value: object, plugin: str, hook: str) -> PluginFailed:
+    return PluginFailed(
+        f"plugin {plugin} returned {type(value).__name__} from {hook}", detail={"plugin": plugin, "hook": hook}
+    )
 
 
 def _listed(media_types: Iterable[str]) -> Mapping[str, None]:
