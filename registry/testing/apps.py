@@ -48,19 +48,19 @@ def running_app(
     *,
     blank: Path | None = None,
     clock: Clock | None = None,
-    plugins: Sequence[object] = (),
+    with_plugins: Sequence[object] = (),
     wrap_storage: Callable[[StorageDriver], StorageDriver] | None = None,
     **settings: Any,  # noqa: ANN401 - whatever Settings takes
 ) -> Iterator[Flask]:
     """Give an app over SQLite in ``data``; the database starts as a copy of that in ``blank`` if it is given.
 
     Nothing is read from the environment or from a configuration file. Raises
-    :class:`~registry.hooks.manager.PluginError` where one of ``plugins`` is not taken.
+    :class:`~registry.hooks.manager.PluginError` where one of ``with_plugins`` is not taken.
     """
     data.mkdir(exist_ok=True)
     if blank is not None:
         shutil.copy(blank / _DATABASE, data)
-    app = create_app(Settings(data=data, **settings), plugins, clock=clock, wrap_storage=wrap_storage)
+    app = create_app(Settings(data=data, **settings), with_plugins, clock=clock, wrap_storage=wrap_storage)
     app.testing = True
     # As in production, what goes wrong inside is a 500 that tests can see, not an exception in the test.
     app.config["PROPAGATE_EXCEPTIONS"] = False

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from registry.hooks import PluginContext
     from registry.testing.client import RegistryClient
     from registry.testing.clock import Clock
     from registry.testing.faults import Faults
@@ -33,6 +34,7 @@ __all__ = [
     "moorage_app",
     "moorage_client",
     "moorage_clock",
+    "moorage_context",
     "moorage_faults",
     "moorage_plugins",
     "moorage_server",
@@ -138,7 +140,7 @@ def moorage_app(
             data,
             blank=_moorage_blank,
             clock=moorage_clock,
-            plugins=[*moorage_plugins, *plugins],
+            with_plugins=[*moorage_plugins, *plugins],
             wrap_storage=wrap,
             **wanted,
         ) as app:
@@ -163,6 +165,19 @@ def moorage_client(moorage_app: Flask) -> Iterator[RegistryClient]:
 
     with httpx.Client(transport=httpx.WSGITransport(moorage_app), base_url="http://moorage.test") as http:
         yield RegistryClient(http)
+
+
+@pytest.fixture
+def moorage_context(moorage_app: Flask, request: pytest.FixtureRequest) -> PluginContext:
+    """Return what this test's first plugin is handed: its settings, its store, the registry's tags and content."""
+    from registry.testing.hooks import Implementations
+
+    plugins, _, _ = _wishes(request)
+    everything = [*request.getfixturevalue("moorage_plugins"), *plugins]
+    if not everything:
+        raise pytest.UsageError("a context is a plugin's: name one with @pytest.mark.moorage(plugins=[...])")
+    context: PluginContext = moorage_app.extensions["moorage"].contexts(Implementations(everything[0]).name)
+    return context
 
 
 @pytest.fixture

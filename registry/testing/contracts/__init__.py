@@ -4,8 +4,16 @@ The built-in formats, drivers and plugins pass the very same ones. Where a check
 the contract wants.
 """
 
+from registry.testing.contracts.admission import AdmissionContract
 from registry.testing.contracts.formats import FormatContract
 from registry.testing.contracts.label_actions import LabelActionContract
+from registry.testing.contracts.observers import ObserverContract
 from registry.testing.contracts.storage import StorageDriverContract
 
-__all__ = ["FormatContract", "LabelActionContract", "StorageDriverContract"]
+__all__ = [
+    "AdmissionContract",
+    "FormatContract",
+    "LabelActionContract",
+    "ObserverContract",
+    "StorageDriverContract",
+]
