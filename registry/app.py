@@ -86,7 +86,9 @@ def create_app(
     storage = open_storage(settings, hooks)
     if wrap_storage is not None:
         storage = wrap_storage(storage)
-    app.extensions["moorage"] = build_services(settings, tuple(found.statuses), hooks, database, storage, steps)
+    app.extensions["moorage"] = build_services(
+        settings, tuple(found.statuses), hooks, database, storage, steps, configured.values
+    )
     for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     install(app, API)
