@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Flask
@@ -70,11 +70,13 @@ def create_app(
     *,
     clock: Clock | None = None,
     steps: Steps = no_steps,
+    wrap_storage: Callable[[StorageDriver], StorageDriver] | None = None,
 ) -> Flask:
     """Return a registry as a WSGI application.
 
     ``settings`` default to the environment and the configuration file; ``plugins`` are added to those installed;
-    ``clock`` replaces the time, and ``steps`` hears of named steps (tests). Raises
+    ``clock`` replaces the time, ``steps`` hears of named steps, and ``wrap_storage`` may put faults before the
+    driver (tests). Raises
     :class:`~registry.hooks.manager.PluginError`, or :class:`~registry.settings.SettingsError` where the start-up
     must be refused. Migrations are applied by ``moorage serve`` and ``moorage db upgrade``.
     """
@@ -85,8 +87,11 @@ def create_app(
     app = Flask("registry", static_folder=None)
     app.url_map.merge_slashes = False
     database = _bind_database(app, settings, clock)
+    storage = open_storage(settings, hooks)
+    if wrap_storage is not None:
+        storage = wrap_storage(storage)
     services = app.extensions["moorage"] = build_services(
-        settings, tuple(found.statuses), hooks, database, open_storage(settings, hooks), steps, configured.values
+        settings, tuple(found.statuses), hooks, database, storage, steps, configured.values
     )
     for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)

@@ -60,6 +60,7 @@ LAYERS = {
     "registry.schema": "composition",
     "registry.cli": "composition",
     "registry.__main__": "composition",
+    "registry.testing": "composition",
     "wsgi": "composition",
     "gunicorn.conf": "composition",
     "plugins": "plugins",
@@ -95,6 +96,7 @@ FORBIDDEN = {
 # Imports inside functions, by the prefix of the importing module: each has its reason.
 DEFERRED = {
     ("registry.storage.builtin", "registry.storage.s3_driver"): "boto3 costs 30 MiB, which only a registry on S3 pays",
+    ("registry.testing.plugin", ""): "every run of pytest loads it, also where no fixture of it is used",
     ("registry.cli", ""): "a command loads what it runs, so that --help answers at once",
 }
 
@@ -108,6 +110,7 @@ ONLY_IN = {
     "botocore": "registry.storage.s3",
     "re2": "registry.repositories.patterns",
     "httpcore": "registry.egress",
+    "pytest": "registry.testing",  # an extra, so that a registry that serves needs none
 }
 
 
@@ -191,7 +194,7 @@ def module_of(target: str, known: Mapping[str, Module]) -> str | None:
 def upward(module: Module, known: Mapping[str, Module]) -> list[str]:
     """Return the imports that point up or sideways."""
     if module.layer == "composition":
-        return []
+        return [f"{module.name}:{one.line} imports {one.target}" for one in module.imports if _strays(module, one)]
     layers, packages = ALLOWED.get(module.layer, (set(), set()))
     if module.layer == "plugins":  # installed, it is a package of its own name
         packages = packages | {module.name.split(".")[1]}
@@ -215,6 +218,13 @@ def upward(module: Module, known: Mapping[str, Module]) -> list[str]:
         if target.layer not in layers | {module.layer} or reason or sideways or stranger or private:
             wrong.append(f"{module.name}:{one.line} ({module.layer}) imports {ours} ({target.layer}) {reason}")
     return wrong
+
+
+def _strays(module: Module, one: Import) -> bool:
+    """Tell whether a package that has one home, or the kit for tests, is imported from elsewhere."""
+    home = ONLY_IN.get(one.target.partition(".")[0], "")
+    kit = "registry.testing" if one.target.startswith("registry.testing") else ""
+    return not all(module.name.startswith(place) for place in (home, kit))
 
 
 def cycles(known: Mapping[str, Module]) -> list[list[str]]:
@@ -464,6 +474,8 @@ def made(**sources: str) -> dict[str, Module]:
         ("plugins.moorage_expiry", "from moorage_signed.keys import load_keys"),
         ("registry.services", "from registry.blueprints import tags"),
         ("registry.settings", "from registry.app import create_app"),
+        ("registry.app", "import pytest"),
+        ("registry.cli.plugins", "from registry.testing.images import image"),
     ],
 )
 def test_an_upward_import_is_found(importer, statement):
