@@ -2,9 +2,9 @@
 
 import httpx
 import pytest
+from tests.support.registry import RegistryClient
 
 from tests.support.images import DOCKER, simple_image, write_layout
-from tests.support.registry import RegistryClient
 from tests.support.server import MoorageServer
 from tests.support.services import Dockerd
 
