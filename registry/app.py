@@ -31,6 +31,7 @@ from registry.db.engine import Database
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginError, create_plugin_manager
 from registry.hooks.ports import StorageDriver
+from registry.hooks.statuses import settled
 from registry.schema import migrations_folder
 from registry.services import build_services
 from registry.settings import Settings, load_settings
@@ -74,13 +75,19 @@ def create_app(
     must be refused. Migrations are applied by ``moorage serve`` and ``moorage db upgrade``.
     """
     settings = settings or load_settings()
-    found = create_plugin_manager(plugins, blocked=settings.blocked_plugins, required=settings.required_plugins)
-    hooks = Hooks(found.manager)
+    found = create_plugin_manager(
+        plugins,
+        blocked=settings.blocked_plugins,
+        required=settings.required_plugins,
+        safe_mode=settings.safe_mode,
+    )
+    hooks = Hooks(found.manager, settings.plugin_deadline)
+    statuses = settled(found.statuses, hooks.calls.guards, () if settings.safe_mode else settings.required_plugins)
     app = Flask("registry", static_folder=None)
     app.url_map.merge_slashes = False
     database = _bind_database(app, settings, clock)
     app.extensions["moorage"] = build_services(
-        settings, tuple(found.statuses), hooks, database, open_storage(settings, hooks), steps
+        settings, statuses, hooks, database, open_storage(settings, hooks), steps
     )
     for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)
@@ -92,11 +99,10 @@ def create_app(
 def open_storage(settings: Settings, hooks: Hooks) -> StorageDriver:
     """Return the driver that the storage URL names; raises :class:`PluginError` where no plugin offers it."""
     scheme = settings.storage_url.partition(":")[0]
-    factory = hooks.storage_factories.get(scheme)
-    if factory is None:
+    if scheme not in hooks.storage_factories:
         offered = ", ".join(sorted(hooks.storage_factories)) or "none"
         raise PluginError(f"no plugin offers storage for {scheme}: URLs (offered: {offered})")
-    return factory(settings.storage_url, settings.storage_options)
+    return hooks.open_storage(scheme, settings.storage_url, settings.storage_options)
 
 
 def _bind_database(app: Flask, settings: Settings, clock: Clock | None) -> Database:

@@ -100,6 +100,12 @@ class Settings:
     page_size_max: int = _setting(values.number(1, 10_000), 1000, "most entries of one page of a list")
     blocked_plugins: tuple[str, ...] = _setting(values.names, (), "plugins that are not loaded")
     required_plugins: tuple[str, ...] = _setting(values.names, (), "plugins without which the server refuses to start")
+    safe_mode: bool = _setting(
+        values.boolean, default=False, about="load no plugins but the built-in ones, to look what is wrong with others"
+    )
+    plugin_deadline: float = _setting(
+        values.duration(0.05), 10.0, "time a call of a plugin may take; one that took longer once is given up after it"
+    )
     access_log: bool = _setting(values.boolean, default=True, about="write a line a request to stdout")
     log_format: str = _setting(
         values.choice("auto", "human", "json"), "auto", "form of the log; auto: human on a terminal, else json"

@@ -30,6 +30,7 @@ DEFAULT_PLUGINS = (
     "registry.storage.builtin",
 )
 
+BUILT_IN = "built-in"
 ACTIVE, BLOCKED, FAILED = "active", "blocked", "failed"
 _log = logging.getLogger(__name__)
 
@@ -73,24 +74,36 @@ class _Candidate:
 
 
 def create_plugin_manager(
-    plugins: Sequence[object] = (), *, blocked: Collection[str] = (), required: Collection[str] = ()
+    plugins: Sequence[object] = (),
+    *,
+    blocked: Collection[str] = (),
+    required: Collection[str] = (),
+    safe_mode: bool = False,
 ) -> Plugins:
     """Load every plugin and return what became of each.
 
     A plugin is blocked or required by its entry-point name (built-in ones by the last part of their module's
-    name). Raises :class:`PluginError` where a required plugin is missing, blocked or failed.
+    name). Raises :class:`PluginError` where a required plugin is missing, blocked or failed. In ``safe_mode`` nothing
+    is loaded but the built-in ones, and nothing else is required.
     """
     found = Plugins(pluggy.PluginManager(PROJECT))
     found.manager.add_hookspecs(specs)
     for candidate in [*_built_in(), *_installed(), *_given(plugins)]:
-        found.statuses.append(_register(found.manager, candidate, blocked))
-    _check_required(found.statuses, required)
+        if safe_mode and candidate.source != BUILT_IN:
+            found.statuses.append(_status_of(candidate, BLOCKED, "safe mode: only what is built in is loaded"))
+        else:
+            found.statuses.append(_register(found.manager, candidate, blocked))
+    if safe_mode:
+        left = [status.name for status in found.statuses if status.source != BUILT_IN]
+        _log.warning("safe mode: these plugins are not loaded, and decide about nothing: %s", ", ".join(left) or "none")
+    else:
+        check_required(found.statuses, required)
     return found
 
 
 def _built_in() -> list[_Candidate]:
     return [
-        _Candidate(path.rpartition(".")[2], "built-in", partial(importlib.import_module, path))
+        _Candidate(path.rpartition(".")[2], BUILT_IN, partial(importlib.import_module, path))
         for path in DEFAULT_PLUGINS
     ]
 
@@ -118,32 +131,34 @@ def _name_of(plugin: object) -> str:
 
 
 def _register(manager: pluggy.PluginManager, candidate: _Candidate, blocked: Collection[str]) -> PluginStatus:
-    def status(state: str, reason: str = "", hooks: tuple[str, ...] = ()) -> PluginStatus:
-        return PluginStatus(
-            candidate.name, candidate.source, candidate.distribution, candidate.version, state, reason, hooks
-        )
-
     if candidate.name in blocked:
-        return status(BLOCKED, "listed in blocked_plugins")
+        return _status_of(candidate, BLOCKED, "listed in blocked_plugins")
     plugin: object | None = None
     try:
         plugin = candidate.load()
         hash(plugin)  # pluggy keeps plugins in sets, and would break on it later
         if manager.is_registered(plugin):  # an argument that is installed as well
-            return status(FAILED, f"already loaded as {manager.get_name(plugin)}")
+            return _status_of(candidate, FAILED, f"already loaded as {manager.get_name(plugin)}")
         manager.register(plugin, candidate.name)
         manager.check_pending()
-    except Exception as error:  # noqa: BLE001 - whatever a plugin raises while loading is its own failure
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises while loading is its own failure
         if plugin is not None and manager.is_registered(plugin):
             manager.unregister(plugin)
         reason = f"{type(error).__name__}: {error}"
         _log.error("plugin %s of %s failed to load: %s", candidate.name, candidate.distribution, reason)
-        return status(FAILED, reason)
+        return _status_of(candidate, FAILED, reason)
     callers = manager.get_hookcallers(plugin) or []
-    return status(ACTIVE, hooks=tuple(sorted(caller.name for caller in callers)))
+    return _status_of(candidate, ACTIVE, hooks=tuple(sorted(caller.name for caller in callers)))
 
 
-def _check_required(statuses: Sequence[PluginStatus], required: Collection[str]) -> None:
+def _status_of(candidate: _Candidate, state: str, reason: str = "", hooks: tuple[str, ...] = ()) -> PluginStatus:
+    return PluginStatus(
+        candidate.name, candidate.source, candidate.distribution, candidate.version, state, reason, hooks
+    )
+
+
+def check_required(statuses: Sequence[PluginStatus], required: Collection[str]) -> None:
+    """Raise :class:`PluginError` that names every required plugin which is not active, and why."""
     active = {status.name for status in statuses if status.state == ACTIVE}
     reasons = {status.name: status.reason for status in statuses}
     missing = sorted(set(required) - active)

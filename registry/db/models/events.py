@@ -26,7 +26,11 @@ class Outbox(Base):
     """
 
     __tablename__ = "outbox"
-    __table_args__ = (UniqueConstraint("position"), Index("ix_outbox_repository", "repository", "position"), NEVER_REUSED)
+    __table_args__ = (
+        UniqueConstraint("position"),
+        Index("ix_outbox_repository", "repository", "position"),
+        NEVER_REUSED,
+    )
 
     id: Mapped[Id]
     event_id: Mapped[str] = mapped_column(String(32))
