@@ -18,6 +18,7 @@ from registry.blueprints.api import jobs as api_jobs
 from registry.blueprints.api import labels as api_labels
 from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
+from registry.blueprints.api import plugins as api_plugins
 from registry.blueprints.api import repositories as api_repositories
 from registry.blueprints.api import restore as api_restore
 from registry.blueprints.api import retention as api_retention
@@ -50,6 +51,7 @@ API = tuple(
         api_collection,
         api_jobs,
         api_labels,
+        api_plugins,
         api_restore,
         api_retention,
         api_rules,

@@ -27,8 +27,11 @@ from registry.fsck.check import Fsck, Terms
 from registry.fsck.repairs import Repairs
 from registry.fsck.scrub import Scrub
 from registry.hooks.facade import Hooks
-from registry.hooks.manager import PluginStatus
+from registry.hooks.manager import FAILED, PluginStatus
 from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
+from registry.isolation.blocks import BlockService
+from registry.isolation.caretaker import Caretaker
+from registry.isolation.health import HealthService
 from registry.manifests.catalogue import ManifestCatalogue
 from registry.manifests.creator import ManifestCreator, PushTerms
 from registry.manifests.deletion import ManifestDeletion
@@ -113,6 +116,8 @@ class Services:
     protection_trial: ProtectionTrial
     runs: RunService
     queue: JobQueue
+    plugin_blocks: BlockService
+    caretaker: Caretaker
 
     @property
     def external_url(self) -> str:
@@ -125,17 +130,19 @@ class Services:
             return self.database.now(connection)
 
     def readiness(self) -> Sequence[Check]:
-        """Ask the database and the storage whether they can serve."""
-        return [self._database_check(), self._storage_check()]
+        """Ask the database and the storage whether they can serve, and tell which plugins do not do well."""
+        return [self._database_check(), self._storage_check(), self._plugins_check()]
 
     def after_fork(self) -> None:
         """Leave the parent process its connections, and start what runs in each process that serves."""
         self.database.after_fork()
         self.pulls.start()
+        self.caretaker.start()
 
     def before_exit(self) -> None:
         """Keep what is only in this process's memory."""
         self.pulls.flush()
+        self.caretaker.stop()
 
     def _database_check(self) -> Check:
         try:
@@ -154,6 +161,13 @@ class Services:
             return Check("storage", ok=False, detail=str(error))
         return Check("storage", ok=True, detail="")
 
+    def _plugins_check(self) -> Check:
+        """Whatever a plugin does, pulls go on: this keeps nobody from asking this server."""
+        told = ["safe mode: only what is built in is loaded"] if self.settings.safe_mode else []
+        told += [f"{status.name} failed to load" for status in self.plugins if status.state == FAILED]
+        told += self.hooks.calls.troubles()
+        return Check("plugins", ok=True, detail="; ".join(told))
+
 
 def build_services(
     settings: Settings,
@@ -167,6 +181,8 @@ def build_services(
     # Long: a line a service, and no step that depends on another's outcome.
     made = _Wiring(settings, hooks, database, storage, steps)
     collector = made.collector()
+    health = HealthService(database, hooks.calls)
+    blocks = BlockService(database, made.authorizer, hooks.calls, [status.name for status in plugins], health)
     reader = ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases)
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
     restoration = made.restoration()
@@ -217,6 +233,8 @@ def build_services(
         queue=JobQueue(database, jobs),
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions),
         retention=retention,
+        plugin_blocks=blocks,
+        caretaker=Caretaker(hooks.calls, blocks, health, settings.data),
     )
 
 

@@ -41,6 +41,7 @@ LAYERS = {
     "registry.work": "services",
     "registry.repositories": "services",
     "registry.retention": "services",
+    "registry.isolation": "services",
     "registry.access": "services",
     "registry.events": "services",
     "registry.settings": "settings",

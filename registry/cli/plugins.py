@@ -29,7 +29,7 @@ def command(*, config: str | None, as_json: bool) -> None:
     """
     settings = read_settings({"config": config})
     with told():
-        statuses = create_plugin_manager(blocked=settings.blocked_plugins).statuses
+        statuses = create_plugin_manager(blocked=settings.blocked_plugins, safe_mode=settings.safe_mode).statuses
     if as_json:
         print_json([asdict(status) for status in statuses])
         return

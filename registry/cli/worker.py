@@ -8,7 +8,7 @@ import signal
 
 import click
 
-from registry.cli.common import read_settings, settings_flags
+from registry.cli.common import read_settings, safe_mode_flag, settings_flags
 from registry.cli.opening import open_app, told
 from registry.logs import configure
 from registry.schema import status
@@ -27,6 +27,7 @@ _LOWEST = 19
 @click.command("worker", epilog=_EPILOG)
 @settings_flags
 @click.option("--once", is_flag=True, help="Run what is due now, and end: with code 1 if something failed.")
+@safe_mode_flag
 @click.option("--beside", type=int, hidden=True, help="The process of the server that this worker ends with.")
 def command(*, once: bool, beside: int | None, **flags: object) -> None:
     """Run jobs: collection, retention and whatever else needs no request (Ctrl-C or SIGTERM ends it).
@@ -42,13 +43,17 @@ def command(*, once: bool, beside: int | None, **flags: object) -> None:
             raise click.ClickException(f"the database lacks migrations ({', '.join(pending)}): run moorage db upgrade")
     if beside:
         os.nice(_LOWEST)  # what clients wait for comes first on a machine that they share
-    worker = Worker(app.extensions["moorage"].queue, new_holder())
+    services = app.extensions["moorage"]
+    services.caretaker.start()
+    worker = Worker(services.queue, new_holder())
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     # Ctrl-C reaches the whole group of a server: it ends its worker itself, once requests are done.
     signal.signal(signal.SIGINT, signal.SIG_IGN if beside else lambda *_: worker.stop())
     if once:
         with told():
             sound = worker.run_due()
+            services.caretaker.stop()
         raise SystemExit(0 if sound else 1)
-    logging.getLogger(__name__).info("the worker runs %s", ", ".join(sorted(app.extensions["moorage"].queue.names)))
+    logging.getLogger(__name__).info("the worker runs %s", ", ".join(sorted(services.queue.names)))
     worker.run((lambda: os.getppid() == beside) if beside else (lambda: True))
+    services.caretaker.stop()

@@ -35,6 +35,9 @@ _DEEPEST = 16
 _MANY_THREADS, _TOO_MANY_THREADS = 16, 256
 _THREADS_HOOK = "threads"
 """Under this name threads are counted that a plugin started and left."""
+_ENDLESS = ("jobs", "cli_commands", "blueprints")
+"""Hooks whose plugins hand over functions that may take as long as they like."""
+_LATELY_SECONDS = 900.0
 _PASSING: tuple[type[BaseException], ...] = (RegistryError, StorageError)
 
 
@@ -51,7 +54,6 @@ class Calls:
     def __init__(self, manager: pluggy.PluginManager, deadline: float = DEADLINE_SECONDS) -> None:
         """Take what is registered now; a call may take ``deadline`` seconds."""
         self._deadline = deadline
-        self._adding = threading.Lock()
         self._shared = Shared(Tally(Guard("", trusted=True), "", 0, float("inf")))
         self._places = Places(self._shared)
         self._tallies: list[Tally] = []
@@ -70,7 +72,9 @@ class Calls:
             for hook in vars(manager.hook)
             if not hook.startswith("_")
         }
-        self._endless: dict[tuple[str, str], Tally] = {}
+        endless = [(name, hook) for hook in _ENDLESS for name in self._found.get(hook, ())]
+        endless += [(name, _THREADS_HOOK) for name in self._guards]
+        self._endless = {key: self._tally(*key, float("inf")) for key in endless}
 
     @property
     def guards(self) -> Mapping[str, Guard]:
@@ -117,9 +121,9 @@ class Calls:
     ) -> Any:  # noqa: ANN401 - whatever the function returns
         """Call a function that a plugin handed over through ``hook``, contained as the hook itself.
 
-        Errors of ``passes`` pass. An ``endless`` one (a job) has no deadline.
+        Errors of ``passes`` pass. An ``endless`` one (a job, a command, a view) has no deadline.
         """
-        tally = self._endless_tally(plugin, hook) if endless else self._found[hook][plugin].tally
+        tally = self._endless[plugin, hook] if endless else self._found[hook][plugin].tally
         call = self._carry_out if tally.plain else self._guarded
         return call(tally, function, given, None, (*_PASSING, *passes))
 
@@ -135,6 +139,25 @@ class Calls:
             if now - started > tally.deadline:
                 tally.guard.be_slow(tally)
         self._count_threads(busy)
+
+    def troubles(self) -> list[str]:
+        """Tell, in a line each, which plugins are not called, slow, or failed lately in this process."""
+        found = []
+        for guard in self._guards.values():
+            if guard.blocked:
+                found.append(f"{guard.plugin} is blocked: {guard.blocked}")
+            elif guard.final:
+                continue  # it is among those that failed to load
+            elif guard.off:
+                found.append(f"{guard.plugin} is switched off: {guard.off}")
+            elif guard.slow:
+                found.append(f"{guard.plugin} was slow: its calls are given up after their deadline")
+        since = time.time() - _LATELY_SECONDS
+        return found + [
+            f"{tally.plugin} failed in {tally.hook}, {tally.failures} times in this process"
+            for tally in self._tallies
+            if tally.last_error_at > since
+        ]
 
     def reset(self) -> None:
         """Count from nothing; for a process that was forked."""
@@ -153,12 +176,6 @@ class Calls:
         self._tallies.append(tally)
         return tally
 
-    def _endless_tally(self, plugin: str, hook: str) -> Tally:
-        with self._adding:
-            if (plugin, hook) not in self._endless:
-                self._endless[plugin, hook] = self._tally(plugin, hook, float("inf"))
-            return self._endless[plugin, hook]
-
     def _guarded(
         self,
         tally: Tally,
@@ -169,11 +186,11 @@ class Calls:
     ) -> T | None:
         """Call what is not simply called: it is new here, slow, switched off, or blocked."""
         tally.guard.refuse(tally.hook)
-        if tally.plain:  # meanwhile
+        outer, _, depth = self._places.mine.running
+        # A new one that another plugin's call leads to is under that call's deadline.
+        if tally.plain or (depth and not outer.guard.trusted and not tally.guard.slow):
             return self._carry_out(tally, function, given, read, passes)
-        _, _, depth = self._places.mine.running
-        work = partial(self._carry_out, tally, function, given, read, passes, depth)
-        return tally.guard.within(tally, work)
+        return tally.guard.within(tally, partial(self._carry_out, tally, function, given, read, passes, depth))
 
     def _carry_out(
         self,
@@ -227,7 +244,7 @@ class Calls:
                 continue
             self._leaked[name] = count
             reason = f"{count} threads that it started run on"
-            self._endless_tally(name, _THREADS_HOOK).failed(reason)
+            self._endless[name, _THREADS_HOOK].failed(reason)
             if count >= _TOO_MANY_THREADS:
                 self._guards[name].switch_off(reason)
 

@@ -214,7 +214,7 @@ class Hooks:
                 continue
             except (PluginBroke, RegistryError, StorageError) as error:
                 reason = error.reason if isinstance(error, PluginBroke) else f"{type(error).__name__}: {error}"
-                self.calls.guards[name].switch_off(f"at the start it failed in {hook}: {reason}")
+                self.calls.guards[name].switch_off(f"at the start it failed in {hook}: {reason}", final=True)
                 continue
             for key, value in answer.items():
                 if key in claims:

@@ -95,6 +95,8 @@ class Guard:
         self.off = self.blocked = ""
         self.told = True
         """Whether the other processes know what :attr:`off` says."""
+        self.final = False
+        """Whether only a new start can change that: the plugin failed while it was asked what it claims."""
         self._free = threading.BoundedSemaphore(THREADS)
         self._changing = threading.RLock()
 
@@ -121,24 +123,20 @@ class Guard:
         self.slow = True
         self._settle()
 
-    def switch_off(self, reason: str) -> None:
-        """Let every further call fail at once, until the operator or a new start says otherwise."""
+    def switch_off(self, reason: str, *, final: bool = False) -> None:
+        """Let every further call fail at once, until the operator or (always where ``final``) a new start."""
         with self._changing:
             if self.off:
                 return
-            self.off, self.told = reason, False
+            self.off, self.told, self.final = reason, final, final
         self._settle()
-        _log.error(
-            "plugin %s is switched off: %s; `moorage plugins unblock %s` switches it on again",
-            self.plugin,
-            reason,
-            self.plugin,
-        )
+        way_out = "mend it, and start again" if final else f"`moorage plugins unblock {self.plugin}` ends that"
+        _log.error("plugin %s is switched off: %s; %s", self.plugin, reason, way_out)
 
     def agree(self, *, off: str, blocked: str) -> None:
         """Follow what was decided for all processes; empty texts say that nothing was."""
         with self._changing:
-            if off or self.told:
+            if not self.final and (off or self.told):
                 self.off, self.told = off, True
             self.blocked = blocked
         self._settle()
