@@ -29,10 +29,10 @@ from registry.db import sqlite
 from registry.db.base import Base
 from registry.db.direct import Clock
 from registry.db.engine import Database
+from registry.hooks.configuration import Given, configure
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginError, create_plugin_manager
 from registry.hooks.ports import StorageDriver
-from registry.hooks.statuses import settled
 from registry.schema import migrations_folder
 from registry.services import build_services
 from registry.settings import Settings, load_settings
@@ -83,19 +83,24 @@ def create_app(
         required=settings.required_plugins,
         safe_mode=settings.safe_mode,
     )
-    hooks = Hooks(found.manager, settings.plugin_deadline)
-    statuses = settled(found.statuses, hooks.calls.guards, () if settings.safe_mode else settings.required_plugins)
+    configured = configure(found, given_to_plugins(settings))
+    hooks = Hooks(found.manager, configured.values, settings.plugin_deadline)
     app = Flask("registry", static_folder=None)
     app.url_map.merge_slashes = False
     database = _bind_database(app, settings, clock)
     app.extensions["moorage"] = build_services(
-        settings, statuses, hooks, database, open_storage(settings, hooks), steps
+        settings, tuple(found.statuses), hooks, database, open_storage(settings, hooks), steps
     )
     for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     install(app, API)
     _errors.register(app)
     return app
+
+
+def given_to_plugins(settings: Settings) -> Given:
+    """Return what is set for plugins."""
+    return Given(settings.plugins, settings.plugin_variables, settings.sources)
 
 
 def open_storage(settings: Settings, hooks: Hooks) -> StorageDriver:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Long: it names every service once, and grows by a line with each.
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -23,20 +23,26 @@ from registry.content.reviews import Reviews
 from registry.content.uploads import UploadService
 from registry.db.engine import Database
 from registry.errors import RegistryError
+from registry.events.outbox import Outbox
 from registry.fsck.check import Fsck, Terms
 from registry.fsck.repairs import Repairs
 from registry.fsck.scrub import Scrub
+from registry.hooks.admitting import Admission
+from registry.hooks.context import PluginContext, TagWriter
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import FAILED, PluginStatus
 from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
+from registry.hooks.statuses import settled
 from registry.isolation.blocks import BlockService
 from registry.isolation.caretaker import Caretaker
 from registry.isolation.health import HealthService
+from registry.manifests.admitting import Admitting
 from registry.manifests.catalogue import ManifestCatalogue
 from registry.manifests.creator import ManifestCreator, PushTerms
 from registry.manifests.deletion import ManifestDeletion
 from registry.manifests.label_service import LabelService
 from registry.manifests.past import PastReader
+from registry.manifests.pull_admission import PullAdmission
 from registry.manifests.pulls import PullTimes
 from registry.manifests.reader import ManifestReader
 from registry.manifests.referrers import ReferrersService
@@ -46,6 +52,9 @@ from registry.manifests.revival import Revival
 from registry.manifests.rows import ManifestRows
 from registry.manifests.signing import SigningKeys
 from registry.manifests.tagging import TagChanges
+from registry.plugin_context.contexts import NO_SETTINGS, Contexts, default_settings
+from registry.plugin_context.readers import StoredReaders
+from registry.plugin_context.tags import PluginTags
 from registry.repositories import immutability
 from registry.repositories.history import HistoryService
 from registry.repositories.lifecycle import RepositoryLifecycle
@@ -118,6 +127,8 @@ class Services:
     queue: JobQueue
     plugin_blocks: BlockService
     caretaker: Caretaker
+    contexts: Callable[[str], PluginContext]
+    admission: Admission
 
     @property
     def external_url(self) -> str:
@@ -176,14 +187,21 @@ def build_services(
     database: Database,
     storage: StorageDriver,
     steps: Steps = no_steps,
+    plugin_settings: Mapping[str, object] = NO_SETTINGS,
 ) -> Services:
-    """Wire the services over one database and one store."""
+    """Wire the services over one database and one store; ``plugin_settings`` are by the plugins' names.
+
+    Raises :class:`~registry.hooks.manager.PluginError` where plugins claim the same.
+    """
     # Long: a line a service, and no step that depends on another's outcome.
-    made = _Wiring(settings, hooks, database, storage, steps)
+    made = _Wiring(settings, hooks, database, storage, steps, plugin_settings)
+    hooks.open(made.contexts)
+    plugins = settled(plugins, hooks.calls.guards, () if settings.safe_mode else settings.required_plugins)
     collector = made.collector()
     health = HealthService(database, hooks.calls)
     blocks = BlockService(database, made.authorizer, hooks.calls, [status.name for status in plugins], health)
-    reader = ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases)
+    pulls = PullAdmission(database, hooks, made.admission)
+    reader = ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases, pulls)
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
     restoration = made.restoration()
     jobs = [
@@ -201,16 +219,16 @@ def build_services(
         storage=storage,
         repositories=RepositoryService(database, made.authorizer),
         listing=RepositoryListing(database, made.authorizer),
-        lifecycle=RepositoryLifecycle(database, made.authorizer, made.reviews, made.protection),
-        tags=TagService(database, made.authorizer, made.periods),
+        lifecycle=RepositoryLifecycle(database, made.authorizer, made.reviews, made.protection, made.outbox),
+        tags=made.tags,
         blobs=made.blobs,
         mounts=MountService(database, made.authorizer, made.blobs),
         uploads=made.uploads(),
         creator=made.creator(),
         reader=reader,
-        past=PastReader(database, made.authorizer, reader),
+        past=PastReader(database, made.authorizer, reader, pulls),
         deletion=made.deletion,
-        manifests=ManifestCatalogue(database, made.authorizer),
+        manifests=ManifestCatalogue(database, storage, hooks, made.authorizer),
         blob_catalogue=BlobCatalogue(database, made.authorizer),
         referrers=ReferrersService(database, made.authorizer),
         deletions=made.deletions,
@@ -231,10 +249,12 @@ def build_services(
         ),
         runs=RunService(database, made.authorizer, jobs),
         queue=JobQueue(database, jobs),
-        purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions),
+        purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions, made.outbox),
         retention=retention,
         plugin_blocks=blocks,
         caretaker=Caretaker(hooks.calls, blocks, health, settings.data),
+        contexts=made.contexts,
+        admission=made.admission,
     )
 
 
@@ -242,7 +262,13 @@ class _Wiring:
     """What several services share, and those that take many parts."""
 
     def __init__(
-        self, settings: Settings, hooks: Hooks, database: Database, storage: StorageDriver, steps: Steps
+        self,
+        settings: Settings,
+        hooks: Hooks,
+        database: Database,
+        storage: StorageDriver,
+        steps: Steps,
+        plugin_settings: Mapping[str, object],
     ) -> None:
         self._settings = settings
         self._hooks = hooks
@@ -255,19 +281,28 @@ class _Wiring:
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
         self.protection = Protection(database)
-        self.periods = Periods(database, self.reviews, self.protection)
-        self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews)
+        self.outbox = Outbox(database)
+        self.periods = Periods(database, self.reviews, self.protection, self.outbox)
+        self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews, self.outbox)
         self.removal = Removal(self.reviews, self.deletions)
         self.repairs = Repairs(database, self.reviews, self.deletions, self.removal)
         self.leases = Leases(database, self.authorizer, self._lease_ms)
         self.blobs = BlobService(
-            database, storage, self.authorizer, self.deletions, self.reviews, self.leases, self._lease_ms
+            database, storage, self.authorizer, self.deletions, self.reviews, self.leases, self.outbox, self._lease_ms
         )
 
+        self.tags = TagService(database, self.authorizer, self.periods)
+        readers = StoredReaders(database, storage, hooks, self.protection)
+        given = {**default_settings(hooks.calls), **plugin_settings}
+        self.contexts = Contexts(database, readers, self._tags_of, given)
+        self.admission = Admission(hooks.calls, self.contexts, readers)
+        self._admitting = Admitting(database, self.admission)
         self.history = HistoryService(database, self.authorizer, self.protection)
-        self.revival = Revival(self._lease_ms, allow_sparse=settings.allow_sparse)
+        self.revival = Revival(self.outbox, self._lease_ms, allow_sparse=settings.allow_sparse)
         self.lives = LifeBounds(settings.tag_expiry_min * 1000, settings.tag_expiry_max * 1000)
-        self.labels = LabelService(database, storage, hooks, self.authorizer, self.periods, self.reviews, self.lives)
+        self.labels = LabelService(
+            database, storage, hooks, self.authorizer, self.periods, self.reviews, self.lives, self.outbox
+        )
         self.changes = TagChanges(
             database,
             self.authorizer,
@@ -277,7 +312,11 @@ class _Wiring:
             self.revival,
             self.reviews,
             self.lives,
+            self._admitting,
         )
+
+    def _tags_of(self, plugin: str) -> TagWriter:
+        return PluginTags(plugin, lambda: self.changes, lambda: self.tags)
 
     def restoration(self) -> Restoration:
         return Restoration(
@@ -287,7 +326,7 @@ class _Wiring:
             self.periods,
             self.labels,
             self.changes,
-            RestorationParts(ManifestRows(self._database, self._lease_ms), self.revival),
+            RestorationParts(ManifestRows(self._database, self.outbox, self._lease_ms), self.revival),
         )
 
     def fsck(self) -> Fsck:
@@ -315,6 +354,7 @@ class _Wiring:
             self.authorizer,
             self.blobs,
             self.periods,
+            self._admitting,
             PushTerms(self._lease_ms, self._settings.allow_sparse, self.lives),
             self._steps,
         )

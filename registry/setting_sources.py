@@ -15,6 +15,8 @@ CONFIG_VARIABLE = "MOORAGE_CONFIG"
 SERVER_VARIABLE = "MOORAGE_SERVER"
 """The server that the command line speaks to, which the registry itself does not read."""
 PLUGIN_PREFIX = "MOORAGE_PLUGIN_"
+PLUGINS = "plugins"
+"""The table of the file that holds a table a plugin."""
 _NOT_SETTINGS = (CONFIG_VARIABLE, SERVER_VARIABLE, "MOORAGE_TOOLS", "MOORAGE_TEST_SCALE")
 
 
@@ -27,13 +29,16 @@ class Sources:
 
     ``readers`` maps the name of every setting to the function that reads its value. ``found`` are values by name,
     ``options`` those of storage drivers by scheme, ``origins`` tells where each came from, and ``problems`` are
-    sentences.
+    sentences. What is meant for plugins is only kept, in ``plugins`` (tables by name) and ``plugin_variables``: what
+    it means is known once they are loaded.
     """
 
     def __init__(self, readers: Mapping[str, values.Reader]) -> None:
         """Start with nothing."""
         self.found: dict[str, object] = {}
         self.options: dict[str, dict[str, str]] = {}
+        self.plugins: dict[str, object] = {}
+        self.plugin_variables: dict[str, str] = {}
         self.origins: dict[str, str] = {}
         self.problems: list[str] = []
         self._readers = readers
@@ -78,7 +83,9 @@ class Sources:
         stores = _stores(storage_url, str(document.get("storage_url", "")))
         for key, value in document.items():
             origin = f"{path}:{line_of(content, key)}"
-            if isinstance(value, dict) and key in stores:
+            if key == PLUGINS:
+                self._put_plugins(value, content, str(path))
+            elif isinstance(value, dict) and key in stores:
                 for name, option in value.items():
                     self.put_option(key, name, option, f"{path}:{line_of(content, name, key)}")
             elif isinstance(value, dict) and key not in self._readers:
@@ -92,7 +99,10 @@ class Sources:
         for variable in sorted(environ):
             if not variable.startswith(PREFIX) or not environ[variable]:
                 continue
-            if variable in _NOT_SETTINGS or variable.startswith(PLUGIN_PREFIX):
+            if variable in _NOT_SETTINGS:
+                continue
+            if variable.startswith(PLUGIN_PREFIX):
+                self.plugin_variables[variable] = environ[variable]
                 continue
             name = variable.removeprefix(PREFIX).lower()
             scheme, _, option = name.partition("_")
@@ -102,6 +112,19 @@ class Sources:
                 self.put_option(scheme, option, environ[variable], variable)
             else:
                 self._unknown(variable, variable, [PREFIX + known.upper() for known in self._readers])
+
+    def _put_plugins(self, value: object, content: str, file: str) -> None:
+        if not isinstance(value, dict):
+            self.problems.append(f"{file}:{line_of(content, PLUGINS)}: {PLUGINS}: expected a table a plugin")
+            return
+        self.plugins.update(value)
+        for plugin, table in value.items():
+            self.origins[f"{PLUGINS}.{plugin}"] = f"{file}:{line_of(content, plugin, PLUGINS)}"
+            for name in table if isinstance(table, dict) else ():
+                lines = _lines_of_tables(content, plugin, name) or [line_of(content, name, f"{PLUGINS}.{plugin}")]
+                self.origins[f"{PLUGINS}.{plugin}.{name}"] = f"{file}:{lines[0]}"
+                for position, line in enumerate(lines):
+                    self.origins[f"{PLUGINS}.{plugin}.{name}[{position}]"] = f"{file}:{line}"
 
     def _unknown(self, name: str, origin: str, known: Iterable[str]) -> None:
         close = difflib.get_close_matches(name.replace("-", "_"), list(known), n=1)
@@ -114,20 +137,45 @@ def _stores(*storage_urls: str) -> set[str]:
     return {"s3", *(url.partition(":")[0] for url in storage_urls if url)}
 
 
+def _lines_of_tables(content: str, plugin: str, name: str) -> list[int]:
+    """Return the lines of the headings ``[plugins.PLUGIN.NAME]``, or of each ``[[plugins.PLUGIN.NAME]]``."""
+    heading = f"{PLUGINS}.{plugin}.{name}"
+    return [position for position, line in enumerate(content.splitlines(), start=1) if _heading(line) == heading]
+
+
+def _heading(line: str) -> str:
+    """Return the dotted name of the table that a line opens, without quotes, or nothing."""
+    header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
+    return re.sub(r"\s*[\"']\s*|\s*(?=\.)|(?<=\.)\s*", "", header[1]) if header else ""
+
+
 def line_of(content: str, key: str, table: str = "") -> int:
     """Return the line on which a TOML text gives ``key`` of ``table``.
 
     tomllib does not tell where it found a key, so this looks for it, and falls back to the table's line.
     """
-    word, owner = rf"[\"']?{re.escape(key)}[\"']?", rf"[\"']?{re.escape(table)}[\"']?"
-    inside = rf"\s*{word}\s*[=.]"
-    outside = rf"\s*{owner}\s*(?:\.\s*{word}\s*=|=.*{word}\s*=)" if table else inside
-    heading = rf"\s*\[+\s*[\"']?{re.escape(table or key)}[\"']?\s*[\].]"
-    current, fallback = "", 1
+    word = rf"[\"']?{re.escape(key)}[\"']?"
+    current, fallback, best = "", 1, 3
     for position, line in enumerate(content.splitlines(), start=1):
-        if header := re.match(r"\s*\[+\s*[\"']?([^\]\"']+?)[\"']?\s*\]", line):
-            current = header[1]
-            fallback = position if re.match(heading, line) else fallback
-        elif re.match(inside if current == table else outside, line) and current in ("", table):
-            return position
+        if header := _heading(line):
+            current = header
+            nearness = _nearness(header, table, key)
+            if nearness < best:
+                fallback, best = position, nearness
+        elif current == table:
+            if re.match(rf"\s*{word}\s*[=.]", line):
+                return position
+        elif f"{table}.".startswith(f"{current}." if current else ""):
+            owner = rf"[\"']?{re.escape(table.removeprefix(f'{current}.'))}[\"']?"
+            if re.match(rf"\s*{owner}\s*(?:\.\s*{word}\s*=|=.*{word}\s*=)", line):
+                return position
     return fallback
+
+
+def _nearness(heading: str, table: str, key: str) -> int:
+    """Tell how well a heading stands for ``key`` of ``table``: 0 for its own, 1 for the table's, 2 for one above."""
+    if f"{heading}.".startswith(f"{table}.{key}." if table else f"{key}."):
+        return 0
+    if not table:
+        return 3
+    return 1 if f"{heading}.".startswith(f"{table}.") else 2 if f"{table}.".startswith(f"{heading}.") else 3

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +22,18 @@ _SECRET_NAME = re.compile(r"secret|password|passphrase|token|credential|private"
 _URL_PASSWORD = re.compile(r"(?<=//)([^/@\s:]*):([^/\s]*)@")
 _QUERY_SECRET = re.compile(r"([?&][^=&\s]*(?:secret|password|token)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
 _MAX_PORT = 65535
+
+
+@dataclass(frozen=True)
+class SettingShown:
+    """One line of ``moorage config show``."""
+
+    name: str
+    variable: str
+    value: object
+    source: str
+    default: object
+    help: str
 
 
 def text(value: object) -> str:

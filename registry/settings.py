@@ -16,6 +16,7 @@ from typing import Any
 
 from registry import setting_values as values
 from registry.setting_sources import CONFIG_VARIABLE, PREFIX, SourceProblem, Sources
+from registry.setting_values import SettingShown
 
 DEFAULT_FILE = Path("moorage.toml")
 _DAY = 86400
@@ -41,7 +42,11 @@ def _cores() -> int:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Settings:
-    """Everything that can be set. Paths are absolute; empty text and None mean "not set"."""
+    """Everything that can be set. Paths are absolute; empty text and None mean "not set".
+
+    ``plugins`` holds the tables of plugins as the file has them, ``plugin_variables`` what is set for them by
+    variables: :func:`registry.hooks.configuration.configure` reads both. ``sources`` tells where things came from.
+    """
 
     listen: str = _setting(values.listen, "127.0.0.1:5000", "where to listen: HOST:PORT, [IPV6]:PORT or unix:/PATH")
     data: Path = _setting(values.path, Path("data"), "folder of the database and the blobs", shown="./data")  # noqa: RUF009 - the helper returns a field
@@ -114,6 +119,8 @@ class Settings:
         values.choice("debug", "info", "warning", "error"), "info", "least level of messages in the log"
     )
     storage_options: Mapping[str, str] = field(default_factory=dict)
+    plugins: Mapping[str, object] = field(default_factory=dict)
+    plugin_variables: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -136,18 +143,6 @@ class Settings:
     def describe(self) -> list[SettingShown]:
         """List every setting as it may be shown to people: secrets are masked."""
         return list(_described(self))
-
-
-@dataclass(frozen=True)
-class SettingShown:
-    """One line of ``moorage config show``."""
-
-    name: str
-    variable: str
-    value: object
-    source: str
-    default: object
-    help: str
 
 
 FIELDS: Mapping[str, dataclasses.Field[Any]] = {
@@ -183,7 +178,12 @@ def _settings(sources: Sources) -> Settings:
     if sources.problems:
         raise SettingsError(sources.problems)
     found: dict[str, Any] = sources.found
-    settings = Settings(**found, sources=MappingProxyType(sources.origins))
+    settings = Settings(
+        **found,
+        plugins=MappingProxyType(sources.plugins),
+        plugin_variables=MappingProxyType(sources.plugin_variables),
+        sources=MappingProxyType(sources.origins),
+    )
     if settings.grace_seconds < 2 * settings.lease_seconds:
         raise SettingsError(["grace_seconds must be at least twice lease_seconds, or a push could lose its content"])
     if settings.tag_expiry_min > settings.tag_expiry_max:

@@ -58,6 +58,36 @@ $ curl -X POST localhost:5000/api/v1/repositories/team/app/-/undelete -H 'Conten
  "detail": "the repository name is taken", "code": "NAME_TAKEN", "context": {"name": "team/app"}}
 ```
 """
+_PLUGIN_SETTINGS = """\
+## Settings of plugins
+
+A plugin that has settings is set by the table `[plugins.NAME]`, and by variables that win over it:
+
+```toml
+[plugins.quota]
+most = 3
+types = ["application/vnd.oci.image.manifest.v1+json"]
+
+[[plugins.quota.rules]]
+repository = "team/*"
+most = 10
+```
+
+```console
+$ export MOORAGE_PLUGIN_QUOTA_MOST=5
+$ export MOORAGE_PLUGIN_QUOTA_TYPES=application/vnd.oci.image.manifest.v1+json,text/plain
+$ export MOORAGE_PLUGIN_QUOTA_RULES='[{"repository": "team/*", "most": 10}]'
+```
+
+- NAME is the plugin's name, as `moorage plugins` lists it; its case, dashes and underscores do not matter.
+- In a variable, a list of texts has commas between; other lists, and tables, are JSON.
+- `moorage config show` lists every setting of every plugin, with its value, where that came from and what it is.
+  What has `secret`, `password`, `token` or `key` in its name is masked.
+- `moorage config check` tells every unknown name and bad value at once, with the file's line or the variable. The
+  server does not start with one. What is set for a plugin that is blocked, or failed to load, is left alone.
+
+What a plugin's author writes is [plugin_settings](hooks.md#plugin_settings).
+"""
 _CLI = """\
 # Commands
 
@@ -95,6 +125,7 @@ def settings_page() -> str:
             'Options of a storage driver are a table named after its scheme: `[s3] endpoint_url = "…"` or',
             "`MOORAGE_S3_ENDPOINT_URL`.",
             "",
+            _PLUGIN_SETTINGS,
         ]
     )
 

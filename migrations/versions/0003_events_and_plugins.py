@@ -6,6 +6,8 @@ Revises: 0002
 
 from __future__ import annotations
 
+import time
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -25,6 +27,14 @@ def _name(column: str) -> sa.Column[str]:
     )
 
 
+def _index(name: str, table: str, condition: str, *columns: str, unique: bool = False) -> None:
+    where = sa.text(condition)
+    op.create_index(name, table, list(columns), unique=unique, sqlite_where=where, postgresql_where=where)
+
+
+_PLACED = "position IS NOT NULL"
+
+
 def upgrade() -> None:
     op.create_table(
         "outbox",
@@ -38,10 +48,12 @@ def upgrade() -> None:
         sa.Column("time_ms", sa.BigInteger(), nullable=False),
         sa.Column("data", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
-        sa.UniqueConstraint("position", name=op.f("uq_outbox_position")),
-        sqlite_autoincrement=True,
     )
-    op.create_index("ix_outbox_repository", "outbox", ["repository", "position"])
+    _index("ix_outbox_waiting", "outbox", "position IS NULL", "id")
+    _index("uq_outbox_position", "outbox", _PLACED, "position", unique=True)
+    _index("ix_outbox_repository", "outbox", _PLACED, "repository", "position")
+    _index("ix_outbox_type", "outbox", _PLACED, "type", "position")
+    _index("ix_outbox_time", "outbox", _PLACED, "time_ms", "position")
 
     op.create_table(
         "event_consumer",
@@ -55,7 +67,9 @@ def upgrade() -> None:
         _name("consumer"),
         sa.Column("position", sa.BigInteger(), nullable=False),
         _name("repository"),
+        sa.Column("alone", sa.Boolean(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("first_ms", sa.BigInteger(), nullable=False),
         sa.Column("due_ms", sa.BigInteger(), nullable=False),
         sa.Column("dead_ms", sa.BigInteger(), nullable=True),
         sa.Column("error", sa.Text(), nullable=False),
@@ -94,7 +108,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("plugin", "hook", name=op.f("pk_plugin_health")),
     )
 
+    # What lapsed before there was anybody to tell is not told.
+    now = sa.bindparam("now", int(time.time() * 1000), sa.BigInteger())
+    lapsed = sa.text("UPDATE tag SET end_reason = 'expired' WHERE lifetime_end_ms <= :now AND end_reason IS NULL")
+    op.get_bind().execute(lapsed.bindparams(now))
+    _index("ix_tag_lapsing", "tag", "lifetime_end_ms IS NOT NULL AND end_reason IS NULL", "lifetime_end_ms")
+
 
 def downgrade() -> None:
+    op.drop_index("ix_tag_lapsing", "tag")
+    op.execute("UPDATE tag SET end_reason = NULL WHERE end_reason = 'expired'")
     for table in ("plugin_health", "plugin_block", "plugin_value", "event_delivery", "event_consumer", "outbox"):
         op.drop_table(table)

@@ -22,9 +22,10 @@ from registry.errors import (
 )
 from registry.manifests.reader import Accepted
 from registry.names import AS_OF, RepositoryName
+from registry.texts import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from registry.services import Services
 
@@ -33,6 +34,9 @@ _PIECE = 1 << 20
 _DRAINED = 32 * _PIECE
 _BODY = "moorage.body"
 _NUMBER = re.compile(r"\d{1,18}")
+_MOST_WARNED = 4096
+_QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"'})
+"""What a quoted-string escapes (RFC 9110, 5.6.4)."""
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -229,6 +233,18 @@ def link_next(response: Response, path: str, query: dict[str, str]) -> Response:
     """Add the link to the next page."""
     response.headers["Link"] = f'<{location(quote(path))}?{urlencode(query)}>; rel="next"'
     return response
+
+
+def warn(response: Response, warnings: Sequence[str]) -> None:
+    """Add warnings for people, as far as they go into 4096 bytes (distribution-spec, "Warnings"; RFC 7234, 5.5)."""
+    left = _MOST_WARNED
+    for text in warnings:
+        shown = readable(text).encode("ascii", "replace").decode("ascii").translate(_QUOTED)
+        value = f'299 - "{shown}"'
+        left -= len(value)
+        if left < 0:
+            return
+        response.headers.add("Warning", value)
 
 
 @lru_cache(maxsize=1024)

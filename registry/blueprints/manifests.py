@@ -13,6 +13,7 @@ from registry.blueprints._http import (
     not_modified,
     repository,
     services,
+    warn,
 )
 from registry.digest import Digest
 from registry.manifests.creator import MAX_MANIFEST
@@ -65,6 +66,7 @@ def put_manifest(name: str, reference: str) -> Response:
         response.headers["OCI-Subject"] = str(manifest.subject)
     for tag in request.args.getlist("tag"):
         response.headers.add("OCI-Tag", tag)
+    warn(response, created.warnings)
     return response
 
 

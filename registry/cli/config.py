@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import click
 
 from registry import schema
+from registry.app import given_to_plugins
 from registry.cli.common import json_flag, print_json, read_settings, settings_flags
 from registry.cli.opening import inspected, told
 from registry.cli.tables import show
 from registry.db.sqlite import library, wal_is_safe
+from registry.hooks.configuration import PluginSettingsRefused, configure
+from registry.hooks.manager import PluginError, create_plugin_manager
 from registry.serving.tls import refuse_unusable_tls
 from registry.settings import Settings, SettingsError, refuse_open_listen
 
@@ -41,8 +45,11 @@ def command() -> None:
 @settings_flags
 @json_flag
 def show_settings(*, as_json: bool, **flags: object) -> None:
-    """List every setting with its value and where that came from; secrets are masked."""
-    described = read_settings(flags).describe()
+    """List every setting with its value and where that came from, those of plugins last; secrets are masked."""
+    settings = read_settings(flags)
+    with told():
+        plugins = create_plugin_manager(blocked=settings.blocked_plugins)
+        described = [*settings.describe(), *configure(plugins, given_to_plugins(settings)).shown]
     if as_json:
         print_json([asdict(item) for item in described])
         return
@@ -53,7 +60,9 @@ def show_settings(*, as_json: bool, **flags: object) -> None:
 def _readable(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()  # as a file says it
-    return ", ".join(value) if isinstance(value, list) else value
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return ", ".join(value)
+    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 @command.command(
@@ -83,6 +92,10 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     if settings.tls_cert:
         yield _tls(settings)
     yield from _sqlite(settings)
+    refused = list(_plugin_settings(settings))
+    yield from refused
+    if refused:
+        return
     try:
         with told(), inspected(settings) as app:
             services = app.extensions["moorage"]
@@ -99,6 +112,16 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         if plugin.state == "failed":
             yield Finding(f"plugin {plugin.name}", WARNING, plugin.reason)
     yield from _blocked(settings, [plugin.name for plugin in services.plugins])
+
+
+def _plugin_settings(settings: Settings) -> Iterator[Finding]:
+    plugins = create_plugin_manager(blocked=settings.blocked_plugins)
+    try:
+        configure(plugins, given_to_plugins(settings))
+    except PluginSettingsRefused as error:
+        yield from (Finding("plugin settings", FAILED, problem) for problem in error.problems)
+    except PluginError as error:
+        yield Finding("plugin settings", FAILED, str(error))
 
 
 def _blocked(settings: Settings, known: list[str]) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,9 +19,13 @@ from registry.cli.connecting import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from registry.cli.client import Client
     from registry.digest import Digest
     from registry.names import RepositoryName
+
+_SHOWN = 80
 
 
 @click.group("manifest")
@@ -66,11 +70,12 @@ def list_manifests(
 @click.argument("digest", type=DIGEST)
 @json_flag
 def show_manifest(client: Client, repository: RepositoryName, digest: Digest, *, as_json: bool) -> None:
-    """Show a manifest with its tags, children, blobs and legacy images; also a deleted one while it is kept."""
+    """Show a manifest with its tags, children, blobs, layers and legacy images; also a deleted one while it is kept."""
     found = client.get(at(repository, "manifests", digest))
     if not as_json:
         for name in ("children", "blobs"):
             found[name] = [part["digest"] + ("" if part["present"] else " (missing)") for part in found[name]]
+        found["layers"] = [_layer(layer) for layer in found["layers"] or ()]
         found["legacy_images"] = [image["id"] for image in found["legacy_images"]]
     print_fields(found, as_json=as_json)
 
@@ -128,3 +133,9 @@ def restore_manifest(client: Client, repository: RepositoryName, digest: Digest,
     click.echo(f"restored {digest}; tags: {', '.join(done['tags']) or 'none'}")
     if done["taken"]:
         click.echo(f"these tags stand for something else by now: {', '.join(done['taken'])}")
+
+
+def _layer(layer: Mapping[str, Any]) -> str:
+    """Return a layer in one line: what it is called or made by, and where its bytes are."""
+    named = layer["comment"] or layer["created_by"]
+    return " ".join(part for part in (layer["digest"] or "(empty)", f"{layer['size']} bytes", named[:_SHOWN]) if part)

@@ -17,6 +17,8 @@ from registry.db.engine import Database
 from registry.db.models import Blob, Manifest, PurgedDigest, Repository, RepositoryBlob
 from registry.digest import Digest
 from registry.errors import BlobUnknown, RequestInvalid
+from registry.events.outbox import Outbox
+from registry.events.types import BLOB_DELETED, DIGEST_ALLOWED, DIGEST_PURGED, MANIFEST_DELETED, EventType
 from registry.manifests.creator import EMPTY_LAYER_DIGEST
 from registry.pages import Page, cut
 from registry.repositories.current import current_of_manifest
@@ -25,7 +27,7 @@ from registry.repositories.tag_values import EndReason
 
 MAX_REASON = 1000
 _MANIFESTS = (
-    select(Manifest.id, Manifest.repository_id, Repository.name)
+    select(Manifest.id, Manifest.repository_id, Repository.name, Manifest.deleted_at)
     .join(Repository, Repository.id == Manifest.repository_id)
     # No index begins with the digest; this way the one that has it is read through, and not all manifests with it.
     .where(Manifest.id.in_(select(Manifest.id).where(Manifest.digest == bindparam("digest"))))
@@ -38,7 +40,7 @@ _BLOB = (
     .with_for_update()
 )
 _MEMBERS = (
-    select(RepositoryBlob.repository_id, Repository.name)
+    select(RepositoryBlob.repository_id, Repository.name, RepositoryBlob.hidden_at)
     .join(Repository, Repository.id == RepositoryBlob.repository_id)
     .where(RepositoryBlob.blob_id == bindparam("blob"))
     .order_by(RepositoryBlob.repository_id)
@@ -80,9 +82,16 @@ class PurgeService:
     """Purges digests."""
 
     def __init__(
-        self, database: Database, authorizer: Authorizer, removal: Removal, periods: Periods, deletions: Deletions
+        self,
+        database: Database,
+        authorizer: Authorizer,
+        removal: Removal,
+        periods: Periods,
+        deletions: Deletions,
+        outbox: Outbox,
     ) -> None:
-        """Take rows away with ``removal``, and bytes with ``deletions``."""
+        """Take rows away with ``removal``, and bytes with ``deletions``; tell of it by ``outbox``."""
+        self._outbox = outbox
         self._database = database
         self._authorizer = authorizer
         self._removal = removal
@@ -123,11 +132,15 @@ class PurgeService:
     def allow(self, actor: Actor, digest: Digest) -> None:
         """Let a purged digest come back; raises :class:`BlobUnknown` where it was not purged."""
         self._authorizer.require(actor, Action.ADMIN, None, str(digest))
-        gone = self._database.write(
-            lambda connection: connection.execute(delete(_PURGED).where(_PURGED.c.digest == str(digest))).rowcount
-        )
-        if not gone:
-            raise BlobUnknown("this digest was not purged", detail={"digest": str(digest)})
+
+        def work(connection: Connection) -> None:
+            gone = connection.execute(delete(_PURGED).where(_PURGED.c.digest == str(digest))).rowcount
+            if not gone:
+                raise BlobUnknown("this digest was not purged", detail={"digest": str(digest)})
+            now = self._database.now(connection)
+            self._outbox.record(connection, now, DIGEST_ALLOWED, None, str(digest), actor.principal, {})
+
+        self._database.write(work)
 
     def _purge(self, connection: Connection, actor: Actor, digest: str, reason: str) -> tuple[PurgeDone, Doomed | None]:
         self._purged.hold_back_pushes(connection)
@@ -141,7 +154,9 @@ class PurgeService:
         for row in connection.execute(_MANIFESTS, {"digest": digest}).all():
             names.add(row.name)
             tags = current_of_manifest(connection, row.id)
-            self._periods.end(connection, row.repository_id, now, tags, EndReason.PURGED)
+            if row.deleted_at is None:
+                self._gone(connection, now, MANIFEST_DELETED, row.repository_id, digest, actor)
+            self._periods.end(connection, row.repository_id, now, tags, EndReason.PURGED, actor)
             freed.add(self._removal.manifests(connection, now, row.repository_id, [row.id]))
         # The lock waits for mounts that are under way, and makes later ones find the blob given up.
         blob = connection.execute(_BLOB, {"digest": digest}).first()
@@ -149,10 +164,20 @@ class PurgeService:
         if blob is not None:
             for member in connection.execute(_MEMBERS, {"blob": blob.id}).all():
                 names.add(member.name)
+                if member.hidden_at is None:
+                    self._gone(connection, now, BLOB_DELETED, member.repository_id, digest, actor)
                 freed.add(self._removal.membership(connection, now, member.repository_id, blob.id))
             freed.add(self._removal.blob(connection, now, blob.id))
             doomed = Doomed(blob.storage_id, blob.storage_key, blob_id=blob.id)
         purge = self._purged.find(connection, digest)
         assert purge is not None  # noqa: S101 - it was just written
+        told = {"reason": reason, "repositories": sorted(names)}
+        self._outbox.record(connection, now, DIGEST_PURGED, None, digest, actor.principal, told)
         left = 0 if blob is None else blob.size
         return PurgeDone(Purge(digest, *purge), freed, sorted(names), left), doomed
+
+    def _gone(
+        self, connection: Connection, now: int, kind: EventType, repository_id: int, digest: str, actor: Actor
+    ) -> None:
+        told = {"reason": EndReason.PURGED.value}
+        self._outbox.record(connection, now, kind, repository_id, digest, actor.principal, told)

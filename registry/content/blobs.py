@@ -27,9 +27,12 @@ from registry.db.models import Blob, GcReview, Manifest, Repository, RepositoryB
 from registry.db.models.content import LIVE
 from registry.digest import Digest
 from registry.errors import BlobUnknown, DeletionRefused, NameUnknown, RegistryError
+from registry.events.outbox import Outbox
+from registry.events.types import BLOB_DELETED, BLOB_PUSHED
 from registry.hooks.ports import KeyMissing, OpensFiles, StorageDriver, StorageError
 from registry.names import RepositoryName
 from registry.repositories.repositories import ensure_repository, find_repository, require_repository
+from registry.repositories.tag_values import EndReason
 
 _log = logging.getLogger(__name__)
 _NAMED_AT_MOST = 20
@@ -87,6 +90,7 @@ class BlobService:
         deletions: Deletions,
         reviews: Reviews,
         leases: Leases,
+        outbox: Outbox,
         lease_ms: int,
     ) -> None:
         """Serve from ``storage``; a push keeps what it names for ``lease_ms`` milliseconds at least."""
@@ -97,6 +101,7 @@ class BlobService:
         self._reviews = reviews
         self._leases = leases
         self._lease_ms = lease_ms
+        self.outbox = outbox
         self.purged = PurgedDigests(database)
         self._find = database.prepare(_FIND)
         self._asked = database.prepare(_ASKED)
@@ -185,15 +190,33 @@ class BlobService:
                     detail={"digest": text, "manifests": list(naming)},
                 )
             self._reviews.blobs(connection, repository_id, [member.blob_id], now + self._reviews.grace_ms)
+            told = {"reason": EndReason.DELETED.value}
+            self.outbox.record(connection, now, BLOB_DELETED, repository_id, text, actor.principal, told)
 
         self._database.write(work)
 
-    def join(self, connection: Connection, repository_id: int, blob_id: int) -> None:
-        """Make a blob a member of a repository, visible and leased, in the caller's transaction."""
+    def pushed(
+        self,
+        connection: Connection,
+        now: int,
+        repository_id: int,
+        digest: Digest,
+        size: int,
+        actor: Actor,
+        *,
+        source: str | None = None,
+    ) -> None:
+        """Tell that a blob of ``size`` bytes was uploaded, or mounted from ``source``."""
+        told = {"size": size, "mountedFrom": source}
+        self.outbox.record(connection, now, BLOB_PUSHED, repository_id, str(digest), actor.principal, told)
+
+    def join(self, connection: Connection, repository_id: int, blob_id: int) -> int:
+        """Make a blob a member of a repository, visible and leased, in the caller's transaction; returns the time."""
         now = self._database.now(connection)
         lease = now + self._lease_ms
         self._join(connection, {"repository_id": repository_id, "blob_id": blob_id, "lease_until": lease})
         self._reviews.blobs(connection, repository_id, [blob_id], now + self._reviews.grace_ms)
+        return now
 
     def join_shared(self, connection: Connection, repository_id: int, blob_id: int) -> bool:
         """Join a blob that :meth:`ensure_shared` provided; returns False where it was collected meanwhile."""
@@ -229,7 +252,7 @@ class BlobService:
         self._deletions.queue(connection, now, loser)
         return row.id, loser
 
-    def ensure_shared(self, repository: RepositoryName, digest: Digest, payload: bytes) -> int:
+    def ensure_shared(self, actor: Actor, repository: RepositoryName, digest: Digest, payload: bytes) -> int:
         """Store a blob that the registry itself provides, once for all repositories; return its row id.
 
         Where it was not there yet it is one of ``repository``, so that it goes again should no manifest come for it.
@@ -249,7 +272,8 @@ class BlobService:
         def work(connection: Connection) -> tuple[int, Doomed | None]:
             self._deletions.keep(connection, doomed)
             blob_id, loser = self.adopt(connection, str(digest), len(payload), key)
-            self.join(connection, ensure_repository(self._database, connection, repository), blob_id)
+            repository_id = ensure_repository(self._database, self.outbox, connection, repository, actor)
+            self.join(connection, repository_id, blob_id)
             return blob_id, loser
 
         blob_id, loser = self._database.write(work)

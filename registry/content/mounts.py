@@ -19,7 +19,7 @@ from registry.repositories.repositories import ensure_repository
 _ASKED_AT_MOST = 100
 """Of how many repositories it is asked whether a blob may be mounted from there, where the client names none."""
 _SOURCES = (
-    select(Repository.name, Blob.id)
+    select(Repository.name, Blob.id, Blob.size)
     .join(RepositoryBlob, RepositoryBlob.repository_id == Repository.id)
     .join(Blob, Blob.id == RepositoryBlob.blob_id)
     .where(
@@ -60,14 +60,15 @@ class MountService:
             found = _sources(connection, digest, source)
             if not found or not self._blobs.hold(connection, found[0].id):
                 return False
-            repository_id = ensure_repository(self._database, connection, target)
-            self._blobs.join(connection, repository_id, found[0].id)
+            repository_id = ensure_repository(self._database, self._blobs.outbox, connection, target, actor)
+            now = self._blobs.join(connection, repository_id, found[0].id)
+            self._blobs.pushed(connection, now, repository_id, digest, found[0].size, actor, source=found[0].name)
             return True
 
         return self._database.write(work)
 
 
-def _sources(connection: Connection, digest: Digest, source: RepositoryName | None) -> Sequence[Row[str, int]]:
+def _sources(connection: Connection, digest: Digest, source: RepositoryName | None) -> Sequence[Row[str, int, int]]:
     """Return repositories that can give the blob, ``source`` alone if that is given."""
     if source is None:
         return connection.execute(_SOURCES, {"digest": str(digest)}).all()

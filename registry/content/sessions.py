@@ -24,6 +24,7 @@ from registry.db.engine import Conflict, Database
 from registry.db.models import Repository, Upload, UploadPart
 from registry.db.models.content import CLOSING, OPEN, WRITING
 from registry.errors import BlobUploadUnknown, RangeInvalid, UploadBusy
+from registry.events.outbox import Outbox
 from registry.hooks.ports import Part, StorageDriver, UploadState
 from registry.names import RepositoryName
 from registry.repositories.repositories import ensure_repository
@@ -91,11 +92,14 @@ def _refusal(row: Row[Upload], reason: str, **detail: int) -> RangeInvalid:
 class UploadSessions:
     """The table of upload sessions."""
 
-    def __init__(self, database: Database, storage: StorageDriver, deletions: Deletions, deadline_ms: int) -> None:
+    def __init__(
+        self, database: Database, storage: StorageDriver, deletions: Deletions, outbox: Outbox, deadline_ms: int
+    ) -> None:
         """Give up writers that have not been heard of for ``deadline_ms`` milliseconds."""
         self._database = database
         self._storage = storage
         self._deletions = deletions
+        self._outbox = outbox
         self._deadline_ms = deadline_ms
 
     def start(self, actor: Actor, repository: RepositoryName, algorithm: str, *, writing: bool) -> Claim:
@@ -103,7 +107,7 @@ class UploadSessions:
         uuid, key = str(uuid4()), new_key()
 
         def work(connection: Connection) -> Claim:
-            repository_id = ensure_repository(self._database, connection, repository)
+            repository_id = ensure_repository(self._database, self._outbox, connection, repository, actor)
             now = self._database.now(connection)
             upload_id: int = connection.execute(
                 _INSERT,

@@ -74,7 +74,7 @@ class UploadService:
         self._deletions = deletions
         self._steps = steps
         self._beat_seconds = deadline_ms / 1000 / _BEATS_A_DEADLINE
-        self._sessions = UploadSessions(database, storage, deletions, deadline_ms)
+        self._sessions = UploadSessions(database, storage, deletions, blobs.outbox, deadline_ms)
 
     @property
     def min_chunk(self) -> int | None:
@@ -127,7 +127,7 @@ class UploadService:
             claim = self._receive(claim, body, digest.algorithm, closing=True)
         elif claim.superseded:
             claim = self._rescue(claim, closing=True)
-        return self._commit(claim, digest)
+        return self._commit(actor, claim, digest)
 
     def push(self, actor: Actor, repository: RepositoryName, digest: Digest, body: Body) -> StoredBlob:
         """Make ``body`` the blob ``digest`` in one request; raises :class:`DigestInvalid`."""
@@ -139,7 +139,7 @@ class UploadService:
             with suppress(RegistryError):  # the client hears what went wrong, not that tidying failed as well
                 self._sessions.drop(self._sessions.claim(repository, claim.uuid, closing=True, start=None))
             raise
-        return self._commit(claim, digest)
+        return self._commit(actor, claim, digest)
 
     def cancel(self, actor: Actor, repository: RepositoryName, uuid: str) -> None:
         """End a session and forget its bytes, also while another request writes to it."""
@@ -195,12 +195,12 @@ class UploadService:
             raise storage_unavailable(error) from error
         return self._sessions.progress(claim, claim.state, claim.prefix_digest, closing=closing)
 
-    def _commit(self, claim: Claim, digest: Digest) -> StoredBlob:
+    def _commit(self, actor: Actor, claim: Claim, digest: Digest) -> StoredBlob:
         """Seal the bytes, check them, and make them a blob of the repository."""
         try:
             self._seal(claim, digest)
             self._steps("upload.sealed")
-            loser = self._database.write(lambda connection: self._adopt(connection, claim, digest))
+            loser = self._database.write(lambda connection: self._adopt(connection, actor, claim, digest))
         except (DigestInvalid, DigestPurged):
             self._sessions.drop(claim)
             raise
@@ -237,9 +237,10 @@ class UploadService:
         if hasher.hexdigest() != digest.encoded:
             raise DigestInvalid(detail={"digest": str(digest), "received": f"{digest.algorithm}:{hasher.hexdigest()}"})
 
-    def _adopt(self, connection: Connection, claim: Claim, digest: Digest) -> Doomed | None:
+    def _adopt(self, connection: Connection, actor: Actor, claim: Claim, digest: Digest) -> Doomed | None:
         self._sessions.end(connection, claim)
         blob_id, loser = self._blobs.adopt(connection, str(digest), claim.state.size, claim.state.key)
-        self._blobs.join(connection, claim.repository_id, blob_id)
+        now = self._blobs.join(connection, claim.repository_id, blob_id)
+        self._blobs.pushed(connection, now, claim.repository_id, digest, claim.state.size, actor)
         self._steps("upload.commit")
         return loser

@@ -13,8 +13,9 @@ from registry.hooks.types import Layer, ParsedManifest
 class ManifestPush:
     """A manifest that is about to be stored, with all that it names already there.
 
-    ``labels`` are its own and those that all its images share; ``layers`` are base first; ``tags`` are the names that
-    it is pushed under, empty for a push by digest; ``actor`` is the principal who pushes.
+    ``labels`` are its own, those that all its images share, and added ones of a manifest that is here already;
+    ``layers`` are base first; ``tags`` are the names that it is pushed under, empty for a push by digest; ``actor``
+    is the principal who pushes.
     """
 
     repository: str
@@ -30,7 +31,8 @@ class ManifestPush:
 class TagChange:
     """A tag that is about to stand for a manifest: pushed, moved, or restored.
 
-    ``previous`` is the digest that it stands for until then, or None. ``labels`` are those of the manifest.
+    ``previous`` is the digest that it stands for until then, or None. ``labels`` are those of the manifest: as of a
+    push, and those that were added to it.
     """
 
     repository: str
@@ -44,7 +46,10 @@ class TagChange:
 
 @dataclass(frozen=True, slots=True)
 class TagPull:
-    """A manifest that is about to be handed out by its tag. Who pulls is not told: the verdict serves everybody."""
+    """A manifest that is about to be handed out by its tag. Who pulls is not told: the verdict serves everybody.
+
+    ``labels`` are those stored with the manifest: its own, and added ones.
+    """
 
     repository: str
     tag: str

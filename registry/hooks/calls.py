@@ -109,6 +109,20 @@ class Calls:
         tally = one.tally
         return (self._carry_out if tally.plain else self._guarded)(tally, one.function, given, read, _PASSING)
 
+    def claim(self, plugin: str, hook: str, read: Callable[[Any], Any], /, **arguments: object) -> Any:  # noqa: ANN401 - what read makes of it
+        """Return what ``read`` makes of what a plugin claims at the start; None where it claims nothing.
+
+        A plugin that fails in that is switched off: what it would decide about stays closed, and all else goes on.
+        """
+        try:
+            return self.call(plugin, hook, read, **arguments)
+        except PluginOff:  # it failed in another hook
+            return None
+        except (PluginBroke, RegistryError, StorageError) as error:
+            reason = error.reason if isinstance(error, PluginBroke) else f"{type(error).__name__}: {error}"
+            self._guards[plugin].switch_off(f"at the start it failed in {hook}: {reason}", final=True)
+            return None
+
     def run(
         self,
         plugin: str,

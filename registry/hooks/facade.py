@@ -16,7 +16,9 @@ import pluggy
 from registry.digest import Digest
 from registry.errors import ManifestInvalid, RegistryError, Unavailable, UnsupportedMediaType
 from registry.hooks import answers
+from registry.hooks.admitting import Contexts
 from registry.hooks.answers import check, check_all
+from registry.hooks.artifacts import NO_ARTIFACTS, owners_of_artifacts
 from registry.hooks.calls import DEADLINE_SECONDS, Calls, PluginBlocked, PluginBroke, PluginOff
 from registry.hooks.manager import PluginError
 from registry.hooks.ports import ContentReader, StorageDriver, StorageError, StorageFactory
@@ -62,9 +64,18 @@ class Hooks:
     decide about stays closed, and all else goes on.
     """
 
-    def __init__(self, manager: pluggy.PluginManager, deadline: float = DEADLINE_SECONDS) -> None:
-        """Collect what plugins claim; a call of one may take ``deadline`` seconds."""
+    def __init__(
+        self,
+        manager: pluggy.PluginManager,
+        settings: Mapping[str, object] | None = None,
+        deadline: float = DEADLINE_SECONDS,
+    ) -> None:
+        """Collect what plugins claim; ``settings`` are those of plugins, by plugin.
+
+        A call of one may take ``deadline`` seconds.
+        """
         self.calls = Calls(manager, deadline)
+        self.plugin_settings: Mapping[str, object] = settings or {}
         self._owners = self._claims("manifest_media_types", answers.listed)
         actions = self._claims("label_actions", answers.actions)
         self._actions: dict[str, tuple[str, LabelAction]] = actions
@@ -72,6 +83,16 @@ class Hooks:
         drivers = self._claims("storage_drivers", dict[str, StorageFactory])
         self._drivers: dict[str, tuple[str, StorageFactory]] = drivers
         self._factories = {scheme: factory for scheme, (_, factory) in drivers.items()}
+        self._artifacts: Mapping[str, str] = NO_ARTIFACTS
+
+    def open(self, contexts: Contexts) -> None:
+        """Collect what plugins claim once they have their contexts; raises :class:`PluginError`."""
+        self._artifacts = owners_of_artifacts(self.calls, contexts)
+
+    @property
+    def artifact_types(self) -> Mapping[str, str]:
+        """The owners of artifact types, by type."""
+        return self._artifacts
 
     @property
     def media_types(self) -> Sequence[str]:
@@ -139,11 +160,15 @@ class Hooks:
         return parsed
 
     def validate(self, manifest: ParsedManifest, content: ContentReader) -> None:
-        """Let the owner check what needs content; raises :class:`ManifestInvalid`."""
+        """Let the owners of the format and of the artifact's type check it; raises :class:`ManifestInvalid`."""
         self._ask("validate_manifest", manifest.media_type, object, manifest=manifest, content=content)
+        self._read_artifact("validate_artifact", partial(check, object), manifest, content)
 
     def layers(self, manifest: ParsedManifest, content: ContentReader) -> Sequence[Layer]:
-        """Return the layers, base first; none by default."""
+        """Return the layers, base first: what the artifact's owner says, else the format's; none by default."""
+        files = self._read_artifact("artifact_layers", partial(check_all, Layer), manifest, content)
+        if files is not None:
+            return files
         return self._ask_all("manifest_layers", manifest.media_type, Layer, manifest=manifest, content=content) or ()
 
     def children(self, manifest: ParsedManifest) -> Sequence[Descriptor]:
@@ -153,12 +178,14 @@ class Hooks:
         return manifest.children if answer is None else answer
 
     def labels(self, manifest: ParsedManifest, content: ContentReader) -> Mapping[str, str]:
-        """Return the manifest's labels; its annotations by default. Empty keys are left out."""
+        """Return the manifest's labels; its annotations by default. Empty keys are left out.
+
+        Those that an artifact's owner finds come on top, except for keys that are there.
+        """
         arguments = {"manifest": manifest, "content": content}
-        labels: Mapping[str, str] | None = self._read(
-            "manifest_labels", manifest.media_type, answers.labels, **arguments
-        )
-        return answers.labels(manifest.annotations) if labels is None else labels
+        own: Mapping[str, str] | None = self._read("manifest_labels", manifest.media_type, answers.labels, **arguments)
+        further: Mapping[str, str] | None = self._read_artifact("artifact_labels", answers.labels, manifest, content)
+        return {**(further or {}), **(answers.labels(manifest.annotations) if own is None else own)}
 
     def needs_empty_layer(self, manifest: ParsedManifest, content: ContentReader) -> bool:
         """Tell whether the registry must provide Docker's empty layer for this manifest."""
@@ -192,13 +219,22 @@ class Hooks:
 
     def _read(self, hook: str, media_type: str, read: Callable[[Any], T], /, **arguments: object) -> T | None:
         """Return what ``read`` makes of the owner's answer, or None; nobody owns what is stored without its plugin."""
-        if not self.owns(media_type):
-            return None
+        owner = self._owners.get(media_type)
+        return None if owner is None else self._call(owner[0], hook, read, **arguments)
+
+    def _read_artifact(
+        self, hook: str, read: Callable[[Any], T], manifest: ParsedManifest, content: ContentReader
+    ) -> T | None:
+        """Return what ``read`` makes of the answer of the artifact type's owner, None where nobody owns it."""
+        owner = self._artifacts.get(manifest.artifact_type)
+        return None if owner is None else self._call(owner, hook, read, manifest=manifest, content=content)
+
+    def _call(self, plugin: str, hook: str, read: Callable[[Any], T], /, **arguments: object) -> T | None:
         try:
-            answer: T | None = self.calls.call(self._owners[media_type][0], hook, read, **arguments)
+            answer: T | None = self.calls.call(plugin, hook, read, **arguments)
         except StorageError as error:
             raise Unavailable("the storage does not answer") from error
-        except PluginBlocked:  # in this moment
+        except PluginBlocked:  # which counts as not installed
             return None
         except PluginBroke as error:
             raise PluginFailed.of(error) from error
@@ -208,14 +244,7 @@ class Hooks:
         """Collect what each plugin answers to ``hook``, refusing a second claimant by both names."""
         claims: dict[str, tuple[str, T]] = {}
         for name in self.calls.plugins(hook):
-            try:
-                answer: Mapping[str, T] = self.calls.call(name, hook, claimed) or {}
-            except PluginOff:  # it failed in another hook
-                continue
-            except (PluginBroke, RegistryError, StorageError) as error:
-                reason = error.reason if isinstance(error, PluginBroke) else f"{type(error).__name__}: {error}"
-                self.calls.guards[name].switch_off(f"at the start it failed in {hook}: {reason}", final=True)
-                continue
+            answer: Mapping[str, T] = self.calls.claim(name, hook, claimed) or {}
             for key, value in answer.items():
                 if key in claims:
                     raise PluginError(f"{key} is claimed by two plugins: {claims[key][0]} and {name}")

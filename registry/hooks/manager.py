@@ -10,13 +10,14 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
 import pluggy
 
 from registry.hooks import specs
+from registry.hooks.declarations import DeclarationRefused, check_options, declared_settings, needed_api
 
 PROJECT = "moorage"
 ENTRY_POINT_GROUP = "moorage"
@@ -44,7 +45,8 @@ class PluginStatus:
     """What became of one plugin.
 
     ``source`` is ``built-in``, ``entry point`` or ``argument``; ``state`` is ``active``, ``blocked`` or
-    ``failed``, then with the ``reason``; ``hooks`` names the hooks that it implements.
+    ``failed``, then with the ``reason``; ``hooks`` names the hooks that it implements, and ``api`` the version of the
+    plugin API that it needs, as far as it could be asked.
     """
 
     name: str
@@ -54,14 +56,16 @@ class PluginStatus:
     state: str
     reason: str = ""
     hooks: tuple[str, ...] = ()
+    api: str = ""
 
 
 @dataclass(slots=True)
 class Plugins:
-    """The plugin manager and the status of every plugin that was found."""
+    """The plugin manager, the status of every plugin that was found, and the classes of the settings of active ones."""
 
     manager: pluggy.PluginManager
     statuses: list[PluginStatus] = field(default_factory=list)
+    settings: dict[str, type] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +94,10 @@ def create_plugin_manager(
     found.manager.add_hookspecs(specs)
     for candidate in [*_built_in(), *_installed(), *_given(plugins)]:
         if safe_mode and candidate.source != BUILT_IN:
-            found.statuses.append(_status_of(candidate, BLOCKED, "safe mode: only what is built in is loaded"))
+            reason = "safe mode: only what is built in is loaded"
+            found.statuses.append(replace(_status_of(candidate), state=BLOCKED, reason=reason))
         else:
-            found.statuses.append(_register(found.manager, candidate, blocked))
+            found.statuses.append(_register(found, candidate, blocked))
     if safe_mode:
         left = [status.name for status in found.statuses if status.source != BUILT_IN]
         _log.warning("safe mode: these plugins are not loaded, and decide about nothing: %s", ", ".join(left) or "none")
@@ -130,31 +135,36 @@ def _name_of(plugin: object) -> str:
     return str(name)
 
 
-def _register(manager: pluggy.PluginManager, candidate: _Candidate, blocked: Collection[str]) -> PluginStatus:
+def _status_of(candidate: _Candidate) -> PluginStatus:
+    return PluginStatus(candidate.name, candidate.source, candidate.distribution, candidate.version, ACTIVE)
+
+
+def _register(found: Plugins, candidate: _Candidate, blocked: Collection[str]) -> PluginStatus:
+    status = _status_of(candidate)
     if candidate.name in blocked:
-        return _status_of(candidate, BLOCKED, "listed in blocked_plugins")
+        return replace(status, state=BLOCKED, reason="listed in blocked_plugins")
+    manager = found.manager
     plugin: object | None = None
     try:
         plugin = candidate.load()
         hash(plugin)  # pluggy keeps plugins in sets, and would break on it later
         if manager.is_registered(plugin):  # an argument that is installed as well
-            return _status_of(candidate, FAILED, f"already loaded as {manager.get_name(plugin)}")
+            return replace(status, state=FAILED, reason=f"already loaded as {manager.get_name(plugin)}")
+        api = needed_api(plugin)
+        check_options(manager, plugin)
         manager.register(plugin, candidate.name)
         manager.check_pending()
+        settings = declared_settings(manager, candidate.name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises while loading is its own failure
         if plugin is not None and manager.is_registered(plugin):
             manager.unregister(plugin)
-        reason = f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, DeclarationRefused) else f"{type(error).__name__}: {error}"
         _log.error("plugin %s of %s failed to load: %s", candidate.name, candidate.distribution, reason)
-        return _status_of(candidate, FAILED, reason)
+        return replace(status, state=FAILED, reason=reason)
+    if settings is not None:
+        found.settings[candidate.name] = settings
     callers = manager.get_hookcallers(plugin) or []
-    return _status_of(candidate, ACTIVE, hooks=tuple(sorted(caller.name for caller in callers)))
-
-
-def _status_of(candidate: _Candidate, state: str, reason: str = "", hooks: tuple[str, ...] = ()) -> PluginStatus:
-    return PluginStatus(
-        candidate.name, candidate.source, candidate.distribution, candidate.version, state, reason, hooks
-    )
+    return replace(status, hooks=tuple(sorted(caller.name for caller in callers)), api=api)
 
 
 def check_required(statuses: Sequence[PluginStatus], required: Collection[str]) -> None:

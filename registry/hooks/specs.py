@@ -372,8 +372,9 @@ def plugin_settings() -> type | None:
     They are read from the table ``[plugins.NAME]`` of the configuration file and from ``MOORAGE_PLUGIN_NAME_FIELD``
     (where NAME is the plugin's name), checked by ``moorage config check``, listed by ``moorage config show``, and
     handed over in the context. A field's ``metadata`` may hold ``about``, a line for that list. Fields are texts,
-    numbers, booleans, :class:`~pathlib.Path`, tuples, mappings of texts, and dataclasses of these; a name with
-    ``secret``, ``password``, ``token`` or ``key`` in it is masked wherever settings are shown::
+    numbers, booleans, :class:`~pathlib.Path`, tuples, mappings of texts, and dataclasses of these (whose fields need
+    no default); a class refuses values with a :class:`ValueError` from ``__post_init__``. A name with ``secret``,
+    ``password``, ``token`` or ``key`` in it is masked wherever settings are shown::
 
         from dataclasses import dataclass, field
 
@@ -391,6 +392,35 @@ def plugin_settings() -> type | None:
         def admit_manifest(push, context):
             if context.settings.frozen:
                 raise Denied("the registry takes no pushes today")
+    """
+
+
+@hookspec
+def admission_hooks(context: PluginContext) -> Iterable[str] | None:
+    """Name the hooks of admission that the plugin needs with its settings; default: all that it implements.
+
+    Collected at start-up, so that a plugin which is installed and has nothing to decide costs nothing::
+
+        from dataclasses import dataclass
+
+        from registry.hooks import Denied, hookimpl
+
+        @dataclass(frozen=True)
+        class Settings:
+            closed: tuple[str, ...] = ()
+
+        @hookimpl
+        def plugin_settings():
+            return Settings
+
+        @hookimpl
+        def admission_hooks(context):
+            return ["admit_manifest"] if context.settings and context.settings.closed else []
+
+        @hookimpl
+        def admit_manifest(push, context):
+            if push.repository in context.settings.closed:
+                raise Denied(f"{push.repository} takes no pushes")
     """
 
 
@@ -429,8 +459,9 @@ def admit_tag_change(change: TagChange, reader: RepositoryReader, context: Plugi
 def admit_pull(pull: TagPull, reader: RepositoryReader, context: PluginContext) -> None:
     """Decide whether a tag's manifest may be handed out. Asked for pulls by tag only: by digest all is handed out.
 
-    Raises :class:`~registry.hooks.Denied` with the reason. The verdict is kept for as long as the digest, its labels,
-    its referrers and the plugin's settings are the same, so it must follow from them alone::
+    Raises :class:`~registry.hooks.Denied` with the reason. The verdict is kept for as long as the tag's digest, the
+    labels stored with it, its referrers and the plugin's settings are the same, so it must follow from them alone.
+    Tags that start with ``sha256-HEX`` of the digest count as referrers, too (the referrers tag schema)::
 
         from registry.hooks import Denied, hookimpl
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, case, func, select
@@ -24,7 +24,10 @@ from registry.db.models import (
 )
 from registry.db.models.content import LIVE
 from registry.digest import Digest
-from registry.errors import ManifestUnknown
+from registry.errors import ManifestInvalid, ManifestUnknown
+from registry.hooks.facade import Hooks, PluginFailed
+from registry.hooks.ports import ContentMissing, StorageDriver
+from registry.manifests.content import RepositoryContent
 from registry.names import RepositoryName
 from registry.pages import Page, cut
 from registry.repositories.current import alive
@@ -69,7 +72,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class DescribedManifest:
-    """A manifest with all that belongs to it; ``tags`` are the first of ``tag_count`` living ones."""
+    """A manifest with all that belongs to it; ``tags`` are the first of ``tag_count`` living ones.
+
+    ``layers`` are None where its plugin is not installed, or failed.
+    """
 
     row: ManifestRow
     tags: Sequence[str]
@@ -79,6 +85,7 @@ class DescribedManifest:
     referrer_count: int
     label_count: int
     legacy_images: Sequence[Mapping[str, str | None]]
+    layers: Sequence[Mapping[str, object]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +143,11 @@ _IMAGES = (
 class ManifestCatalogue:
     """Lists and describes manifests."""
 
-    def __init__(self, database: Database, authorizer: Authorizer) -> None:
-        """Read from ``database``, as far as ``authorizer`` allows."""
+    def __init__(self, database: Database, storage: StorageDriver, hooks: Hooks, authorizer: Authorizer) -> None:
+        """Read from ``database``, as far as ``authorizer`` allows; ``hooks`` list layers."""
         self._database = database
+        self._storage = storage
+        self._hooks = hooks
         self._authorizer = authorizer
         living = (Tag.manifest_id == bindparam("manifest")) & alive(database.now_clause())
         self._tags = select(Tag.name).where(living).order_by(Tag.name).limit(_NAMED_AT_MOST)
@@ -170,14 +179,14 @@ class ManifestCatalogue:
         """
         self._authorizer.require(actor, Action.PULL, repository, str(digest))
         with self._database.read() as connection:
-            where = {"repository": require_repository(connection, repository), "digest": str(digest)}
+            repository_id = require_repository(connection, repository)
+            where: dict[str, object] = {"repository": repository_id, "digest": str(digest)}
             found = connection.execute(_ONE, where).first()
             if found is None:
                 raise ManifestUnknown(detail={"digest": str(digest)})
             row = ManifestRow._make(found)
-            of: dict[str, object] = {**where, "manifest": row.id}
-            return DescribedManifest(
-                row,
+            of = {**where, "manifest": row.id}
+            parts = (
                 connection.scalars(self._tags, of).all(),
                 connection.execute(self._tag_count, of).scalar_one(),
                 [Part(*part) for part in connection.execute(_CHILDREN, of)],
@@ -186,6 +195,15 @@ class ManifestCatalogue:
                 connection.execute(_LABELS, of).scalar_one(),
                 _images(connection, of),
             )
+        return DescribedManifest(row, *parts, self._layers(repository_id, digest))
+
+    def _layers(self, repository_id: int, digest: Digest) -> Sequence[Mapping[str, object]] | None:
+        content = RepositoryContent(self._database, self._storage, self._hooks, repository_id, deleted=True)
+        try:
+            layers = self._hooks.layers(content.manifest(digest), content)
+        except (ContentMissing, ManifestInvalid, PluginFailed):
+            return None
+        return [{**asdict(layer), "digest": layer.digest and str(layer.digest)} for layer in layers]
 
 
 def _images(connection: Connection, of: Mapping[str, object]) -> Sequence[Mapping[str, str | None]]:

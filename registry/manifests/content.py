@@ -23,6 +23,11 @@ _KEPT = select(Manifest.media_type, Manifest.payload).where(
 _STORED = _KEPT.where(Manifest.deleted_at.is_(None))
 
 
+def as_stored(media_type: str, payload: bytes) -> ParsedManifest:
+    """Return a manifest whose format nobody owns any more: its bytes, and nothing of what they mean."""
+    return ParsedManifest(payload=payload, media_type=media_type, digest_bytes=payload)
+
+
 class RepositoryContent:
     """A :class:`~registry.hooks.ContentReader` of one repository, for one request.
 

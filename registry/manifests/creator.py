@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -17,12 +18,22 @@ from registry.content.blobs import BlobService
 from registry.db.engine import Database
 from registry.digest import Digest
 from registry.errors import DigestInvalid, ManifestTooLarge, Unavailable
+from registry.hooks.admission import ManifestPush
 from registry.hooks.facade import Hooks
 from registry.hooks.ports import StorageDriver
 from registry.hooks.types import LegacyImage, ParsedManifest
 from registry.manifests import legacy
+from registry.manifests.admitting import Admitted, Admitting, LateLayers
 from registry.manifests.content import RepositoryContent
-from registry.manifests.labels import AddedLabels, LabelRow, judge, label_rows, labels_to_apply, log_warnings
+from registry.manifests.labels import (
+    AddedLabels,
+    LabelRow,
+    judge,
+    label_rows,
+    labels_to_apply,
+    log_warnings,
+    together,
+)
 from registry.manifests.resolve import Resolved, digest_of, require_complete, resolve
 from registry.manifests.rows import ContentChanged, ManifestRecord, ManifestRows
 from registry.names import RepositoryName, TagName
@@ -39,11 +50,12 @@ _ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class CreatedManifest:
-    """The outcome of a push: the manifest, whether it is new here, and the labels that took effect."""
+    """The outcome of a push: the manifest, whether it is new here, the labels that took effect, and warnings."""
 
     manifest: ManifestRecord
     newly_created: bool
     labels_to_apply: Mapping[str, str]
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +85,10 @@ class Prepared:
     empty_layer: int | None
     known: bool
     """The manifest was here already, with its v1 images and its empty layer."""
-    added: tuple[int, int]
-    """The mark of the labels that the API had added to it."""
+    added: AddedLabels
+    """The labels that the API had added to it."""
+    content: RepositoryContent
+    """What it was prepared from."""
 
 
 class ManifestCreator:
@@ -88,18 +102,20 @@ class ManifestCreator:
         authorizer: Authorizer,
         blobs: BlobService,
         periods: Periods,
+        admitting: Admitting,
         terms: PushTerms,
         steps: Steps,
     ) -> None:
-        """Accept manifests on ``terms``."""
+        """Accept manifests on ``terms``, as far as ``admitting`` allows."""
         self._database = database
         self._storage = storage
         self._hooks = hooks
         self._authorizer = authorizer
         self._blobs = blobs
         self._periods = periods
+        self._admitting = admitting
         self._steps = steps
-        self._rows = ManifestRows(database, terms.lease_ms)
+        self._rows = ManifestRows(database, blobs.outbox, terms.lease_ms)
         self._allow_sparse = terms.allow_sparse
         self._lives = terms.lives
 
@@ -117,7 +133,7 @@ class ManifestCreator:
 
         Raises :class:`~registry.errors.UnsupportedMediaType`, :class:`~registry.errors.ManifestInvalid`,
         :class:`ManifestTooLarge`, :class:`DigestInvalid`, :class:`~registry.errors.ManifestBlobUnknown` (one
-        error for all that is missing).
+        error for all that is missing), :class:`~registry.errors.Denied`.
         """
         for reference in [*map(str, tags), *([str(digest)] if digest else [])] or [""]:
             self._authorizer.require(actor, Action.PUSH, repository, reference)
@@ -128,8 +144,11 @@ class ManifestCreator:
         if digest is not None and digest != own_digest:
             raise DigestInvalid(detail={"digest": str(digest), "received": str(own_digest)})
         for _ in range(_ROUNDS):
-            prepared = self._prepare(repository, manifest, own_digest)
-            store = partial(self._store, actor=actor, repository=repository, prepared=prepared, tags=tags)
+            prepared = self._prepare(actor, repository, manifest, own_digest)
+            admitted = self._admit(actor, repository, prepared, tags)
+            store = partial(
+                self._store, actor=actor, repository=repository, prepared=prepared, admitted=admitted, tags=tags
+            )
             self._steps("manifest.prepared")
             try:
                 created = self._database.write(store)
@@ -139,7 +158,7 @@ class ManifestCreator:
             return created
         raise Unavailable("the repository changes too fast: try again", detail={"digest": str(own_digest)})
 
-    def _prepare(self, repository: RepositoryName, manifest: ParsedManifest, digest: Digest) -> Prepared:
+    def _prepare(self, actor: Actor, repository: RepositoryName, manifest: ParsedManifest, digest: Digest) -> Prepared:
         with self._database.read() as connection:
             place = self._rows.place(connection, repository, digest)
             found = resolve(connection, self._hooks, place.repository_id, manifest)
@@ -156,7 +175,7 @@ class ManifestCreator:
         if not place.known:
             images = legacy.derive(self._database, self._hooks, content, place.repository_id, manifest)
             if self._hooks.needs_empty_layer(manifest, content):
-                empty_layer = self._blobs.ensure_shared(repository, EMPTY_LAYER_DIGEST, EMPTY_LAYER)
+                empty_layer = self._blobs.ensure_shared(actor, repository, EMPTY_LAYER_DIGEST, EMPTY_LAYER)
         return Prepared(
             manifest,
             digest,
@@ -168,8 +187,21 @@ class ManifestCreator:
             images,
             empty_layer,
             place.known,
-            place.added.mark,
+            place.added,
+            content,
         )
+
+    def _admit(self, actor: Actor, repository: RepositoryName, prepared: Prepared, tags: Sequence[TagName]) -> Admitted:
+        push = ManifestPush(
+            repository.value,
+            prepared.digest,
+            prepared.manifest,
+            MappingProxyType(dict(together(prepared.applied, prepared.added.labels))),
+            LateLayers(partial(self._hooks.layers, prepared.manifest, prepared.content)),
+            [tag.value for tag in tags],
+            actor.principal,
+        )
+        return self._admitting.push(push)
 
     def _store(
         self,
@@ -177,11 +209,12 @@ class ManifestCreator:
         actor: Actor,
         repository: RepositoryName,
         prepared: Prepared,
+        admitted: Admitted,
         tags: Sequence[TagName],
     ) -> CreatedManifest:
         """Write all of it in the caller's transaction."""
         self._blobs.purged.refuse(connection, str(prepared.digest))
-        repository_id = self._rows.repository(connection, repository)
+        repository_id = self._rows.repository(connection, actor, repository)
         self._rows.lease(connection, repository_id, prepared.found)
         blobs = list(prepared.found.blobs)
         if prepared.empty_layer is not None:
@@ -193,21 +226,24 @@ class ManifestCreator:
         )
         self._steps("manifest.store.row")
         if newly_created:
-            if prepared.known or prepared.added != AddedLabels().mark:
+            if prepared.known or prepared.added.labels:
                 raise ContentChanged
             self._rows.edges(connection, record, repository_id, blobs, prepared.found.children)
             self._rows.labels(connection, record, prepared.labels)
             legacy.store(self._database, connection, repository_id, record.manifest_id, prepared.images)
-        elif self._rows.mark(connection, record) != prepared.added:
+        elif self._rows.mark(connection, record) != prepared.added.mark:
             raise ContentChanged
         if prepared.pin:
             self._rows.pin(connection, record)
         self._steps("manifest.store.edges")
         now = self._database.now(connection)
+        admitted.require_unchanged(connection, now, repository_id)
+        artifact_type = prepared.manifest.artifact_type
+        self._rows.pushed(connection, now, actor, repository_id, record, artifact_type, tags, created=newly_created)
         target = TagTarget(record.manifest_id, str(record.digest), prepared.effects)
         for tag in tags:
             self._periods.set(connection, now, repository_id, tag, target, actor)
         self._steps("manifest.store.tags")
         self._rows.settle_pins(connection, repository_id, record, prepared.found.children)
         self._steps("manifest.store.commit")
-        return CreatedManifest(record, newly_created, prepared.applied)
+        return CreatedManifest(record, newly_created, prepared.applied, admitted.warnings)

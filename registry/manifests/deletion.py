@@ -12,6 +12,8 @@ from registry.db.engine import Database
 from registry.db.models import Manifest
 from registry.digest import Digest
 from registry.errors import ManifestUnknown
+from registry.events.outbox import Outbox
+from registry.events.types import MANIFEST_DELETED
 from registry.names import RepositoryName
 from registry.repositories.periods import Periods
 from registry.repositories.repositories import require_repository
@@ -49,8 +51,11 @@ ADOPT_REFERRERS = (
 class ManifestDeletion:
     """Deletes manifests of repositories."""
 
-    def __init__(self, database: Database, authorizer: Authorizer, periods: Periods, reviews: Reviews) -> None:
-        """End tags with ``periods``; what was deleted is queued with ``reviews``."""
+    def __init__(
+        self, database: Database, authorizer: Authorizer, periods: Periods, reviews: Reviews, outbox: Outbox
+    ) -> None:
+        """End tags with ``periods``; what was deleted is queued with ``reviews`` and told of by ``outbox``."""
+        self._outbox = outbox
         self._database = database
         self._authorizer = authorizer
         self._periods = periods
@@ -67,13 +72,19 @@ class ManifestDeletion:
         def work(connection: Connection) -> None:
             repository_id = require_repository(connection, repository)
             now = self._database.now(connection)
-            if not self.delete_row(connection, now, repository_id, digest, EndReason.MANIFEST_DELETED):
+            if not self.delete_row(connection, now, repository_id, digest, EndReason.MANIFEST_DELETED, actor):
                 raise ManifestUnknown(detail={"digest": str(digest)})
 
         self._database.write(work)
 
     def delete_row(
-        self, connection: Connection, now: int, repository_id: int, digest: Digest, reason: EndReason
+        self,
+        connection: Connection,
+        now: int,
+        repository_id: int,
+        digest: Digest,
+        reason: EndReason,
+        actor: Actor,
     ) -> bool:
         """Delete a manifest in the caller's transaction; returns whether it was there."""
         deleted = connection.execute(
@@ -81,7 +92,9 @@ class ManifestDeletion:
         ).scalar()
         if deleted is None:
             return False
+        told = {"reason": reason.value}
+        self._outbox.record(connection, now, MANIFEST_DELETED, repository_id, str(digest), actor.principal, told)
         connection.execute(ADOPT_REFERRERS, {"b_repository": repository_id, "b_subjects": [str(digest)]})
-        self._periods.delete_of_manifest(connection, now, repository_id, deleted, reason)
+        self._periods.delete_of_manifest(connection, now, repository_id, deleted, reason, actor)
         self._reviews.after_window(connection, repository_id, [deleted], now)
         return True

@@ -6,7 +6,7 @@ whether that still holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,9 +22,12 @@ from registry.db.models import Label as LabelModel
 from registry.db.models import Manifest
 from registry.digest import Digest
 from registry.errors import LabelInvalid, LabelRefused, LabelUnknown, ManifestUnknown, Unavailable
+from registry.events.outbox import Outbox
+from registry.events.types import MANIFEST_LABELLED, MANIFEST_UNLABELLED, EventType
 from registry.hooks.facade import Hooks
 from registry.hooks.ports import StorageDriver
-from registry.manifests.content import RepositoryContent
+from registry.hooks.types import ParsedManifest
+from registry.manifests.content import RepositoryContent, as_stored
 from registry.manifests.labels import (
     API,
     MAX_LABELS,
@@ -35,6 +38,7 @@ from registry.manifests.labels import (
     labels_to_apply,
     log_warnings,
     media_type_of,
+    together,
 )
 from registry.manifests.revival import reach
 from registry.manifests.rows import ContentChanged
@@ -51,7 +55,7 @@ from registry.names import RepositoryName
 from registry.pages import Page, cut
 from registry.repositories.periods import Periods
 from registry.repositories.repositories import require_repository
-from registry.repositories.tag_values import LifeBounds
+from registry.repositories.tag_values import LifeBounds, TagEffects
 
 T = TypeVar("T")
 MAX_KEY, MAX_VALUE = 1024, 64 * 1024
@@ -99,6 +103,7 @@ class LabelService:
         periods: Periods,
         reviews: Reviews,
         lives: LifeBounds,
+        outbox: Outbox,
     ) -> None:
         """Run label actions of ``hooks``; ``periods`` change tags, whose lives stay within bounds."""
         self._database = database
@@ -108,6 +113,7 @@ class LabelService:
         self._periods = periods
         self._reviews = reviews
         self._lives = lives
+        self._outbox = outbox
 
     def list(
         self, actor: Actor, repository: RepositoryName, digest: Digest, limit: int, after: int
@@ -149,7 +155,12 @@ class LabelService:
                 made = connection.execute(
                     insert(_LABEL).values(manifest_id=found.manifest_id, **row).returning(_LABEL.c.id)
                 )
-                self._apply(connection, found, verdict, pinned=pinned)
+                now = self._tell(connection, MANIFEST_LABELLED, found, (key, value), actor)
+                asked = tuple(event for event in verdict.effects.events if (event.label, event.value) == (key, value))
+                effects = TagEffects(events=asked)
+                place = found.repository_id
+                self._periods.events.asked_for(connection, now, place, str(digest), None, effects, actor)
+                self._apply(connection, now, found, verdict, actor, pinned=pinned)
                 return StoredLabel(made.scalar_one(), **row)
 
             return self._database.write(work)
@@ -177,7 +188,8 @@ class LabelService:
             def work(connection: Connection) -> None:
                 pinned = self._lock(connection, found)
                 connection.execute(delete(_LABEL).where(_LABEL.c.id == label_id))
-                self._apply(connection, found, verdict, pinned=pinned)
+                now = self._tell(connection, MANIFEST_UNLABELLED, found, gone, actor)
+                self._apply(connection, now, found, verdict, actor, pinned=pinned)
 
             self._database.write(work)
 
@@ -199,9 +211,12 @@ class LabelService:
                 _labelled(connection, repository_id, row)
                 for row in connection.execute(_DELETED, {"ids": sorted(below)}).all()
             ]
-        verdicts = {one.digest: self._verdict(one, one.added) for one in [found, *deleted]}
-        pins = {str(one.digest): verdicts[one.digest].pin for one in deleted}
-        return Judgement(verdicts[found.digest].effects, found.mark, pins)
+        manifest, applied = self._applied(found)
+        own = judge(self._hooks, [*applied.items(), *found.added], self._lives)
+        pins = {str(one.digest): self._verdict(one, one.added).pin for one in deleted if one.digest != digest}
+        if len(pins) < len(deleted):
+            pins[str(digest)] = own.pin
+        return Judgement(own.effects, found.mark, pins, manifest, together(applied, found.added))
 
     def _find(self, repository: RepositoryName, digest: Digest) -> _Labelled:
         with self._database.read() as connection:
@@ -216,13 +231,18 @@ class LabelService:
         return _labelled(connection, repository_id, row)
 
     def _verdict(self, found: _Labelled, added: Sequence[Label]) -> LabelVerdict:
-        applied = dict(found.own)
-        if self._hooks.owns(found.media_type):  # else its plugin was removed, and nobody knows what it consists of
-            content = RepositoryContent(self._database, self._storage, self._hooks, found.repository_id, deleted=True)
-            parsed = self._hooks.parse(found.media_type, found.payload)
-            children = self._hooks.children(parsed)
-            applied = dict(labels_to_apply(self._hooks, content, parsed, children, applied))
+        _, applied = self._applied(found)
         return judge(self._hooks, [*applied.items(), *added], self._lives)
+
+    def _applied(self, found: _Labelled) -> tuple[ParsedManifest, Mapping[str, str]]:
+        """Return a stored manifest, and the labels that take effect without those that were added."""
+        own = dict(found.own)
+        if not self._hooks.owns(found.media_type):  # its plugin was removed: nobody knows what it consists of
+            return as_stored(found.media_type, found.payload), own
+        content = RepositoryContent(self._database, self._storage, self._hooks, found.repository_id, deleted=True)
+        parsed = self._hooks.parse(found.media_type, found.payload)
+        children = self._hooks.children(parsed)
+        return parsed, labels_to_apply(self._hooks, content, parsed, children, own)
 
     @staticmethod
     def _lock(connection: Connection, found: _Labelled) -> bool:
@@ -232,9 +252,23 @@ class LabelService:
             raise ContentChanged
         return bool(row.label_pin)
 
-    def _apply(self, connection: Connection, found: _Labelled, verdict: LabelVerdict, *, pinned: bool) -> None:
-        now = self._database.now(connection)
-        self._periods.apply_labels(connection, now, found.repository_id, found.manifest_id, verdict.effects)
+    def _tell(self, connection: Connection, kind: EventType, found: _Labelled, label: Label, actor: Actor) -> int:
+        """Tell of a label, and return the time."""
+        now, told = self._database.now(connection), {"key": label[0], "value": label[1]}
+        self._outbox.record(connection, now, kind, found.repository_id, str(found.digest), actor.principal, told)
+        return now
+
+    def _apply(
+        self,
+        connection: Connection,
+        now: int,
+        found: _Labelled,
+        verdict: LabelVerdict,
+        actor: Actor,
+        *,
+        pinned: bool,
+    ) -> None:
+        self._periods.apply_labels(connection, now, found.repository_id, found.manifest_id, verdict.effects, actor)
         if verdict.pin != pinned:
             connection.execute(_PIN, {"b_id": found.manifest_id, "b_pin": verdict.pin})
         if pinned and not verdict.pin:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,7 @@ from registry.hooks.ports import ContentMissing, ContentReader
 from registry.hooks.types import (
     Descriptor,
     Effect,
+    EmitEvent,
     ExpireTag,
     KeepLast,
     LabelValueRefused,
@@ -23,11 +25,13 @@ from registry.hooks.types import (
     Pin,
     ProtectTag,
 )
-from registry.repositories.tag_values import Family, LifeBounds, TagEffects
+from registry.repositories.tag_values import Family, LabelEvent, LifeBounds, TagEffects
+from registry.texts import readable
 
 MAX_LABELS = 4096
 _MAX_FAMILY = 2**31
-_MAX_WARNING = 1000
+_MAX_NAME, _MAX_DATA = 128, 64 * 1024
+_EVENT_NAME = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*")
 _MS = timedelta(milliseconds=1)
 MANIFEST, API = "manifest", "api"
 """Sources of labels: the pushed content, and the API."""
@@ -69,6 +73,7 @@ class AddedLabels:
 class Judgement:
     """What the labels of a stored manifest make happen; only for as long as ``mark`` is that of its added labels.
 
+    ``manifest`` is what is stored, as its owner reads it; ``labels`` are those that take effect, and added ones.
     ``pins`` tells, by digest, of each deleted manifest that it consists of, itself included, whether labels pin
     that one: it is pinned again when it comes back.
     """
@@ -76,6 +81,8 @@ class Judgement:
     effects: TagEffects
     mark: tuple[int, int]
     pins: Mapping[str, bool]
+    manifest: ParsedManifest
+    labels: Mapping[str, str]
 
 
 def labels_to_apply(
@@ -97,6 +104,11 @@ def labels_to_apply(
         if not shared:
             break
     return {**dict(sorted(shared or ())), **own}
+
+
+def together(own: Mapping[str, str], added: Iterable[Label]) -> Mapping[str, str]:
+    """Return a manifest's labels by key: what came with it wins, of what was added the latest does."""
+    return {**dict(added), **own}
 
 
 def _image_labels(
@@ -127,18 +139,22 @@ def judge(hooks: Hooks, labels: Iterable[Label], bounds: LifeBounds) -> LabelVer
     found: list[Effect] = []
     lives: list[int] = []
     families: list[Family] = []
+    events: list[LabelEvent] = []
     warnings: dict[Label, str] = {}
     for key, value in labels:
         try:
             effects = hooks.label_effects(key, value, lambda named: [_checked(effect) for effect in named])
         except LabelValueRefused as refusal:
-            warnings[key, value] = _readable(str(refusal))
+            warnings[key, value] = readable(str(refusal))
             continue
         except PluginBroke as error:  # which must not refuse a push
-            warnings[key, value] = _readable(f"the label's action failed: {error.reason}")
+            warnings[key, value] = readable(f"the label's action failed: {error.reason}")
             continue
         found += effects
         families += [_family(key, value, effect) for effect in effects if isinstance(effect, KeepLast)]
+        events += [
+            LabelEvent(key, value, effect.name, effect.data) for effect in effects if isinstance(effect, EmitEvent)
+        ]
         for asked in (effect.after // _MS for effect in effects if isinstance(effect, ExpireTag)):
             lives.append(bounds.within(asked))
             if lives[-1] != asked:
@@ -149,6 +165,7 @@ def judge(hooks: Hooks, labels: Iterable[Label], bounds: LifeBounds) -> LabelVer
             lives_ms=min(lives) if lives and not protected else None,
             immutable=protected,
             family=min(families, key=lambda family: family.last, default=None),
+            events=tuple(events),
         ),
         pin=any(isinstance(effect, Pin) for effect in found),
         warnings=warnings,
@@ -173,15 +190,24 @@ def _checked(effect: Effect) -> Effect:
             raise ValueError("a family keeps a whole number of tags, one at least")
         case ProtectTag() | Pin():
             pass
+        case EmitEvent(name, data):
+            return EmitEvent(name, _event_data(name, data))
         case _:
             raise TypeError(f"{effect!r} is no effect")
     return effect
 
 
-def _readable(warning: str) -> str:
-    """Return a plugin's words as they can be stored and shown: bounded, on one line, and free of NUL."""
-    shown = warning if len(warning) <= _MAX_WARNING else warning[:_MAX_WARNING] + "\u2026"
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in shown)
+def _event_data(name: object, data: object) -> Mapping[str, object]:
+    """Return the data of an event, copied; raises :class:`TypeError` or :class:`ValueError` for what is none."""
+    if not isinstance(name, str) or len(name) > _MAX_NAME or _EVENT_NAME.fullmatch(name) is None:
+        raise ValueError(f"an event is called by up to {_MAX_NAME} of a-z, 0-9, dots and dashes, not {name!r}")
+    if not isinstance(data, Mapping):
+        raise TypeError("an event's data is a mapping")
+    text = json.dumps(dict(data), allow_nan=False)
+    if len(text) > _MAX_DATA:
+        raise ValueError(f"an event's data is {_MAX_DATA} bytes long at most")
+    copy: dict[str, object] = json.loads(text)
+    return copy
 
 
 def _family(key: str, value: str, effect: KeepLast) -> Family:

@@ -9,6 +9,7 @@ from registry.access.authorizer import Action, Authorizer
 from registry.db.engine import Database
 from registry.db.models import Manifest
 from registry.errors import ManifestUnknown
+from registry.manifests.pull_admission import PullAdmission
 from registry.manifests.reader import Accepted, ManifestReader, ServedManifest
 from registry.names import Reference, RepositoryName, TagName
 from registry.repositories.history import HistoryService
@@ -22,18 +23,22 @@ _KEPT = select(Manifest.payload, Manifest.media_type, Manifest.digest, Manifest.
 class PastReader:
     """Serves manifests of the past."""
 
-    def __init__(self, database: Database, authorizer: Authorizer, reader: ManifestReader) -> None:
-        """Convert as ``reader`` does."""
+    def __init__(
+        self, database: Database, authorizer: Authorizer, reader: ManifestReader, admission: PullAdmission
+    ) -> None:
+        """Convert as ``reader`` does, and hand out by tag what ``admission`` allows."""
         self._database = database
         self._authorizer = authorizer
         self._reader = reader
+        self._admission = admission
 
     def get(
         self, actor: Actor, repository: RepositoryName, reference: Reference, accepted: Accepted, time_ms: int
     ) -> ServedManifest:
         """Return what ``reference`` named at a time (milliseconds).
 
-        Raises :class:`ManifestUnknown` that says whether there was nothing, or it was removed for good since.
+        Raises :class:`ManifestUnknown` that says whether there was nothing, or it was removed for good since, and by
+        tag :class:`~registry.errors.Denied`.
         """
         self._authorizer.require(actor, Action.PULL, repository, str(reference))
         with self._database.read() as connection:
@@ -45,6 +50,9 @@ class PastReader:
         if row is None:
             raise ManifestUnknown("the manifest is not here, or was removed for good since", detail={"digest": digest})
         stored = ServedManifest(row.payload, row.media_type, row.digest, row.id)
+        if isinstance(reference, TagName):
+            found = (repository_id, row.id, row.digest)
+            self._admission.require(repository, reference, found, (row.media_type, row.payload), deleted=True)
         if isinstance(reference, TagName) and not accepted.includes(stored.media_type):
             return (
                 self._reader.converted(repository, reference, repository_id, stored, accepted, deleted=True) or stored

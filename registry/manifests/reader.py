@@ -20,6 +20,7 @@ from registry.hooks.facade import Hooks, PluginFailed
 from registry.hooks.ports import StorageDriver
 from registry.hooks.types import ConversionRequest, ParsedManifest
 from registry.manifests.content import RepositoryContent
+from registry.manifests.pull_admission import PullAdmission
 from registry.manifests.signing import SigningKeys
 from registry.names import Reference, RepositoryName, TagName
 from registry.repositories.current import alive, explain_missing
@@ -79,14 +80,16 @@ class ManifestReader:
         authorizer: Authorizer,
         keys: SigningKeys,
         leases: Leases,
+        admission: PullAdmission,
     ) -> None:
-        """Convert with ``hooks``, sign with ``keys``."""
+        """Convert with ``hooks``, sign with ``keys``, and hand out by tag what ``admission`` allows."""
         self._database = database
         self._storage = storage
         self._hooks = hooks
         self._authorizer = authorizer
         self._keys = keys
         self._leases = leases
+        self._admission = admission
         self._by_tag = database.prepare(_by_tag(database))
         self._by_digest = database.prepare(_BY_DIGEST)
         self._asked = database.prepare(_ASKED)
@@ -96,7 +99,8 @@ class ManifestReader:
         """Return the manifest that ``reference`` names.
 
         By digest: any that is not deleted, as stored. By tag: in a media type the client accepts, converted if
-        need be and possible, else as stored. Raises :class:`ManifestUnknown`, :class:`~registry.errors.NameUnknown`.
+        need be and possible, else as stored. Raises :class:`ManifestUnknown`, :class:`~registry.errors.NameUnknown`,
+        and by tag :class:`~registry.errors.Denied`.
         """
         self._authorizer.require(actor, Action.PULL, repository, str(reference))
         by_tag = isinstance(reference, TagName)
@@ -106,6 +110,8 @@ class ManifestReader:
             if row is None:
                 raise self._missing(connection, repository, reference)
         stored = ServedManifest(row[0], row[1], row[2], row[4])
+        if isinstance(reference, TagName):
+            self._admission.require(repository, reference, (row[3], row[4], row[2]), (row[1], row[0]))
         if isinstance(reference, TagName) and not accepted.includes(stored.media_type):
             return self.converted(repository, reference, row[3], stored, accepted) or stored
         return stored

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from sqlalchemy import Connection, bindparam, select
@@ -14,12 +14,12 @@ from registry.batches import batched
 from registry.db.engine import Database
 from registry.db.models import Manifest, Tag
 from registry.digest import Digest
-from registry.errors import InputInvalid, ManifestUnknown, NotRestorable, TagImmutable
+from registry.errors import Denied, InputInvalid, ManifestUnknown, NotRestorable, TagImmutable
 from registry.manifests.label_service import LabelService, until_unchanged
 from registry.manifests.labels import Judgement
 from registry.manifests.restore_plan import Change, Planned, RestorePlanner
 from registry.manifests.revival import Revival
-from registry.manifests.rows import ManifestRecord, ManifestRows
+from registry.manifests.rows import ContentChanged, ManifestRecord, ManifestRows
 from registry.manifests.tagging import TagChanges
 from registry.names import RepositoryName, TagName
 from registry.pages import Page
@@ -93,7 +93,8 @@ class Restoration:
     def manifest(self, actor: Actor, repository: RepositoryName, digest: Digest) -> RestoredManifest:
         """Bring a deleted manifest back, with the tags that its deletion ended.
 
-        Raises :class:`ManifestUnknown` where there is none, :class:`NotRestorable` where parts of it are gone.
+        Raises :class:`ManifestUnknown` where there is none, :class:`NotRestorable` where parts of it are gone,
+        :class:`~registry.errors.Denied` where one of its tags may not stand for it any more.
         """
         self._authorizer.require(actor, Action.PUSH, repository, str(digest))
         return until_unchanged(
@@ -103,21 +104,30 @@ class Restoration:
     def _restored(
         self, actor: Actor, repository: RepositoryName, digest: Digest, judgement: Judgement
     ) -> RestoredManifest:
+        with self._database.read() as connection:
+            repository_id = require_repository(connection, repository)
+            now = self._database.now(connection)
+            its = [TagName(name) for name in _its_tags(connection, repository_id, digest)]
+            asked = [tag for tag in its if not _is_taken(connection, now, repository_id, tag)]
+        admitted = self._changes.admit(actor, repository, asked, digest, judgement)
+
         def work(connection: Connection) -> RestoredManifest:
             repository_id = require_repository(connection, repository)
             now = self._database.now(connection)
             row = connection.execute(_DELETED, {"repository": repository_id, "digest": str(digest)}).first()
             if row is None or row.deleted_at is None:
                 raise ManifestUnknown("this manifest is not a deleted one", detail={"digest": str(digest)})
-            names = connection.scalars(_ITS_TAGS, {"manifest": row.id, "deleted": row.deleted_at}).all()
-            self._revival.revive(connection, now, repository_id, row.id, judgement)
+            admitted.require_unchanged(connection, now, repository_id)
+            names = _its_tags(connection, repository_id, digest)
+            self._revival.revive(connection, now, repository_id, row.id, judgement, actor)
             back, taken = [], []
             for name in names:
                 tag = TagName.parse(name)
-                current = find_current(connection, repository_id, tag)
-                if current is not None and is_alive(current, now):
+                if _is_taken(connection, now, repository_id, tag):
                     taken.append(name)
                     continue
+                if tag not in asked:  # it is free, or one of its tags, only since plugins were asked
+                    raise ContentChanged
                 self._changes.put_back(connection, now, repository_id, tag, str(digest), judgement, actor)
                 back.append(name)
             subject = Digest.parse(row.subject_digest) if row.subject_digest else None
@@ -182,13 +192,14 @@ class Restoration:
 
         def attempt() -> Sequence[tuple[str, Planned]]:
             judged = self._judged(repository, [digest for digest in wanted if digest is not None])
+            asked = [(self._asked(actor, repository, planned, judged), seen) for planned, seen in batch]
 
             def work(connection: Connection) -> Sequence[tuple[str, Planned]]:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
                 return [
                     (self._change(connection, now, repository_id, planned, seen, judged, actor), planned)
-                    for planned, seen in batch
+                    for planned, seen in asked
                 ]
 
             return self._database.write(work)
@@ -199,6 +210,19 @@ class Restoration:
             if len(batch) == 1:
                 return [(_MEANWHILE, planned) for planned, _ in batch]
             return [done for one in batch for done in self._carry_out(actor, repository, [one])]
+
+    def _asked(
+        self, actor: Actor, repository: RepositoryName, planned: Planned, judged: Mapping[str, Judgement]
+    ) -> Planned:
+        """Return what is left of a change once plugins were asked; what a tag stood for was seen with the plan."""
+        if planned.change not in (Change.SET, Change.MOVE) or planned.then is None or planned.then not in judged:
+            return planned
+        try:
+            digest, tags = Digest.parse(planned.then), [TagName(planned.tag)]
+            self._changes.admit(actor, repository, tags, digest, judged[planned.then])
+        except Denied as error:
+            return replace(planned, change=Change.REFUSED, why=error.message)
+        return planned
 
     def _change(
         self,
@@ -218,7 +242,7 @@ class Restoration:
         if (alive.id if alive else None) != (seen.id if seen else None):
             return _MEANWHILE
         if planned.change is Change.END and alive is not None:
-            self._periods.delete(connection, now, repository_id, [alive], EndReason.RESTORED)
+            self._periods.delete(connection, now, repository_id, [alive], EndReason.RESTORED, actor)
         elif planned.then is not None:
             if planned.then not in judged:
                 return _MEANWHILE
@@ -233,3 +257,16 @@ class Restoration:
             except ManifestUnknown:
                 continue  # collected since the plan
         return found
+
+
+def _its_tags(connection: Connection, repository_id: int, digest: Digest) -> Sequence[str]:
+    """Return the tags that the deletion of a manifest ended."""
+    row = connection.execute(_DELETED, {"repository": repository_id, "digest": str(digest)}).first()
+    if row is None or row.deleted_at is None:
+        return ()
+    return connection.scalars(_ITS_TAGS, {"manifest": row.id, "deleted": row.deleted_at}).all()
+
+
+def _is_taken(connection: Connection, now: int, repository_id: int, tag: TagName) -> bool:
+    current = find_current(connection, repository_id, tag)
+    return current is not None and is_alive(current, now)

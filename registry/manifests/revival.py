@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
+from registry.access.actors import Actor
 from registry.batches import batched
 from registry.db.base import table
 from registry.db.engine import Conflict
@@ -19,6 +20,8 @@ from registry.db.models import (
     RepositoryBlob,
 )
 from registry.errors import NotRestorable
+from registry.events.outbox import Outbox
+from registry.events.types import MANIFEST_RESTORED
 from registry.manifests.labels import Judgement
 from registry.manifests.rows import ContentChanged
 from registry.manifests.stored_labels import mark
@@ -74,13 +77,20 @@ _Reach = tuple[set[int], set[str]]
 class Revival:
     """Undoes deletions of content, in the caller's transaction."""
 
-    def __init__(self, lease_ms: int, *, allow_sparse: bool) -> None:
+    def __init__(self, outbox: Outbox, lease_ms: int, *, allow_sparse: bool) -> None:
         """Keep what comes back for a lease; where a repository ``allow_sparse``, parts of it may be missing."""
+        self._outbox = outbox
         self._lease_ms = lease_ms
         self._allow_sparse = allow_sparse
 
     def revive(
-        self, connection: Connection, now: int, repository_id: int, manifest_id: int, judgement: Judgement
+        self,
+        connection: Connection,
+        now: int,
+        repository_id: int,
+        manifest_id: int,
+        judgement: Judgement,
+        actor: Actor,
     ) -> Sequence[str]:
         """Bring a manifest back with all that it reaches, and lease it; returns the digests that were deleted.
 
@@ -105,6 +115,8 @@ class Revival:
         hidden = connection.scalars(_HIDDEN, {"ids": sorted(reached)}).all()
         if hidden:
             connection.execute(_SHOW, {"b_repository": repository_id, "b_ids": sorted(hidden), "b_lease": lease})
+        for digest in deleted:
+            self._outbox.record(connection, now, MANIFEST_RESTORED, repository_id, digest, actor.principal, {})
         return list(deleted)
 
     def lacking(

@@ -14,11 +14,13 @@ from registry.db.engine import Database
 from registry.db.models import Label as LabelModel
 from registry.db.models import Manifest, ManifestBlob, ManifestChild, Repository, RepositoryBlob, Tag
 from registry.digest import Digest
+from registry.events.outbox import Outbox
+from registry.events.types import MANIFEST_PUSHED
 from registry.hooks.types import ParsedManifest
 from registry.manifests.labels import MANIFEST, AddedLabels, LabelRow
 from registry.manifests.resolve import Resolved
 from registry.manifests.stored_labels import MARK, added_labels
-from registry.names import RepositoryName
+from registry.names import RepositoryName, TagName
 from registry.repositories.current import alive
 from registry.repositories.repositories import ensure_repository
 
@@ -119,8 +121,9 @@ class Place:
 class ManifestRows:
     """Writes a manifest and what belongs to it."""
 
-    def __init__(self, database: Database, lease_ms: int) -> None:
-        """Lease what is named for ``lease_ms`` milliseconds."""
+    def __init__(self, database: Database, outbox: Outbox, lease_ms: int) -> None:
+        """Lease what is named for ``lease_ms`` milliseconds; tell of pushes by ``outbox``."""
+        self._outbox = outbox
         self._database = database
         self._wake = database.prepare_change(_WAKE)
         self._adopt_referrers = database.prepare_change(_ADOPT_REFERRERS)
@@ -140,9 +143,33 @@ class ManifestRows:
         labels = added_labels(connection, there) if there is not None and added else AddedLabels()
         return Place(row[0], row[1], there is not None and row[3] is None, labels)
 
-    def repository(self, connection: Connection, name: RepositoryName) -> int:
+    def repository(self, connection: Connection, actor: Actor, name: RepositoryName) -> int:
         """Return the repository's id; its first push makes it."""
-        return ensure_repository(self._database, connection, name)
+        return ensure_repository(self._database, self._outbox, connection, name, actor)
+
+    def pushed(
+        self,
+        connection: Connection,
+        now: int,
+        actor: Actor,
+        repository_id: int,
+        record: ManifestRecord,
+        artifact_type: str,
+        tags: Sequence[TagName],
+        *,
+        created: bool,
+    ) -> None:
+        """Tell of a push to ``tags``."""
+        told = {
+            "mediaType": record.media_type,
+            "artifactType": artifact_type,
+            "size": record.size,
+            "refersTo": str(record.subject) if record.subject is not None else None,
+            "tags": [tag.value for tag in tags],
+            "created": created,
+        }
+        digest = str(record.digest)
+        self._outbox.record(connection, now, MANIFEST_PUSHED, repository_id, digest, actor.principal, told)
 
     def lease(self, connection: Connection, repository_id: int, found: Resolved) -> None:
         """Lock and lease all that the manifest names; raises :class:`ContentChanged` where some of it went."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -13,13 +15,14 @@ from registry.db.engine import Conflict, Database
 from registry.db.models import Manifest
 from registry.digest import Digest
 from registry.errors import ExpiryInvalid, ManifestUnknown, NotRestorable, TagImmutable
+from registry.manifests.admitting import Admitted, Admitting
 from registry.manifests.label_service import LabelService, until_unchanged
 from registry.manifests.labels import Judgement
 from registry.manifests.revival import Revival
 from registry.names import RepositoryName, TagName
 from registry.repositories.current import as_text, require_alive
 from registry.repositories.history import HistoryService, TagPeriod, require_revision, with_rules
-from registry.repositories.periods import CHANGE, Periods, as_read
+from registry.repositories.periods import Periods
 from registry.repositories.protection import Protection, refusal
 from registry.repositories.repositories import require_repository
 from registry.repositories.tag_values import ExpirySource, LifeBounds, Period, TagTarget
@@ -27,9 +30,6 @@ from registry.revisions import Condition
 
 _FIND = select(Manifest.id, Manifest.deleted_at).where(
     Manifest.repository_id == bindparam("repository"), Manifest.digest == bindparam("digest")
-)
-_SET = CHANGE.values(
-    lifetime_end_ms=bindparam("b_end"), expiry_source=bindparam("b_source"), immutable=bindparam("b_immutable")
 )
 
 
@@ -61,6 +61,7 @@ class TagChanges:
         revival: Revival,
         reviews: Reviews,
         bounds: LifeBounds,
+        admitting: Admitting,
     ) -> None:
         """Give tags lives within ``bounds``; ``labels`` say what else happens to a tag that is put back."""
         self._database = database
@@ -71,27 +72,31 @@ class TagChanges:
         self._revival = revival
         self._reviews = reviews
         self._bounds = bounds
+        self._admitting = admitting
 
     def move(
         self, actor: Actor, repository: RepositoryName, tag: TagName, digest: Digest, condition: Condition
     ) -> TagPeriod:
         """Make a tag, new or not, stand for a manifest of the repository, as a push of it would.
 
-        Raises :class:`ManifestUnknown`, :class:`NotRestorable` where parts of it are gone, :class:`TagImmutable`.
+        Raises :class:`ManifestUnknown`, :class:`NotRestorable` where parts of it are gone, :class:`TagImmutable`,
+        :class:`~registry.errors.Denied`.
         """
         self._authorizer.require(actor, Action.PUSH, repository, tag.value)
 
         def attempt() -> TagPeriod:
             judgement = self._labels.judgement(repository, digest)
+            admitted = self.admit(actor, repository, [tag], digest, judgement)
 
             def work(connection: Connection) -> TagPeriod:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
                 require_revision(connection, now, repository_id, tag, condition)
+                admitted.require_unchanged(connection, now, repository_id)
                 row = connection.execute(_FIND, {"repository": repository_id, "digest": str(digest)}).first()
                 if row is None or row.deleted_at is not None:
                     raise ManifestUnknown(detail={"digest": str(digest)})
-                self._revival.revive(connection, now, repository_id, row.id, judgement)
+                self._revival.revive(connection, now, repository_id, row.id, judgement, actor)
                 target = TagTarget(row.id, str(digest), judgement.effects)
                 self._periods.set(connection, now, repository_id, tag, target, actor)
                 return self._shown(connection, now, repository_id, tag)
@@ -113,24 +118,35 @@ class TagChanges:
         """Put a tag back to what it stood for: at a time, for a digest, or (neither given) before its last change.
 
         A deleted manifest comes back with it. Raises :class:`ManifestUnknown` where the tag never stood for that,
-        :class:`NotRestorable` once that is collected, :class:`TagImmutable`.
+        :class:`NotRestorable` once that is collected, :class:`TagImmutable`, :class:`~registry.errors.Denied`.
         """
         self._authorizer.require(actor, Action.PUSH, repository, tag.value)
         wanted = self._wanted(repository, tag, digest, time_ms)
 
         def attempt() -> TagPeriod:
-            judgement = self._labels.judgement(repository, Digest.parse(wanted.digest))
+            digest = Digest.parse(wanted.digest)
+            judgement = self._labels.judgement(repository, digest)
+            admitted = self.admit(actor, repository, [tag], digest, judgement)
 
             def work(connection: Connection) -> TagPeriod:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
                 require_revision(connection, now, repository_id, tag, condition)
+                admitted.require_unchanged(connection, now, repository_id)
                 self.put_back(connection, now, repository_id, tag, wanted.digest, judgement, actor)
                 return self._shown(connection, now, repository_id, tag)
 
             return self._database.write(work)
 
         return until_unchanged(attempt)
+
+    def admit(
+        self, actor: Actor, repository: RepositoryName, tags: Sequence[TagName], digest: Digest, judgement: Judgement
+    ) -> Admitted:
+        """Ask whether tags may stand for a manifest; raises :class:`~registry.errors.Denied`."""
+        return self._admitting.tags(
+            actor.principal, repository, tags, digest, judgement.manifest, MappingProxyType(dict(judgement.labels))
+        )
 
     def put_back(
         self,
@@ -149,7 +165,7 @@ class TagChanges:
         row = connection.execute(_FIND, {"repository": repository_id, "digest": digest}).first()
         if row is None:
             raise NotRestorable("its manifest was removed for good", detail={"digest": digest})
-        self._revival.revive(connection, now, repository_id, row.id, judgement)
+        self._revival.revive(connection, now, repository_id, row.id, judgement, actor)
         target = TagTarget(row.id, digest, judgement.effects, reversion=True)
         self._periods.set(connection, now, repository_id, tag, target, actor)
 
@@ -183,9 +199,7 @@ class TagChanges:
             if end is not None and wanted.ends is not None:
                 changed = row._replace(lifetime_end_ms=end, immutable=immutable)
                 self._require_mutable(connection, now, repository_id, changed, end - row.lifetime_start_ms)
-            values = {"b_end": end, "b_source": source, "b_immutable": immutable}
-            if connection.execute(_SET, {**as_read(row), **values}).rowcount != 1:
-                raise Conflict  # it is not as it was read
+            self._periods.change(connection, now, repository_id, row, (end, source), immutable, actor)
             if wanted.ends is not None and end is not None and row.manifest_id is not None:
                 self._reviews.after_window(connection, repository_id, [row.manifest_id], end)
             return self._shown(connection, now, repository_id, tag)

@@ -14,6 +14,14 @@ from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Repository, Tag
 from registry.errors import NameTaken, NameUnknown, TagImmutable
+from registry.events.outbox import Outbox
+from registry.events.types import (
+    REPOSITORY_CHANGED,
+    REPOSITORY_CREATED,
+    REPOSITORY_DELETED,
+    REPOSITORY_RENAMED,
+    REPOSITORY_RESTORED,
+)
 from registry.names import RepositoryName
 from registry.repositories.current import CURRENT, is_alive
 from registry.repositories.listing import LIVING, SELECTED, RepositoryRow
@@ -58,8 +66,16 @@ class RepositorySettings:
 class RepositoryLifecycle:
     """Changes repositories as a whole."""
 
-    def __init__(self, database: Database, authorizer: Authorizer, reviews: Reviews, protection: Protection) -> None:
+    def __init__(
+        self,
+        database: Database,
+        authorizer: Authorizer,
+        reviews: Reviews,
+        protection: Protection,
+        outbox: Outbox,
+    ) -> None:
         """Queue what was deleted with ``reviews``; ``protection`` knows which tags must stay."""
+        self._outbox = outbox
         self._database = database
         self._authorizer = authorizer
         self._reviews = reviews
@@ -79,7 +95,9 @@ class RepositoryLifecycle:
                 **asdict(settings),
             }
             connection.execute(_INSERT, made)
-            return _lock(connection, name)
+            row = _lock(connection, name)
+            self._outbox.record(connection, row.created_ms, REPOSITORY_CREATED, row.id, "", actor.principal, {})
+            return row
 
         return self._database.write(work)
 
@@ -103,8 +121,15 @@ class RepositoryLifecycle:
             window = self._reviews.window_ms(connection, row.id)
             values = {f"b_{setting}": value for setting, value in asdict(wanted).items()}
             connection.execute(_CHANGE, {"b_id": row.id, **values})
+            now = self._database.now(connection)
+            told = {
+                "description": wanted.description,
+                "allowSparse": wanted.allow_sparse,
+                "recoverySeconds": wanted.recovery_seconds,
+            }
+            self._outbox.record(connection, now, REPOSITORY_CHANGED, row.id, "", actor.principal, told)
             if self._reviews.window_ms(connection, row.id) < window:
-                self._reviews.hasten(connection, row.id, self._database.now(connection) + self._reviews.grace_ms)
+                self._reviews.hasten(connection, row.id, now + self._reviews.grace_ms)
             return _lock(connection, name)
 
         return self._database.write(work)
@@ -124,6 +149,8 @@ class RepositoryLifecycle:
             self._require_free(connection, to)
             namespace = ensure_namespace(self._database, connection, to)
             connection.execute(_RENAME, {"b_id": row.id, "b_name": to.value, "b_namespace": namespace})
+            now, told = self._database.now(connection), {"previous": name.value}
+            self._outbox.record(connection, now, REPOSITORY_RENAMED, row.id, "", actor.principal, told)
             return _lock(connection, to)
 
         return self._database.write(work)
@@ -144,6 +171,7 @@ class RepositoryLifecycle:
             due = now + self._reviews.window_ms(connection, row.id)
             connection.execute(_DELETE, {"b_id": row.id, "b_now": now})
             self._reviews.repository(connection, row.id, due)
+            self._outbox.record(connection, now, REPOSITORY_DELETED, row.id, "", actor.principal, {})
             return row._replace(deleted_at=now)
 
         return self._database.write(work)
@@ -157,13 +185,14 @@ class RepositoryLifecycle:
 
         def work(connection: Connection) -> RepositoryRow:
             row = _lock_deleted(connection, name, repository_id)
-            deleted = row.deleted_at or 0
-            if self._database.now(connection) >= deleted + self._reviews.window_ms(connection, row.id):
+            deleted, now = row.deleted_at or 0, self._database.now(connection)
+            if now >= deleted + self._reviews.window_ms(connection, row.id):
                 raise NameUnknown(
                     "it can no longer be restored: its recovery window is over", detail={"name": row.name}
                 )
             self._require_free(connection, name)
             connection.execute(_UNDELETE, {"b_id": row.id})
+            self._outbox.record(connection, now, REPOSITORY_RESTORED, row.id, "", actor.principal, {})
             return _lock(connection, name)
 
         return self._database.write(work)

@@ -8,6 +8,7 @@ transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, bindparam, false, insert, null, select, update
 
@@ -16,10 +17,12 @@ from registry.content.reviews import Reviews
 from registry.db.base import table
 from registry.db.engine import Conflict, Database
 from registry.db.models import Repository, Tag
+from registry.events.outbox import Outbox
 from registry.names import TagName
 from registry.repositories.current import CURRENT, current_of_manifest, is_alive, unended
 from registry.repositories.label_effects import goes_on, labelled_end
 from registry.repositories.protection import Protection
+from registry.repositories.tag_events import TagEvents
 from registry.repositories.tag_values import EndReason, ExpirySource, Family, Period, TagEffects, TagTarget
 
 _TAG = table(Tag)
@@ -62,6 +65,9 @@ CHANGE = update(_TAG).where(
 )
 """Changes a current period that is still as it was read: give it :func:`as_read`, and see that it changes one row."""
 _END = CHANGE.values(current=None, lifetime_end_ms=bindparam("b_end"), end_reason=bindparam("b_reason"))
+_SET = CHANGE.values(
+    lifetime_end_ms=bindparam("b_end"), expiry_source=bindparam("b_source"), immutable=bindparam("b_immutable")
+)
 _RELABEL = CHANGE.values(
     lifetime_end_ms=bindparam("b_end"),
     expiry_source=bindparam("b_source"),
@@ -92,14 +98,16 @@ def as_read(row: Period) -> dict[str, object]:
 
 
 class Periods:
-    """Starts and ends periods, and queues reviews of what they held."""
+    """Starts and ends periods, queues reviews of what they held, and tells of all that."""
 
-    def __init__(self, database: Database, reviews: Reviews, protection: Protection) -> None:
-        """Refuse what ``protection`` forbids."""
+    def __init__(self, database: Database, reviews: Reviews, protection: Protection, outbox: Outbox) -> None:
+        """Refuse what ``protection`` forbids; write events to ``outbox``."""
+        self.events = TagEvents(database, outbox)
         self._find_latest = database.prepare(_LATEST)
         self._find_last_end = database.prepare(_LAST_END)
         self._insert = database.prepare_change(_INSERT)
         self._end = database.prepare_change(_END)
+        self._set = database.prepare_change(_SET)
         self._relabel = database.prepare_change(_RELABEL)
         self._reviews = reviews
         self._protection = protection
@@ -119,11 +127,11 @@ class Periods:
         if row is not None:
             same = row.manifest_id == target.manifest_id
             if same and is_alive(row, now) and goes_on(row, effects):
-                self._label(connection, now, repository_id, row, effects)
+                self._label(connection, now, repository_id, row, effects, actor)
                 return
             if not same and is_alive(row, now):
                 self._protection.refuse(connection, now, repository_id, [row])
-            self.end(connection, repository_id, start, [row], EndReason.MOVED)
+            self.end(connection, repository_id, start, [row], EndReason.MOVED, actor)
         end = None if effects.lives_ms is None else start + effects.lives_ms
         self._insert(
             connection,
@@ -141,12 +149,15 @@ class Periods:
                 "actor": actor.principal,
             },
         )
+        previous = row.digest if row is not None and is_alive(row, now) else None
+        told = replace(target, effects=effects)
+        self.events.started(connection, repository_id, name.value, told, (start, end), previous, actor)
         if row is None:
             self._require_last(connection, repository_id, name, start)
         if end is not None:
             self._reviews.after_window(connection, repository_id, [target.manifest_id], end)
         if effects.family is not None:
-            self._thin(connection, start, repository_id, effects.family)
+            self._thin(connection, start, repository_id, effects.family, actor)
 
     def _latest(self, connection: Connection, now: int, repository_id: int, name: TagName) -> tuple[Period | None, int]:
         """Return a name's current period, and when the next one can start: after all that were."""
@@ -168,7 +179,13 @@ class Periods:
             raise Conflict
 
     def end(
-        self, connection: Connection, repository_id: int, end: int, rows: Sequence[Period], reason: EndReason
+        self,
+        connection: Connection,
+        repository_id: int,
+        end: int,
+        rows: Sequence[Period],
+        reason: EndReason,
+        actor: Actor,
     ) -> None:
         """End current periods at ``end``, or just after their start; one that lapsed before keeps its end.
 
@@ -176,36 +193,74 @@ class Periods:
         """
         for row in rows:
             old = row.lifetime_end_ms
-            lapsed = old is not None and old <= end
+            if lapsed := old is not None and old <= end:
+                self.events.lapsed(connection, end, repository_id, row.id, row.name, row.digest, old)
             ended = self._end(
                 connection,
                 {
                     **as_read(row),
                     "b_end": old if lapsed else max(end, row.lifetime_start_ms + 1),
-                    "b_reason": None if lapsed else reason,
+                    "b_reason": EndReason.EXPIRED if lapsed else reason,
                 },
             )
             if ended != 1:
                 raise Conflict
+            if not lapsed:
+                self.events.ended(connection, end, repository_id, row, reason, actor)
         held = [row.manifest_id for row in rows if row.manifest_id is not None]
         self._reviews.after_window(connection, repository_id, held, end)
 
     def delete(
-        self, connection: Connection, now: int, repository_id: int, rows: Sequence[Period], reason: EndReason
+        self,
+        connection: Connection,
+        now: int,
+        repository_id: int,
+        rows: Sequence[Period],
+        reason: EndReason,
+        actor: Actor,
     ) -> None:
         """End living periods unless one is protected; raises :class:`~registry.errors.TagImmutable`."""
         self._protection.refuse(connection, now, repository_id, [row for row in rows if is_alive(row, now)])
-        self.end(connection, repository_id, now, rows, reason)
+        self.end(connection, repository_id, now, rows, reason, actor)
 
     def delete_of_manifest(
-        self, connection: Connection, now: int, repository_id: int, manifest_id: int, reason: EndReason
+        self,
+        connection: Connection,
+        now: int,
+        repository_id: int,
+        manifest_id: int,
+        reason: EndReason,
+        actor: Actor,
     ) -> None:
         """End all tags of a manifest; raises :class:`~registry.errors.TagImmutable`."""
         rows = current_of_manifest(connection, manifest_id)
-        self.delete(connection, now, repository_id, rows, reason)
+        self.delete(connection, now, repository_id, rows, reason, actor)
+
+    def change(
+        self,
+        connection: Connection,
+        now: int,
+        repository_id: int,
+        row: Period,
+        ends: tuple[int | None, str | None],
+        immutable: bool,  # noqa: FBT001 - a value of the row
+        actor: Actor,
+    ) -> None:
+        """Give a living period an end, with who set it, and protection by hand; raises :class:`Conflict`."""
+        values = {"b_end": ends[0], "b_source": ends[1], "b_immutable": immutable}
+        if self._set(connection, {**as_read(row), **values}) != 1:
+            raise Conflict  # it is not as it was read
+        protected = immutable or row.label_immutable
+        self.events.updated(connection, now, repository_id, row, ends[0], protected, actor)
 
     def apply_labels(
-        self, connection: Connection, now: int, repository_id: int, manifest_id: int, effects: TagEffects
+        self,
+        connection: Connection,
+        now: int,
+        repository_id: int,
+        manifest_id: int,
+        effects: TagEffects,
+        actor: Actor,
     ) -> None:
         """Let changed labels act on the living tags of a manifest, from each tag's own start.
 
@@ -217,9 +272,11 @@ class Periods:
             if is_alive(row, now):
                 start, name = row.lifetime_start_ms, TagName.parse(row.name)
                 settled = self._protection.settle(connection, start, repository_id, name, effects)
-                self._label(connection, now, repository_id, row, settled)
+                self._label(connection, now, repository_id, row, settled, actor)
 
-    def _label(self, connection: Connection, now: int, repository_id: int, row: Period, effects: TagEffects) -> None:
+    def _label(
+        self, connection: Connection, now: int, repository_id: int, row: Period, effects: TagEffects, actor: Actor
+    ) -> None:
         """Let labels act on a living period, where they do not yet; raises :class:`Conflict` as :meth:`end` does."""
         end, source = labelled_end(now, row, effects)
         family = None if effects.family is None else effects.family.name
@@ -229,12 +286,14 @@ class Periods:
         values = {"b_end": end, "b_source": source, "b_immutable": effects.immutable, "b_family": family}
         if self._relabel(connection, {**as_read(row), **values}) != 1:
             raise Conflict
+        protected = effects.immutable or row.immutable
+        self.events.updated(connection, now, repository_id, row, end, protected, actor)
         if end is not None and row.manifest_id is not None:
             self._reviews.after_window(connection, repository_id, [row.manifest_id], end)
         if effects.family is not None:
-            self._thin(connection, now, repository_id, effects.family)
+            self._thin(connection, now, repository_id, effects.family, actor)
 
-    def _thin(self, connection: Connection, now: int, repository_id: int, family: Family) -> None:
+    def _thin(self, connection: Connection, now: int, repository_id: int, family: Family, actor: Actor) -> None:
         """End the oldest tags of a family that has more than it keeps; protected ones stay and count.
 
         Who adds to a family has taken its turn: nobody else is about to.
@@ -243,4 +302,4 @@ class Periods:
         older = [Period._make(row) for row in connection.execute(_OLDER, values)]
         reasons = self._protection.reasons(connection, now, repository_id, older)
         gone = [row for row, reason in zip(older, reasons, strict=True) if reason is None]
-        self.end(connection, repository_id, now, gone, EndReason.KEEP_LAST)
+        self.end(connection, repository_id, now, gone, EndReason.KEEP_LAST, actor)

@@ -9,6 +9,8 @@ from registry.access.authorizer import Action, Authorizer
 from registry.db.engine import Conflict, Database
 from registry.db.models import Manifest, Namespace, Repository
 from registry.errors import NameUnknown
+from registry.events.outbox import Outbox
+from registry.events.types import REPOSITORY_CREATED
 from registry.names import RepositoryName
 from registry.pages import Page, cut
 
@@ -35,21 +37,26 @@ def require_repository(connection: Connection, name: RepositoryName) -> int:
     return found
 
 
-def ensure_repository(database: Database, connection: Connection, name: RepositoryName) -> int:
+def ensure_repository(
+    database: Database, outbox: Outbox, connection: Connection, name: RepositoryName, actor: Actor
+) -> int:
     """Return the id of the repository, made on its first push; raises :class:`Conflict` where it was just deleted."""
     found = find_repository(connection, name)
     if found is not None:
         return found
+    now = database.now(connection)
     made = {
         "namespace_id": ensure_namespace(database, connection, name),
         "name": name.value,
         "current": 1,
-        "created_ms": database.now(connection),
+        "created_ms": now,
     }
-    connection.execute(database.insert_ignore(Repository).values(made))
+    fresh = connection.execute(database.insert_ignore(Repository).values(made)).rowcount == 1
     found = find_repository(connection, name)
     if found is None:
         raise Conflict
+    if fresh:
+        outbox.record(connection, now, REPOSITORY_CREATED, found, "", actor.principal, {})
     return found
 
 

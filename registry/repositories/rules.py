@@ -193,7 +193,7 @@ class RuleService:
         return _row(*row)
 
 
-def _row(  # noqa: PLR0913, PLR0917 - the columns of a row
+def _row(
     row_id: int,
     name: str,
     kind: str,

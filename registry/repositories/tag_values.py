@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -23,7 +24,7 @@ class Period(NamedTuple):
 
 
 class EndReason(StrEnum):
-    """Why a period ended. One that lapsed has no reason of its own: its end was known before."""
+    """Why a period ended. One that lapsed has no reason until that was told to observers: its end was known before."""
 
     MOVED = "moved"
     DELETED = "deleted"
@@ -32,6 +33,7 @@ class EndReason(StrEnum):
     KEEP_LAST = "keep last"
     PURGED = "purged"
     RESTORED = "restored"
+    EXPIRED = "expired"
 
 
 class ExpirySource(StrEnum):
@@ -62,15 +64,27 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelEvent:
+    """An event that the action of the label ``label`` with ``value`` asks for; ``data`` is JSON-shaped."""
+
+    label: str
+    value: str
+    name: str
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
 class TagEffects:
     """What a manifest's labels do to each tag made for it.
 
-    ``lives_ms`` is how long it lives after its start (None: for ever); an ``immutable`` tag never has an end.
+    ``lives_ms`` is how long it lives after its start (None: for ever); an ``immutable`` tag never has an end. Each
+    new tag is told of by ``events`` as well.
     """
 
     lives_ms: int | None = None
     immutable: bool = False
     family: Family | None = None
+    events: tuple[LabelEvent, ...] = ()
 
 
 NO_EFFECTS = TagEffects()

@@ -61,7 +61,7 @@ class TagService:
             require_revision(connection, now, repository_id, name, condition)
             if row is None or not is_alive(row, now):
                 raise explain_missing(connection, repository_id, name)
-            self._periods.delete(connection, now, repository_id, [row], EndReason.DELETED)
+            self._periods.delete(connection, now, repository_id, [row], EndReason.DELETED, actor)
 
         self._database.write(work)
 

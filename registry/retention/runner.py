@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection
 
+from registry.access.actors import Actor
 from registry.db.engine import Database
 from registry.digest import Digest
 from registry.errors import PlanOutdated
@@ -87,8 +88,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How far a plan is carried out; ``made_for`` are the periods of it that go with a manifest."""
+    """How far a plan is carried out, and by whom; ``made_for`` are the periods of it that go with a manifest."""
 
+    actor: Actor
     plan: Plan
     made_for: set[int]
     position: int
@@ -151,7 +153,7 @@ class Remover:
             if reason is not None:
                 skipped[entry.id] = reason
         rows = [found[entry.id].period for entry in batch if entry.id not in skipped]
-        self._periods.delete(connection, now, plan.repository_id, rows, EndReason.RETENTION)
+        self._periods.delete(connection, now, plan.repository_id, rows, EndReason.RETENTION, run.actor)
         return skipped
 
     def _remove_manifests(
@@ -170,7 +172,9 @@ class Remover:
                 skipped[entry.id] = reason
             else:
                 digest = Digest.parse(entry.digest)
-                self._deletion.delete_row(connection, now, run.plan.repository_id, digest, EndReason.RETENTION)
+                self._deletion.delete_row(
+                    connection, now, run.plan.repository_id, digest, EndReason.RETENTION, run.actor
+                )
         return skipped
 
 

@@ -144,7 +144,7 @@ class RetentionService:
             why = "is still being made, or never was finished" if plan.state is State.MAKING else "was carried out"
             raise PlanOutdated(f"this plan {why}: make a new one", detail={"plan": plan_id})
         made_for = {entry.id for _, entry in self._removals(plan, 0) if entry.subject}
-        run = Run(plan, made_for, plan.position, Outcome.read(plan.result))
+        run = Run(actor, plan, made_for, plan.position, Outcome.read(plan.result))
         enough = plan.removals if most is None else run.outcome.done + most
         for batch in self._batches(plan):
             if stopping() or run.outcome.done >= enough:

@@ -2,14 +2,14 @@
 
 import importlib.metadata
 import logging
-import sys
-from importlib.metadata import EntryPoint
+from functools import partial
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from registry.hooks import hookimpl, manager
 from registry.hooks.manager import DEFAULT_PLUGINS, PluginError, create_plugin_manager
+from tests.support.plugins import install
 
 
 def nothing():
@@ -24,16 +24,7 @@ def statuses(*plugins: object, **options: object) -> dict[str, manager.PluginSta
 def installed(monkeypatch):
     """Replace what is installed by entry points of the test's own."""
 
-    def install(**modules: ModuleType | Exception | None) -> None:
-        points = []
-        for name, module in modules.items():
-            full = f"moorage_of_this_test_{name}"
-            if isinstance(module, ModuleType):
-                monkeypatch.setitem(sys.modules, full, module)
-            points.append(EntryPoint(name, full, "moorage"))
-        monkeypatch.setattr(manager, "entry_points", lambda group: points if group == "moorage" else [])
-
-    return install
+    return partial(install, monkeypatch)
 
 
 def given(**functions: object) -> ModuleType:

@@ -638,7 +638,7 @@ def test_what_the_registry_provides_leaves_no_bytes_behind_when_it_crashes(full,
 
     monkeypatch.setattr("registry.content.blobs.BlobService.adopt", crash)
     with pytest.raises(Crash):
-        full.services.blobs.ensure_shared(full.repository, Digest.of(b"provided"), b"provided")
+        full.services.blobs.ensure_shared(full.actor, full.repository, Digest.of(b"provided"), b"provided")
     assert list(full.services.storage._blobs) == full.column("SELECT storage_key FROM storage_deletion")
     full.clock.turn(seconds=2 * DAY)
     full.services.deletions.drain()

@@ -114,12 +114,12 @@ def test_a_period_that_was_moved_meanwhile_is_not_ended_twice(direct, monkeypatc
     direct.push(simple_image("b"), "v1")
     end, seen = Periods.end, []
 
-    def stale(self, connection, repository_id, when, rows, reason):
+    def stale(self, connection, repository_id, when, rows, *why):
         if not seen:
             seen.append(connection)
             (gone,) = connection.exec_driver_sql("SELECT id FROM tag WHERE current IS NULL").all()
             rows = [rows[0]._replace(id=gone.id)]
-        end(self, connection, repository_id, when, rows, reason)
+        end(self, connection, repository_id, when, rows, *why)
 
     monkeypatch.setattr(Periods, "end", stale)
     direct.clock.turn(seconds=1)

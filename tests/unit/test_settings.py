@@ -72,9 +72,32 @@ def test_a_file_that_is_missing_or_no_toml_is_told(toml):
     assert "line 1" in problems({"config": toml("threads = \n")})[0]
 
 
-def test_variables_of_plugins_and_tests_are_left_alone_and_empty_ones_are_not_set():
-    environ = {"MOORAGE_PLUGIN_X": "1", "MOORAGE_TOOLS": "/t", "MOORAGE_TEST_SCALE": "1", "MOORAGE_THREADS": ""}
+def test_variables_of_tests_are_left_alone_and_empty_ones_are_not_set():
+    environ = {"MOORAGE_PLUGIN_X": "", "MOORAGE_TOOLS": "/t", "MOORAGE_TEST_SCALE": "1", "MOORAGE_THREADS": ""}
     assert load_settings({}, environ) == load_settings({}, {})
+
+
+def test_what_is_set_for_plugins_is_kept_with_its_places(toml):
+    file = toml('[plugins.a]\nx = 1\n[plugins."b-c"]\ny = 2\n[[plugins.a.z]]\n[[ plugins . a . z ]]\nx = 1\n')
+    settings = load_settings({"config": file}, {"MOORAGE_PLUGIN_A_X": "2"})
+    assert settings.plugins == {"a": {"x": 1, "z": [{}, {"x": 1}]}, "b-c": {"y": 2}}
+    assert settings.plugin_variables == {"MOORAGE_PLUGIN_A_X": "2"}
+    assert settings.sources == {
+        "plugins.a": f"{file}:1",
+        "plugins.a.x": f"{file}:2",
+        "plugins.a.x[0]": f"{file}:2",
+        "plugins.a.z": f"{file}:5",
+        "plugins.a.z[0]": f"{file}:5",
+        "plugins.a.z[1]": f"{file}:6",
+        "plugins.b-c": f"{file}:3",
+        "plugins.b-c.y": f"{file}:4",
+        "plugins.b-c.y[0]": f"{file}:4",
+    }
+    inline = load_settings({"config": toml("plugins = { a = { x = 1 } }\n")}, {})
+    assert inline.sources["plugins.a.x"].endswith(":1")
+    dotted = load_settings({"config": toml("[plugins]\n# here\na.x = 1\n")}, {})
+    assert dotted.sources["plugins.a.x"].endswith(":3")
+    assert "plugins: expected a table a plugin" in problems({"config": toml("plugins = 1\n")})[0]
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,28 @@ class LegacyImage(msgspec.Struct, kw_only=True):
     command: str
 
 
+class LayerDescription(msgspec.Struct, kw_only=True):
+    """One step of an image, or one file of an artifact, base first; a step that changed no file is ``empty``.
+
+    ``comment`` names the file of an artifact, where its plugin does.
+    """
+
+    digest: str | None
+    size: int
+    media_type: str
+    empty: bool
+    created: str
+    created_by: str
+    author: str
+    comment: str
+    urls: list[str]
+
+
 class ManifestDescription(Manifest, kw_only=True):
     """A manifest with all that belongs to it; ``tags`` are the first hundred of ``tag_count`` living ones.
 
     ``untagged_pin``: it was pushed by digest, and nothing has taken it over. ``label_pin``: a label keeps it.
+    ``layers`` are null where the plugin that knows them is not installed, or failed.
     """
 
     tags: Sequence[str]
@@ -86,6 +104,7 @@ class ManifestDescription(Manifest, kw_only=True):
     untagged_pin: bool
     label_pin: bool
     legacy_images: list[LegacyImage]
+    layers: list[LayerDescription] | None
 
 
 class ReferrerDescriptor(msgspec.Struct, kw_only=True):
@@ -123,7 +142,7 @@ def list_manifests(actor: Actor, name: RepositoryName, query: ManifestsQuery) ->
 
 @operation(blueprint, "GET", "/repositories/{name}/-/manifests/{digest}", errors=_OF_ONE)
 def show_manifest(actor: Actor, name: RepositoryName, digest: Digest) -> ManifestDescription:
-    """Show a manifest with its tags, children, blobs and legacy images; also a deleted one while it is kept."""
+    """Show a manifest with its tags, children, blobs, layers and legacy images; also a deleted one while it is kept."""
     found = services().manifests.describe(actor, name, digest)
     return ManifestDescription(
         **_fields(found.row),
@@ -136,6 +155,7 @@ def show_manifest(actor: Actor, name: RepositoryName, digest: Digest) -> Manifes
         untagged_pin=found.row.untagged_pin,
         label_pin=found.row.label_pin,
         legacy_images=[_image(image) for image in found.legacy_images],
+        layers=None if found.layers is None else msgspec.convert(found.layers, list[LayerDescription]),
     )
 
 

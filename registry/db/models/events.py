@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from registry.db.base import (
@@ -18,6 +18,12 @@ from registry.db.base import (
 )
 
 
+def _placed(name: str, *columns: str, unique: bool = False, is_placed: bool = True) -> Index:
+    """Return an index of the events that have a position (or that have none), so that writing one costs it nothing."""
+    condition = text(f"position IS {'NOT ' if is_placed else ''}NULL")
+    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
 class Outbox(Base):
     """An event, written in the transaction that made it happen.
 
@@ -27,9 +33,11 @@ class Outbox(Base):
 
     __tablename__ = "outbox"
     __table_args__ = (
-        UniqueConstraint("position"),
-        Index("ix_outbox_repository", "repository", "position"),
-        NEVER_REUSED,
+        _placed("ix_outbox_waiting", "id", is_placed=False),
+        _placed("uq_outbox_position", "position", unique=True),
+        _placed("ix_outbox_repository", "repository", "position"),
+        _placed("ix_outbox_type", "type", "position"),
+        _placed("ix_outbox_time", "time_ms", "position"),
     )
 
     id: Mapped[Id]
@@ -44,7 +52,10 @@ class Outbox(Base):
 
 
 class EventConsumer(Base):
-    """How far an observer has been told: every event up to ``position`` that does not wait as a delivery."""
+    """How far an observer has been told: every event up to ``position`` that does not wait as a delivery.
+
+    The one without a name is nobody: its position is the last that was given to an event.
+    """
 
     __tablename__ = "event_consumer"
 
@@ -55,7 +66,8 @@ class EventConsumer(Base):
 class EventDelivery(Base):
     """An event that an observer could not take yet (``due_ms``: when it is told again), or not at all (``dead_ms``).
 
-    Later events of the same repository wait behind one that is not dead.
+    Later events of the same repository wait behind one that is neither dead nor ``alone``: they follow it, up to the
+    observer's position. What was dead and is told again is alone.
     """
 
     __tablename__ = "event_delivery"
@@ -69,7 +81,9 @@ class EventDelivery(Base):
     consumer: Mapped[Name]
     position: Mapped[int] = mapped_column(BigInteger)
     repository: Mapped[Name]
+    alone: Mapped[bool]
     attempts: Mapped[int]
+    first_ms: Mapped[Milliseconds]
     due_ms: Mapped[Milliseconds]
     dead_ms: Mapped[MaybeMilliseconds]
     error: Mapped[LongText]

@@ -25,6 +25,10 @@ def _only(column: str, name: str, *columns: str) -> Index:
     return Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
 
 
+_UNTOLD = text("lifetime_end_ms IS NOT NULL AND end_reason IS NULL")
+"""Of periods whose end has come, or will: it was not told to observers yet."""
+
+
 class Namespace(Base):
     """The part of repository names before the first slash; the empty one holds names without a slash."""
 
@@ -61,9 +65,9 @@ class Tag(Base):
 
     ``current`` is 1 for the last period of a name that was neither moved nor deleted, else NULL. Such a row is
     alive while its end is null or ahead; a lapsed one is dead without any job having run. ``end_reason`` says why
-    a period ended that did not lapse. ``expiry_source`` is who set the end of a current one: a label or the API.
-    ``immutable`` was set through the API, ``label_immutable`` by a label. ``family`` names the tags of which a
-    label keeps the last few.
+    a period ended; one that lapsed has none until that was told to observers. ``expiry_source`` is who set the end
+    of a current one: a label or the API. ``immutable`` was set through the API, ``label_immutable`` by a label.
+    ``family`` names the tags of which a label keeps the last few.
     """
 
     __tablename__ = "tag"
@@ -75,6 +79,7 @@ class Tag(Base):
         Index("ix_tag_manifest", "manifest_id", "current"),
         _only("family", "ix_tag_family", "repository_id", "family", "current", "id"),
         _only("lifetime_end_ms", "ix_tag_ended", "lifetime_end_ms"),
+        Index("ix_tag_lapsing", "lifetime_end_ms", sqlite_where=_UNTOLD, postgresql_where=_UNTOLD),
     )
 
     id: Mapped[Id]

@@ -1,0 +1,67 @@
+"""The outbox: an event is written in the very transaction that makes it happen, by one cheap statement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from sqlalchemy import Connection, bindparam, func, insert, null, select
+
+from registry.db.base import table
+from registry.db.engine import Database
+from registry.db.models import Outbox as OutboxRow
+from registry.db.models import Repository
+from registry.events.types import EventType
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_BY_ID = func.coalesce(select(Repository.name).where(Repository.id == bindparam("repository_id")).scalar_subquery(), "")
+_INSERT = insert(table(OutboxRow)).values(
+    position=null(),
+    repository=_BY_ID,
+    **{name: bindparam(name) for name in ("event_id", "type", "subject", "actor", "time_ms", "data")},
+)
+
+
+class Outbox:
+    """Writes events; nobody hears of them before the caller's commit."""
+
+    def __init__(self, database: Database) -> None:
+        """Prepare the one statement."""
+        self._insert = database.prepare_change(_INSERT)
+
+    def record(
+        self,
+        connection: Connection,
+        now: int,
+        kind: EventType,
+        repository_id: int | None,
+        subject: str,
+        actor: str,
+        data: Mapping[str, object],
+    ) -> None:
+        """Write an event of one repository, or (None) of none, in the caller's transaction.
+
+        It belongs after the change that it tells of: who waits for the same rows then comes later here as well.
+        ``data`` has the fields that ``kind`` lists.
+        """
+        self._insert(
+            connection,
+            {
+                "event_id": uuid4().hex,
+                "type": kind.name,
+                "repository_id": repository_id,
+                "subject": subject,
+                "actor": actor,
+                "time_ms": now,
+                "data": _encode(data),
+            },
+        )
+
+
+def time_text(milliseconds: int | None) -> str | None:
+    """Return a time as events tell it: RFC 3339, in UTC; None for none."""
+    if milliseconds is None:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")

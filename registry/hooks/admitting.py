@@ -1,0 +1,131 @@
+"""Asking plugins whether something may be: each on its own, and what one cannot answer is refused by its name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from typing import Protocol
+
+from registry.errors import Denied, RegistryError, Unavailable
+from registry.hooks.admission import ManifestPush, TagChange, TagPull
+from registry.hooks.calls import Calls, PluginBlocked, PluginBroke, WrongAnswer
+from registry.hooks.context import PluginContext, RepositoryReader
+from registry.hooks.ports import StorageError
+from registry.texts import readable
+
+PUSH, TAG, PULL = HOOKS = ("admit_manifest", "admit_tag_change", "admit_pull")
+"""The hooks of admission."""
+Contexts = Callable[[str], PluginContext]
+"""Gives a plugin its context, by its name."""
+_MOST_WARNINGS = 100
+_log = logging.getLogger(__name__)
+
+
+class Readers(Protocol):
+    """Opens repositories for plugins."""
+
+    def __call__(self, repository: str, *, deleted: bool = False) -> RepositoryReader:
+        """Return a repository's reader; with ``deleted`` it reads content that was deleted and is still kept, too."""
+
+
+class Admission:
+    """Asks every plugin that has something to admit. Fails closed."""
+
+    def __init__(self, calls: Calls, contexts: Contexts, readers: Readers) -> None:
+        """Ask the plugins of ``calls``, except for what they leave out by ``admission_hooks``.
+
+        One that cannot tell that is switched off: all that it would be asked about is refused.
+        """
+        self._calls = calls
+        self._contexts = contexts
+        self._readers = readers
+        self._wanted = {name: _wanted(calls, name, contexts) for name in calls.plugins("admission_hooks")}
+
+    def asked(self, hook: str) -> Sequence[str]:
+        """Return the plugins that are asked by one of :data:`HOOKS`: most registries have none."""
+        return [name for name in self._calls.plugins(hook) if hook in self._wanted.get(name, HOOKS)]
+
+    def push(self, push: ManifestPush) -> Sequence[str]:
+        """Return the warnings of a push, each with its plugin's name; raises :class:`Denied`."""
+        reader = self._readers(push.repository)
+        return [text for name in self.asked(PUSH) for text in self._warnings(name, PUSH, {"push": push}, reader)]
+
+    def tag(self, change: TagChange) -> Sequence[str]:
+        """Return the warnings of a tag's change, as :meth:`push` does; raises :class:`Denied`."""
+        reader = self._readers(change.repository, deleted=True)
+        return [text for name in self.asked(TAG) for text in self._warnings(name, TAG, {"change": change}, reader)]
+
+    def pull(self, pull: TagPull, *, deleted: bool) -> None:
+        """Raise :class:`Denied` where a tag's manifest may not be handed out; ``deleted``: it may be a deleted one."""
+        reader = self._readers(pull.repository, deleted=deleted)
+        for name in self.asked(PULL):
+            self._warnings(name, PULL, {"pull": pull}, reader)
+
+    def _warnings(self, name: str, hook: str, about: Mapping[str, object], reader: RepositoryReader) -> Sequence[str]:
+        """Ask one plugin; raises :class:`Denied` that names it and its reason."""
+        read = partial(_texts, hook)
+        try:
+            texts = self._calls.call(name, hook, read, **about, reader=reader, context=self._contexts(name)) or ()
+        except PluginBlocked:  # in this moment: it decides about nothing
+            return ()
+        except (RegistryError, StorageError, PluginBroke) as error:
+            raise _refusal(name, hook, error) from error
+        found = [f"{name}: {readable(text)}" for text in texts]
+        for text in found:
+            _log.warning("%s warns: %s", hook, text)
+        return found
+
+
+def _refusal(name: str, hook: str, error: Exception) -> RegistryError:
+    """Return what a client is told: the plugin's reason, or that it failed, without what is for its author alone."""
+    if isinstance(error, Unavailable):
+        return error
+    if isinstance(error, StorageError):
+        return Unavailable("the storage does not answer")
+    if isinstance(error, Denied):
+        reason = readable(error.message)
+        return Denied(f"refused by {name}: {reason}", detail={"plugin": name, "reason": reason})
+    if not isinstance(error, PluginBroke):  # which was told where it was caught
+        _log.error("plugin %s failed in %s, so it is refused: %s", name, hook, error, exc_info=error)
+    return Denied(
+        f"refused, as the plugin {name} failed: the registry's log says how", detail={"plugin": name, "hook": hook}
+    )
+
+
+def _texts(hook: str, answer: object) -> Sequence[str]:
+    """Return the warnings; a generator runs here. Raises :class:`WrongAnswer`."""
+    if hook == PULL or isinstance(answer, str | bytes) or not isinstance(answer, Iterable):
+        raise WrongAnswer.of(answer)
+    texts = list(islice(answer, _MOST_WARNINGS))
+    for text in texts:
+        if not isinstance(text, str):
+            raise WrongAnswer(f"it returned {type(text).__name__} among its warnings")
+    return texts
+
+
+def _wanted(calls: Calls, name: str, contexts: Contexts) -> Collection[str]:
+    wanted = named(calls, name, "admission_hooks", contexts, HOOKS)
+    return HOOKS if wanted is None else wanted
+
+
+def named(
+    calls: Calls, plugin: str, hook: str, contexts: Contexts, allowed: Collection[str] = ()
+) -> Sequence[str] | None:
+    """Return the names that a plugin answers at start-up, each once, of ``allowed`` where there are some.
+
+    One that fails in that is switched off, and None is returned.
+    """
+
+    def read(answer: object) -> Sequence[str]:
+        if isinstance(answer, str) or not isinstance(answer, Iterable):
+            raise WrongAnswer(f"it returned {type(answer).__name__} where a list is expected")
+        texts: list[object] = list(dict.fromkeys(answer))
+        for text in texts:
+            if not isinstance(text, str) or not text or (allowed and text not in allowed):
+                raise WrongAnswer(f"it returned a list with {text!r}")
+        return [str(text) for text in texts]
+
+    found: Sequence[str] | None = calls.claim(plugin, hook, read, context=contexts(plugin))
+    return found

@@ -1,0 +1,112 @@
+"""What plugins are asked before a manifest is stored, a tag is changed, or a tag's manifest is handed out.
+
+They are asked outside of transactions; inside, what they were told of a tag is compared with what is there by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import overload
+
+from sqlalchemy import Connection
+
+from registry.db.engine import Database
+from registry.digest import Digest
+from registry.hooks.admission import ManifestPush, TagChange
+from registry.hooks.admitting import PUSH, TAG, Admission
+from registry.hooks.types import Layer, ParsedManifest
+from registry.manifests.rows import ContentChanged
+from registry.names import RepositoryName, TagName
+from registry.repositories.current import find_current, is_alive
+from registry.repositories.repositories import find_repository
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What plugins admitted, with their warnings.
+
+    ``previous`` is what each tag stood for when they were asked; empty where nobody was.
+    """
+
+    warnings: Sequence[str] = ()
+    previous: Mapping[TagName, str | None] = field(default_factory=dict)
+
+    def require_unchanged(self, connection: Connection, now: int, repository_id: int) -> None:
+        """Raise :class:`ContentChanged` where a tag stands for something else by now."""
+        for tag, digest in self.previous.items():
+            if _stands_for(connection, now, repository_id, tag) != digest:
+                raise ContentChanged
+
+
+class Admitting:
+    """Asks about one repository's manifests and tags."""
+
+    def __init__(self, database: Database, admission: Admission) -> None:
+        """Ask ``admission``."""
+        self._database = database
+        self._admission = admission
+
+    def push(self, push: ManifestPush) -> Admitted:
+        """Ask about a push and each tag of it; raises :class:`~registry.errors.Denied`."""
+        warnings = list(self._admission.push(push)) if self._admission.asked(PUSH) else []
+        tags = [TagName(tag) for tag in push.tags]
+        repository = RepositoryName(push.repository)
+        changed = self.tags(push.actor, repository, tags, push.digest, push.manifest, push.labels)
+        return Admitted([*warnings, *changed.warnings], changed.previous)
+
+    def tags(
+        self,
+        principal: str,
+        repository: RepositoryName,
+        tags: Sequence[TagName],
+        digest: Digest,
+        manifest: ParsedManifest,
+        labels: Mapping[str, str],
+    ) -> Admitted:
+        """Ask whether tags may stand for a manifest; raises :class:`~registry.errors.Denied`."""
+        if not tags or not self._admission.asked(TAG):
+            return Admitted()
+        warnings: list[str] = []
+        previous = self._previous(repository, tags)
+        for tag, before in previous.items():
+            was = None if before is None else Digest.parse(before)
+            change = TagChange(repository.value, tag.value, digest, was, manifest, labels, principal)
+            warnings += self._admission.tag(change)
+        return Admitted(warnings, previous)
+
+    def _previous(self, repository: RepositoryName, tags: Sequence[TagName]) -> Mapping[TagName, str | None]:
+        with self._database.read() as connection:
+            repository_id = find_repository(connection, repository)
+            if repository_id is None:
+                return dict.fromkeys(tags)
+            now = self._database.now(connection)
+            return {tag: _stands_for(connection, now, repository_id, tag) for tag in tags}
+
+
+def _stands_for(connection: Connection, now: int, repository_id: int, tag: TagName) -> str | None:
+    found = find_current(connection, repository_id, tag)
+    return found.digest if found is not None and is_alive(found, now) else None
+
+
+class LateLayers(Sequence[Layer]):
+    """Layers that are looked up by who needs them."""
+
+    def __init__(self, look_up: Callable[[], Sequence[Layer]]) -> None:
+        """Get them from ``look_up``, once."""
+        self._look_up = look_up
+
+    @cached_property
+    def _found(self) -> Sequence[Layer]:
+        return tuple(self._look_up())
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Layer]: ...
+    def __getitem__(self, index: int | slice) -> Layer | Sequence[Layer]:
+        return self._found[index]
+
+    def __len__(self) -> int:
+        return len(self._found)
