@@ -84,7 +84,7 @@ def create_app(
         safe_mode=settings.safe_mode,
     )
     configured = configure(found, given_to_plugins(settings))
-    hooks = Hooks(found.manager, configured.values, settings.plugin_deadline)
+    hooks = Hooks(found.manager, configured.values, settings.hook_deadline)
     app = Flask("registry", static_folder=None)
     app.url_map.merge_slashes = False
     database = _bind_database(app, settings, clock)

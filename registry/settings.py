@@ -108,7 +108,7 @@ class Settings:
     safe_mode: bool = _setting(
         values.boolean, default=False, about="load no plugins but the built-in ones, to look what is wrong with others"
     )
-    plugin_deadline: float = _setting(
+    hook_deadline: float = _setting(
         values.duration(0.05), 10.0, "time a call of a plugin may take; one that took longer once is given up after it"
     )
     access_log: bool = _setting(values.boolean, default=True, about="write a line a request to stdout")
