@@ -14,6 +14,7 @@ import registry.db.models  # registers every table on the metadata
 from registry.blueprints import _errors, base, blobs, health, manifests, past, referrers, tags, uploads
 from registry.blueprints.api import blobs as api_blobs
 from registry.blueprints.api import collection as api_collection
+from registry.blueprints.api import events as api_events
 from registry.blueprints.api import jobs as api_jobs
 from registry.blueprints.api import labels as api_labels
 from registry.blueprints.api import manifests as api_manifests
@@ -28,10 +29,12 @@ from registry.db import sqlite
 from registry.db.base import Base
 from registry.db.direct import Clock
 from registry.db.engine import Database
-from registry.hooks.configuration import Given, configure
 from registry.hooks.facade import Hooks
-from registry.hooks.manager import PluginError, create_plugin_manager
+from registry.hooks.manager import PluginError
 from registry.hooks.ports import StorageDriver
+from registry.plugin_commands import refuse_shared_commands
+from registry.plugin_loading import settings_of_plugins, start_plugins
+from registry.plugin_pages import mount
 from registry.schema import migrations_folder
 from registry.services import build_services
 from registry.settings import Settings, load_settings
@@ -48,6 +51,7 @@ API = tuple(
         api_manifests,
         api_blobs,
         api_collection,
+        api_events,
         api_jobs,
         api_labels,
         api_restore,
@@ -77,28 +81,24 @@ def create_app(
     must be refused. Migrations are applied by ``moorage serve`` and ``moorage db upgrade``.
     """
     settings = settings or load_settings()
-    found = create_plugin_manager(plugins, blocked=settings.blocked_plugins, required=settings.required_plugins)
-    configured = configure(found, given_to_plugins(settings))
-    hooks = Hooks(found.manager, configured.values)
+    found = start_plugins(settings, plugins)
+    configured = settings_of_plugins(found, settings)
+    hooks = Hooks(found.manager)
     app = Flask("registry", static_folder=None)
     app.url_map.merge_slashes = False
     database = _bind_database(app, settings, clock)
     storage = open_storage(settings, hooks)
     if wrap_storage is not None:
         storage = wrap_storage(storage)
-    app.extensions["moorage"] = build_services(
+    services = app.extensions["moorage"] = build_services(
         settings, tuple(found.statuses), hooks, database, storage, steps, configured.values
     )
     for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     install(app, API)
-    _errors.register(app)
+    refuse_shared_commands(hooks.calls)
+    _errors.register(app, mount(app, hooks.calls, services.contexts))
     return app
-
-
-def given_to_plugins(settings: Settings) -> Given:
-    """Return what is set for plugins."""
-    return Given(settings.plugins, settings.plugin_variables, settings.sources)
 
 
 def open_storage(settings: Settings, hooks: Hooks) -> StorageDriver:

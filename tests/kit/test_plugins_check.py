@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from registry.cli import main
-from registry.cli.plugin_new import _rendered, _values
+from registry.cli.plugins.creating import _rendered, _values
 from registry.plugin_checks import running
 
 MODULE, TESTS, PROJECT = "src/moorage_pie/__init__.py", "tests/test_moorage_pie.py", "pyproject.toml"

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from registry.cli import main
-from registry.cli.plugin_new import KINDS
+from registry.cli.plugins.creating import KINDS
 
 LONG = "a-name-as-long-as-one-can-be-x"
 

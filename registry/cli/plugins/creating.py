@@ -12,7 +12,7 @@ import jinja2
 from registry.hooks import API_VERSION
 from registry.hooks.manager import create_plugin_manager
 
-_TEMPLATES = Path(__file__).resolve().parent.parent / "_templates" / "plugin"
+_TEMPLATES = Path(__file__).resolve().parents[2] / "_templates" / "plugin"
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _LONGEST = 30
 
