@@ -62,6 +62,7 @@ LAYERS = {
     "registry.cli": "composition",
     "registry.__main__": "composition",
     "registry.testing": "composition",
+    "registry.plugin_checks": "composition",
     "wsgi": "composition",
     "gunicorn.conf": "composition",
     "plugins": "plugins",
