@@ -11,8 +11,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from tests.support.registry import RegistryClient
 
+from registry.testing.client import RegistryClient
 from tests.support.commands import Command
 from tests.support.images import Blob, Manifest, artifact, simple_image, simple_index, to_json
 from tests.support.server import MoorageServer
