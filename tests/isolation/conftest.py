@@ -8,8 +8,12 @@ from typing import Any
 import pluggy
 import pytest
 
+from registry.app import create_app
 from registry.hooks import hookimpl, specs
 from registry.hooks.calls import Calls
+from registry.schema import upgrade
+from registry.settings import Settings
+from tests.support.direct import Direct, ManualClock
 
 
 @pytest.fixture
@@ -44,3 +48,20 @@ def calls_of():
         return Calls(manager, deadline)
 
     return make
+
+
+@pytest.fixture
+def with_plugins(tmp_path):
+    """Give the function that makes an app with plugins; every app stands on the same database and storage."""
+    made: list[Direct] = []
+
+    def start(*plugins: object) -> Direct:
+        settings = Settings(data=tmp_path, storage_url=f"file://{tmp_path / 'storage'}")
+        direct = Direct(create_app(settings, plugins, clock=(clock := ManualClock())), clock)
+        upgrade(direct.app)
+        made.append(direct)
+        return direct
+
+    yield start
+    for direct in made:
+        direct.services.database.close_idle()
