@@ -14,6 +14,7 @@ import registry.db.models  # registers every table on the metadata
 from registry.blueprints import _errors, base, blobs, health, manifests, past, referrers, tags, uploads
 from registry.blueprints.api import blobs as api_blobs
 from registry.blueprints.api import collection as api_collection
+from registry.blueprints.api import events as api_events
 from registry.blueprints.api import jobs as api_jobs
 from registry.blueprints.api import labels as api_labels
 from registry.blueprints.api import manifests as api_manifests
@@ -48,6 +49,7 @@ API = tuple(
         api_manifests,
         api_blobs,
         api_collection,
+        api_events,
         api_jobs,
         api_labels,
         api_restore,

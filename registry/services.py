@@ -24,7 +24,14 @@ from registry.content.uploads import UploadService
 from registry.db.engine import Database
 from registry.egress.client import EgressClient
 from registry.errors import RegistryError
+from registry.events.dispatcher import Dispatcher
+from registry.events.log import EventLog
+from registry.events.observers import Observers
 from registry.events.outbox import Outbox
+from registry.events.retries import RetryTerms
+from registry.events.service import EventService
+from registry.events.tail import Tail
+from registry.events.trim import OutboxTrim
 from registry.fsck.check import Fsck, Terms
 from registry.fsck.repairs import Repairs
 from registry.fsck.scrub import Scrub
@@ -54,6 +61,7 @@ from registry.plugin_context.readers import StoredReaders
 from registry.plugin_context.tags import PluginTags
 from registry.repositories import immutability
 from registry.repositories.history import HistoryService
+from registry.repositories.lapses import Lapses
 from registry.repositories.lifecycle import RepositoryLifecycle
 from registry.repositories.listing import RepositoryListing
 from registry.repositories.periods import Periods
@@ -69,9 +77,20 @@ from registry.retention.service import RetentionService
 from registry.retention.sweep import Sweep
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
-from registry.work.builtin import collection_job, history_job, restore_job, retention_job, scrub_job
+from registry.work.builtin import (
+    collection_job,
+    events_job,
+    history_job,
+    lapses_job,
+    restore_job,
+    retention_job,
+    scrub_job,
+)
 from registry.work.queue import JobQueue
 from registry.work.runs import RunService
+
+_LISTENING = 4
+"""Of a process's threads for downloads, one in so many may follow the events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +143,9 @@ class Services:
     queue: JobQueue
     contexts: Callable[[str], PluginContext]
     admission: Admission
+    log: EventLog
+    events: EventService
+    tail: Tail
 
     @property
     def external_url(self) -> str:
@@ -138,6 +160,11 @@ class Services:
     def readiness(self) -> Sequence[Check]:
         """Ask the database and the storage whether they can serve."""
         return [self._database_check(), self._storage_check()]
+
+    def dispatcher(self, holder: str) -> Dispatcher:
+        """Return what tells observers of events, for the worker ``holder``."""
+        terms = RetryTerms(attempts=self.settings.event_attempts)
+        return Dispatcher(self.database, self.log, Observers(self.hooks.calls, self.contexts), holder, terms)
 
     def after_fork(self) -> None:
         """Leave the parent process its connections, and start what runs in each process that serves."""
@@ -188,6 +215,8 @@ def build_services(
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
     restoration = made.restoration()
     jobs = [
+        lapses_job(Lapses(database, made.periods.events)),
+        events_job(OutboxTrim(database, settings.events_kept * 1000)),
         history_job(HistoryTrim(database, settings.history_kept * 1000, settings.recovery_window * 1000)),
         restore_job(restoration),
         scrub_job(made.scrub()),
@@ -218,7 +247,7 @@ def build_services(
         collector=collector,
         explainer=Explainer(database, made.authorizer, made.reviews, window_ms=settings.recovery_window * 1000),
         collection=StatusService(database, made.authorizer, collector),
-        pulls=PullTimes(database),
+        pulls=PullTimes(database, made.outbox),
         labels=made.labels,
         history=made.history,
         changes=made.changes,
@@ -232,6 +261,9 @@ def build_services(
         ),
         runs=RunService(database, made.authorizer, jobs),
         queue=JobQueue(database, jobs),
+        log=made.log,
+        events=EventService(database, made.authorizer, made.log),
+        tail=Tail(database, made.log, max(1, settings.transfer_threads // _LISTENING)),
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions, made.outbox),
         retention=retention,
         contexts=made.contexts,
@@ -263,7 +295,7 @@ class _Wiring:
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
         self.protection = Protection(database)
-        self.outbox = Outbox(database)
+        self.outbox, self.log = Outbox(database), EventLog(database)
         self.periods = Periods(database, self.reviews, self.protection, self.outbox)
         self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews, self.outbox)
         self.removal = Removal(self.reviews, self.deletions)

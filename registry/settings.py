@@ -92,6 +92,12 @@ class Settings:
         values.whole_duration(60), 36_500 * _DAY, "longest life that a tag can be given, other than for ever"
     )
     history_kept: int = _setting(values.whole_duration(_DAY), 365 * _DAY, "time that a tag's ended periods are listed")
+    events_kept: int = _setting(
+        values.whole_duration(3600), 14 * _DAY, "time that events are listed, and can be told again"
+    )
+    event_attempts: int = _setting(
+        values.number(1, 1000), 16, "how often an event is told to an observer that fails, before it is put aside"
+    )
     retention_every: int = _setting(values.whole_duration(60), _DAY, "time between two runs of the rules of retention")
     scrub_every: int = _setting(
         values.whole_duration(60), 30 * _DAY, "how often every blob's bytes are read again to find damage"

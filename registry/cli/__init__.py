@@ -20,6 +20,7 @@ _COMMANDS = {
     "gc": "Free what nothing keeps, and tell why the rest is kept.",
     "purge": "Remove a digest from every repository at once, for good.",
     "fsck": "Check what is stored, and mend what can be mended.",
+    "events": "Look at what happened, follow it, tell it again, and look after what nobody took.",
     "job": "Look at jobs, run them now, and stop them.",
     "config": "Show and check the settings.",
     "db": "Look after the database's schema.",

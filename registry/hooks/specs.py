@@ -473,11 +473,12 @@ def admit_pull(pull: TagPull, reader: RepositoryReader, context: PluginContext) 
 
 
 @hookspec
-def event_happened(event: Event, context: PluginContext) -> None:
+def event_happened(event: Event, consumer: str, context: PluginContext) -> None:
     """Hear of what happened, after its commit, in a worker: in order for one repository, and at least once.
 
     What is raised means "not yet": the event is told again later, then put aside as a dead letter, which
-    ``moorage events`` lists. No request ever waits for it::
+    ``moorage events dead`` lists. No request ever waits for it. ``consumer`` is empty, unless the plugin names some
+    by :func:`event_consumers`::
 
         from registry.hooks import hookimpl
 
@@ -485,6 +486,27 @@ def event_happened(event: Event, context: PluginContext) -> None:
         def event_happened(event, context):
             if event.type == "org.moorage.tag.changed":
                 context.log.info("%s:%s moved", event.repository, event.subject)
+    """
+
+
+@hookspec
+def event_consumers(context: PluginContext) -> Iterable[str] | None:
+    """Name consumers that hear events each by itself; without it the plugin as a whole is one. Asked every second.
+
+    Each is told every event by :func:`event_happened`, has its own place in the log, retries and dead letters, and
+    begins at the present; one that cannot take events now holds back no other. A name is 128 letters, digits, dots,
+    dashes and underscores at most; one that is named no more is forgotten::
+
+        from registry.hooks import hookimpl
+
+        @hookimpl
+        def event_consumers(context):
+            return list(context.store.keys("receiver-"))
+
+        @hookimpl
+        def event_happened(event, consumer, context):
+            receiver = context.store.get(consumer)
+            context.log.info("%s is for %s", event.id, receiver.value["url"])
     """
 
 
