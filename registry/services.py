@@ -86,6 +86,7 @@ from registry.work.builtin import (
     retention_job,
     scrub_job,
 )
+from registry.work.plugin_jobs import plugin_jobs
 from registry.work.queue import JobQueue
 from registry.work.runs import RunService
 
@@ -141,11 +142,11 @@ class Services:
     protection_trial: ProtectionTrial
     runs: RunService
     queue: JobQueue
-    contexts: Callable[[str], PluginContext]
-    admission: Admission
     log: EventLog
     events: EventService
     tail: Tail
+    contexts: Callable[[str], PluginContext]
+    admission: Admission
 
     @property
     def external_url(self) -> str:
@@ -222,6 +223,7 @@ def build_services(
         scrub_job(made.scrub()),
         collection_job(collector, made.deletions),
         retention_job(Sweep(database, retention), settings.retention_every),
+        *plugin_jobs(hooks.calls, made.contexts),
     ]
     return Services(
         settings=settings,

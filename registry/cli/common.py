@@ -16,7 +16,7 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON, fo
 config_flag = click.option(
     "--config", metavar="FILE", help="Read this TOML file (default: moorage.toml, if there is one)."
 )
-_PLACE = (
+PLACE_FLAGS = (
     config_flag,
     click.option("--data", metavar="FOLDER", help="Folder of the database and the blobs (default: ./data)."),
     click.option("--database-url", metavar="URL", help="SQLAlchemy URL of the database (default: SQLite in --data)."),
@@ -32,7 +32,7 @@ class FlagRefused(click.ClickException):
 
 def settings_flags(function: F) -> F:
     """Give a command the flags that say where the data is."""
-    for option in reversed(_PLACE):
+    for option in reversed(PLACE_FLAGS):
         function = option(function)
     return function
 

@@ -141,10 +141,7 @@ class Deliveries:
         reached = position
         give_up = time.monotonic() + _COMMIT_SECONDS
         for event in events:
-            if event.repository in behind:
-                reached = event.position
-                continue
-            error = self._told(consumer, event, going)
+            error = None if event.repository in behind else self._told(consumer, event, going)
             if going.paused:
                 break
             reached = event.position

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pluggy
 
@@ -34,18 +35,36 @@ class Calls:
         """Return the plugins that implement ``hook``, in the order of their registration."""
         return list(self._found[hook])
 
-    def call(self, plugin: str, hook: str, /, **arguments: object) -> object:
-        """Return one plugin's answer, None where it does not implement the hook.
+    def call(self, plugin: str, hook: str, read: Callable[[Any], Any] | None = None, /, **arguments: object) -> Any:  # noqa: ANN401 - what read makes of it
+        """Return what ``read`` makes of one plugin's answer; None where it is that, or the hook is not implemented.
 
         Raises :class:`PluginBroke`; what a plugin refuses on purpose (:class:`~registry.errors.RegistryError`), and
         a failing store (:class:`StorageError`), pass.
         """
-        implementation = self._found[hook].get(plugin)
-        if implementation is None:
+        one = self._found[hook].get(plugin)
+        if one is None:
             return None
+
+        def work() -> object:
+            answer: object = one.function(*[arguments[name] for name in one.argnames])
+            return answer if answer is None or read is None else read(answer)
+
+        return self.run(plugin, hook, work)
+
+    def run(
+        self,
+        plugin: str,
+        hook: str,
+        function: Callable[..., object],
+        /,
+        *given: object,
+        passes: tuple[type[BaseException], ...] = (),
+    ) -> Any:  # noqa: ANN401 - whatever the function returns
+        """Call a function that a plugin handed over through ``hook``; errors of ``passes`` pass, too."""
+        passing: tuple[type[BaseException], ...] = (RegistryError, StorageError, *passes)
         try:
-            return implementation.function(*[arguments[name] for name in implementation.argnames])
-        except (RegistryError, StorageError):
+            return function(*given)
+        except passing:
             raise
         except (Exception, SystemExit) as error:
             raise PluginBroke(plugin, hook, f"{type(error).__name__}: {error}") from error

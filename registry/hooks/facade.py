@@ -39,10 +39,9 @@ class PluginFailed(RegistryError):
 class Hooks:
     """The hooks of one app. Raises :class:`PluginError` where two plugins claim one thing."""
 
-    def __init__(self, manager: pluggy.PluginManager, settings: Mapping[str, object] | None = None) -> None:
-        """Collect what plugins claim; ``settings`` are those of plugins, by plugin."""
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        """Collect what plugins claim."""
         self.calls = Calls(manager)
-        self.plugin_settings: Mapping[str, object] = settings or {}
         self._owners = self._claims("manifest_media_types", _listed)
         actions = self._claims("label_actions", lambda actions: {action.key: action for action in actions})
         self._label_actions: dict[str, LabelAction] = {key: action for key, (_, action) in actions.items()}

@@ -103,7 +103,9 @@ def redirects_to(canary):
 def outbox(data):
     """Return all events in their order, as (position, id, repository, time in milliseconds)."""
     with closing(sqlite3.connect(f"file:{data / 'moorage.db'}?mode=ro", uri=True, timeout=PATIENCE)) as database:
-        return database.execute("SELECT position, event_id, repository, time_ms FROM outbox ORDER BY position").fetchall()
+        return database.execute(
+            "SELECT position, event_id, repository, time_ms FROM outbox ORDER BY position"
+        ).fetchall()
 
 
 def known(data):
@@ -223,7 +225,9 @@ def test_nothing_is_lost_or_mixed_up(tmp_path, figure):
             f"{name}: {len(events)} events, {len(receiver.taken) - len(events)} duplicates, "
             f"{len(receiver.refused)} refused once, median {statistics.median(late):.0f} ms after the commit"
         )
-    figure(f"{len(events)} events to {len(receivers)} receivers: pushed in {pushed:.1f} s, all there after {took:.1f} s")
+    figure(
+        f"{len(events)} events to {len(receivers)} receivers: pushed in {pushed:.1f} s, all there after {took:.1f} s"
+    )
 
 
 def test_a_receiver_that_is_down_holds_back_nobody(tmp_path, figure):

@@ -1,6 +1,7 @@
 """Plugins that are installed for the time of a test."""
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from types import ModuleType
 
@@ -9,7 +10,7 @@ import pytest
 from registry.hooks import hookimpl, manager
 
 
-def made_plugin(name: str, **functions: object) -> ModuleType:
+def made_plugin(name: str, **functions: Callable[..., object]) -> ModuleType:
     """Return a module of hook implementations."""
     module = ModuleType(name)
     vars(module).update({hook: hookimpl(function) for hook, function in functions.items()})

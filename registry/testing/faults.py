@@ -1,6 +1,9 @@
-"""A storage driver that fails as planned: the n-th call of an operation raises, is cut short, waits, or does
-its work and then loses the answer.
+"""A storage driver that fails as planned.
+
+The n-th call of an operation raises, is cut short, waits, or does its work and then loses the answer.
 """
+
+from __future__ import annotations
 
 import threading
 from collections import Counter
@@ -10,9 +13,23 @@ from typing import Literal, TypeVar
 
 from registry.hooks import RemovesMany, StorageDriver, StorageError, UploadState, UploadWriter
 
+__all__ = ["Fault", "Faults", "FaultyStorage", "Operation"]
+
 Operation = Literal[
-    "open_upload", "write", "finish", "discard", "complete_upload", "take_over", "abort_upload", "read", "size", "delete", "remove_many", "check"
-]  # fmt: skip
+    "open_upload",
+    "write",
+    "finish",
+    "discard",
+    "complete_upload",
+    "take_over",
+    "abort_upload",
+    "read",
+    "size",
+    "delete",
+    "remove_many",
+    "check",
+]
+"""What can fail: the methods of a driver, and of the writers that it opens."""
 _OPTIONAL = ("open_file", "min_chunk", "list_keys")
 _LONGEST_WAIT = 30
 Result = TypeVar("Result")
@@ -56,6 +73,7 @@ class FaultyStorage:
     """Wraps a driver. What the driver can do beyond a plain one (files, chunks) stays available."""
 
     def __init__(self, inner: StorageDriver, plan: Sequence[Fault] = ()) -> None:
+        """Fail as ``plan`` says, which may be changed at any time."""
         self.inner = inner
         self.storage_id = inner.storage_id
         self.plan = list(plan)
@@ -160,3 +178,37 @@ def _cut(pieces: Generator[bytes, None, None], fault: Fault, left: int) -> Gener
             yield piece
     finally:
         pieces.close()
+
+
+class Faults:
+    """The faults of the storage of one registry under test, planned while it runs."""
+
+    def __init__(self) -> None:
+        """Plan none."""
+        self.storage: FaultyStorage | None = None
+
+    def wrap(self, driver: StorageDriver) -> StorageDriver:
+        """Put the faults before a driver."""
+        self.storage = FaultyStorage(driver)
+        return self.storage
+
+    def fail(
+        self,
+        operation: Operation,
+        nth: int = 1,
+        error: Exception | None = None,
+        *,
+        after: bool = False,
+        cut: int | None = None,
+        times: int = 1,
+    ) -> Fault:
+        """Let the ``nth`` call of an operation from now on fail, and ``times`` - 1 that follow it; see :class:`Fault`.
+
+        ``error`` is a :class:`~registry.hooks.StorageError` unless given.
+        """
+        if self.storage is None:
+            raise RuntimeError("faults are planned once there is a registry: ask for moorage_app as well")
+        nth += self.storage.calls[operation]
+        fault = Fault(operation, nth, error or StorageError("planned failure"), after=after, cut=cut, times=times)
+        self.storage.plan.append(fault)
+        return fault

@@ -1,25 +1,46 @@
-"""What every storage driver must do, run by the test class of each."""
+"""What every storage driver must do.
+
+::
+
+    class TestTape(StorageDriverContract):
+        @pytest.fixture
+        def driver(self, tmp_path):
+            return open_tape(f"tape://{tmp_path}", {})
+"""
+
+# Long: one list of what a driver must do, as its author reads it.
+from __future__ import annotations
 
 import contextlib
 import itertools
 import time
 import tracemalloc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from registry.hooks import KeyMissing, ListsKeys, Part, RemovesMany, StorageDriver, StorageError, UploadState
-from tests.storage.blobs import MIB, append, fetch, new_key, pattern, store, through_database
+from registry.testing.contracts.pieces import MIB, append, fetch, new_key, pattern, store, through_database
 
 BAD_KEYS = ["", "../../../etc/passwd", "A" * 32, "0" * 31, "0" * 33, "0" * 32 + "\n", "0" * 31 + "/"]
 
 
-class StorageContract:
-    """Subclass it, and give the fixture ``driver``; ``reopen`` where the store outlives a driver."""
+Reopen = Callable[[], StorageDriver]
+_CLOCKS_APART = 60
+
+
+class StorageDriverContract:
+    """Subclass it, and give the fixture ``driver``; ``reopen`` as well where the store outlives a driver.
+
+    What a driver offers beyond the plain methods (:class:`~registry.hooks.ListsKeys`,
+    :class:`~registry.hooks.RemovesMany`) is held to its contract as well; what it does not offer is not asked for.
+    """
 
     mib: int = MIB
-    """What tests call a mebibyte: eight of them are a part, where a store takes parts."""
+    """What is called a mebibyte here: a store whose parts can be made smaller runs the suite sooner."""
+    memory_bound: int = 0
+    """The most that the driver may allocate while 64 MiB go through it, in bytes; 0: not measured."""
 
     @pytest.fixture
     def long(self) -> int:
@@ -27,19 +48,22 @@ class StorageContract:
         return 9 * self.mib
 
     @pytest.fixture
-    def length(self, request, long) -> int:
+    def length(self, request: pytest.FixtureRequest, long: int) -> int:
         """Return the length that is asked for by name."""
         return {"empty": 0, "short": 7, "part": 8 * self.mib, "long": long}[request.param]
 
     @pytest.fixture
     def driver(self) -> StorageDriver:
-        raise NotImplementedError
+        """Return the driver to test, over an empty store or one that others use as well."""
+        raise NotImplementedError("give the fixture driver: it returns the storage driver to test")
 
     @pytest.fixture
-    def reopen(self, driver) -> Callable[[], StorageDriver]:
+    def reopen(self, driver: StorageDriver) -> Reopen:
+        """Return the function that makes another driver over the same store, as another process would."""
         return lambda: driver
 
-    def test_round_trip(self, driver, long):
+    def test_round_trip(self, driver: StorageDriver, long: int) -> None:
+        """Every byte comes back, in pieces of at most 1 MiB and never an empty one."""
         data = pattern(long)
         key = store(driver, data)
         assert driver.size(key) == long
@@ -49,13 +73,15 @@ class StorageContract:
         assert 0 not in lengths
         assert fetch(driver, key) == data
 
-    def test_lengths(self, driver):
+    def test_lengths(self, driver: StorageDriver) -> None:
+        """Blobs of any length are stored: none at all, one byte, a whole part, and one byte more."""
         for length in (0, 1, 4096, self.mib, 8 * self.mib, 8 * self.mib + 1):
             key = store(driver, pattern(length))
             assert driver.size(key) == length
             assert fetch(driver, key) == pattern(length)
 
-    def test_ranges(self, driver, long):
+    def test_ranges(self, driver: StorageDriver, long: int) -> None:
+        """``read`` returns ``length`` bytes from ``start``; asked for more than there are, it raises StorageError."""
         data = pattern(long)
         key = store(driver, data)
         mib = self.mib
@@ -67,14 +93,16 @@ class StorageContract:
             with pytest.raises(StorageError):
                 fetch(driver, key, start, length)
 
-    def test_a_read_may_be_left_early_or_unused(self, driver):
+    def test_a_read_may_be_left_early_or_unused(self, driver: StorageDriver) -> None:
+        """A reader may close the generator at any time, before its first piece too."""
         key = store(driver, pattern(3 * MIB))
         driver.read(key).close()
         with contextlib.closing(driver.read(key)) as pieces:
             next(pieces)
         assert fetch(driver, key, 0, 10) == pattern(10)
 
-    def test_tiny_chunks_and_reused_buffers(self, driver):
+    def test_tiny_chunks_and_reused_buffers(self, driver: StorageDriver) -> None:
+        """``write`` keeps no reference to what it was given: the caller uses the buffer again."""
         data = pattern(3000)
         writer = driver.open_upload(UploadState(new_key()))
         buffer = bytearray(1)
@@ -86,7 +114,8 @@ class StorageContract:
         assert fetch(driver, state.key) == data
 
     @pytest.mark.parametrize("mibs", [(5, 5, 0.01), (0.01, 8, 0.01), (3, 0.01, 6, 0, 2), (8, 8)])
-    def test_sessions_go_on_from_a_stored_state(self, reopen, mibs):
+    def test_sessions_go_on_from_a_stored_state(self, reopen: Reopen, mibs: Sequence[float]) -> None:
+        """An UploadState is all that a driver remembers: it goes through a database, to another machine."""
         lengths = [round(count * self.mib) for count in mibs]
         data = pattern(sum(lengths))
         state, sent = UploadState(new_key()), 0
@@ -99,7 +128,8 @@ class StorageContract:
         assert fetch(driver, state.key) == data
 
     @pytest.mark.parametrize("length", ["empty", "short", "long"], indirect=True)
-    def test_a_discarded_writer_leaves_nothing(self, driver, length, long):
+    def test_a_discarded_writer_leaves_nothing(self, driver: StorageDriver, length: int, long: int) -> None:
+        """``discard`` forgets what the writer wrote and may be repeated; the state before it stays good."""
         data = pattern(length + 10)
         state = UploadState(new_key())
         if length:
@@ -111,7 +141,8 @@ class StorageContract:
         driver.complete_upload(append(driver, state, data[length:]))
         assert fetch(driver, state.key) == data
 
-    def test_completing_right_after_a_discard(self, driver):
+    def test_completing_right_after_a_discard(self, driver: StorageDriver) -> None:
+        """What was acknowledged before a discarded writer can be completed at once."""
         state = append(driver, UploadState(new_key()), b"acknowledged")
         writer = driver.open_upload(state)
         writer.write(b", not so")
@@ -120,41 +151,47 @@ class StorageContract:
         assert fetch(driver, state.key) == b"acknowledged"
 
     @pytest.mark.parametrize("length", ["short", "long"], indirect=True)
-    def test_a_state_outlives_a_finish_that_was_never_committed(self, driver, length):
+    def test_a_state_outlives_a_finish_that_was_never_committed(self, driver: StorageDriver, length: int) -> None:
+        """The state before ``finish`` stays good until a writer is opened with the new one."""
         data = pattern(length + 3)
         state = append(driver, UploadState(new_key()), data[:length])
         append(driver, state, b"lost in a crash" * self.mib)
         driver.complete_upload(append(driver, state, data[length:]))
         assert fetch(driver, state.key) == data
 
-    def test_an_upload_never_written_completes_as_empty(self, driver):
+    def test_an_upload_never_written_completes_as_empty(self, driver: StorageDriver) -> None:
+        """Completing an upload that nobody wrote to makes an empty blob."""
         state = UploadState(new_key())
         driver.complete_upload(state)
         driver.complete_upload(state)
         assert driver.size(state.key) == 0
         assert fetch(driver, state.key) == b""
 
-    def test_a_session_without_bytes(self, driver):
+    def test_a_session_without_bytes(self, driver: StorageDriver) -> None:
+        """A writer that wrote nothing acknowledges what was there before."""
         state = append(driver, append(driver, UploadState(new_key()), b"all"))
         assert state.size == 3
         driver.complete_upload(state)
         assert fetch(driver, state.key) == b"all"
 
     @pytest.mark.parametrize("length", ["empty", "short", "long"], indirect=True)
-    def test_completing_twice(self, reopen, length):
+    def test_completing_twice(self, reopen: Reopen, length: int) -> None:
+        """``complete_upload`` may be called again, and succeeds if it had succeeded before."""
         state = append(reopen(), UploadState(new_key()), pattern(length))
         reopen().complete_upload(state)
         reopen().complete_upload(state)
         assert fetch(reopen(), state.key) == pattern(length)
 
     @pytest.mark.parametrize("length", ["short", "long"], indirect=True)
-    def test_completing_what_is_gone(self, driver, length):
+    def test_completing_what_is_gone(self, driver: StorageDriver, length: int) -> None:
+        """``complete_upload`` raises KeyMissing where acknowledged bytes are gone."""
         state = append(driver, UploadState(new_key()), pattern(length))
         driver.abort_upload(state)
         with pytest.raises(KeyMissing):
             driver.complete_upload(state)
 
-    def test_a_completed_key_that_was_deleted_does_not_come_back(self, driver):
+    def test_a_completed_key_that_was_deleted_does_not_come_back(self, driver: StorageDriver) -> None:
+        """Completing again what was deleted raises KeyMissing: a key is never used twice."""
         state = append(driver, UploadState(new_key()), b"once")
         driver.complete_upload(state)
         driver.delete(state.key)
@@ -162,7 +199,8 @@ class StorageContract:
             driver.complete_upload(state)
 
     @pytest.mark.parametrize("length", ["short", "long"], indirect=True)
-    def test_aborting_twice(self, driver, length, long):
+    def test_aborting_twice(self, driver: StorageDriver, length: int, long: int) -> None:
+        """``abort_upload`` may be repeated; what was aborted cannot be gone on with."""
         state = append(driver, UploadState(new_key()), pattern(length))
         driver.abort_upload(state)
         driver.abort_upload(state)
@@ -170,16 +208,19 @@ class StorageContract:
             append(driver, state, pattern(long))
 
     @pytest.mark.parametrize("length", ["empty", "short", "long"], indirect=True)
-    def test_an_abort_leaves_a_completed_key(self, driver, length):
+    def test_an_abort_leaves_a_completed_key(self, driver: StorageDriver, length: int) -> None:
+        """``abort_upload`` leaves a completed key alone."""
         state = append(driver, UploadState(new_key()), pattern(length))
         driver.complete_upload(state)
         driver.abort_upload(state)
         assert fetch(driver, state.key) == pattern(length)
 
-    def test_aborting_what_never_was(self, driver):
+    def test_aborting_what_never_was(self, driver: StorageDriver) -> None:
+        """Aborting an upload that nobody wrote to succeeds."""
         driver.abort_upload(UploadState(new_key()))
 
-    def test_deleting_twice(self, driver):
+    def test_deleting_twice(self, driver: StorageDriver) -> None:
+        """``delete`` may be repeated; afterwards the key is missing for ``size`` and ``read``."""
         key = store(driver, b"short-lived")
         driver.delete(key)
         driver.delete(key)
@@ -188,16 +229,21 @@ class StorageContract:
                 look(key)
 
     @pytest.mark.parametrize("read", [(0, None), (0, 0), (5, None), (5, 5)])
-    def test_reading_what_is_missing_fails_at_the_call(self, driver, read):
+    def test_reading_what_is_missing_fails_at_the_call(
+        self, driver: StorageDriver, read: tuple[int, int | None]
+    ) -> None:
+        """``read`` raises KeyMissing when it is called, not when the first piece is asked for."""
         with pytest.raises(KeyMissing):
             driver.read(new_key(), *read)
 
-    def test_an_open_upload_is_not_readable(self, driver, long):
+    def test_an_open_upload_is_not_readable(self, driver: StorageDriver, long: int) -> None:
+        """An upload can be read once it was completed, not before."""
         state = append(driver, UploadState(new_key()), pattern(long))
         with pytest.raises(KeyMissing):
             driver.read(state.key)
 
-    def test_bad_keys(self, driver):
+    def test_bad_keys(self, driver: StorageDriver) -> None:
+        """What is no key of 32 lower-case hex characters raises ValueError from every method that takes a key."""
         calls: Iterable[Callable[[str], object]] = (
             lambda key: driver.open_upload(UploadState(key)),
             lambda key: driver.complete_upload(UploadState(key)),
@@ -212,7 +258,8 @@ class StorageContract:
                 call(key)
 
     @pytest.mark.parametrize("length", ["empty", "short", "part", "long"], indirect=True)
-    def test_a_writer_that_lost_its_upload_changes_nothing(self, reopen, length, long):
+    def test_a_writer_that_lost_its_upload_changes_nothing(self, reopen: Reopen, length: int, long: int) -> None:
+        """After ``take_over``, a writer that still holds the old upload cannot change the new one."""
         driver, data = reopen(), pattern(length + 3 * self.mib)
         old = UploadState(new_key())
         if length:
@@ -233,7 +280,8 @@ class StorageContract:
             driver.size(old.key)
 
     @pytest.mark.parametrize("length", ["short", "long"], indirect=True)
-    def test_a_takeover_may_be_repeated_and_taken_over(self, driver, length):
+    def test_a_takeover_may_be_repeated_and_taken_over(self, driver: StorageDriver, length: int) -> None:
+        """A takeover may be done again with another key, and itself be taken over."""
         old = append(driver, UploadState(new_key()), pattern(length))
         lost = driver.take_over(old, new_key())
         second = driver.take_over(old, new_key())
@@ -244,11 +292,14 @@ class StorageContract:
         driver.complete_upload(third)
         assert fetch(driver, third.key) == pattern(length)
 
-    def test_taking_over_what_is_gone(self, driver):
+    def test_taking_over_what_is_gone(self, driver: StorageDriver) -> None:
+        """``take_over`` raises KeyMissing where acknowledged bytes are gone."""
         with pytest.raises(KeyMissing):
             driver.take_over(UploadState(new_key(), 5, tail=Part(1, 5, "gone")), new_key())
 
-    def test_many_threads_on_different_keys(self, driver):
+    def test_many_threads_on_different_keys(self, driver: StorageDriver) -> None:
+        """All methods may be called from many threads at once."""
+
         def one(seed: int) -> None:
             data = pattern(100_000 + seed, seed)
             state = append(driver, UploadState(new_key()), data[:50_000])
@@ -260,12 +311,15 @@ class StorageContract:
         with ThreadPoolExecutor(16) as threads:
             assert list(threads.map(one, range(16))) == [None] * 16
 
-    def test_check(self, driver):
+    def test_check(self, driver: StorageDriver) -> None:
+        """``check`` returns while the store can be used."""
         driver.check()
 
     @pytest.mark.parametrize("length", ["empty", "short", "long"], indirect=True)
-    def test_the_list_of_what_is_held(self, driver, length):
-        assert isinstance(driver, ListsKeys)
+    def test_the_list_of_what_is_held(self, driver: StorageDriver, length: int) -> None:
+        """Where there is ``list_keys``, it yields completed keys with size, and uploads; nothing that was removed."""
+        if not isinstance(driver, ListsKeys):
+            return
         whole = store(driver, pattern(length))
         gone = store(driver, pattern(7))
         driver.delete(gone)
@@ -277,14 +331,12 @@ class StorageContract:
         assert (found[whole].complete, found[whole].size) == (True, length)
         assert not found[upload.key].complete
         assert found[upload.key].size in (None, length + 1)
-        assert abs(found[whole].modified_ms / 1000 - time.time()) < 60
+        assert abs(found[whole].modified_ms / 1000 - time.time()) < _CLOCKS_APART
 
-
-class RemovesManyContract(StorageContract):
-    """The contract of a store that can remove many keys at once."""
-
-    def test_many_are_removed_whatever_they_are(self, driver):
-        assert isinstance(driver, RemovesMany)
+    def test_many_are_removed_whatever_they_are(self, driver: StorageDriver) -> None:
+        """Where there is ``remove_many``, all are gone when it returns, whatever they were; it may be repeated."""
+        if not isinstance(driver, RemovesMany):
+            return
         whole = [store(driver, pattern(7, seed)) for seed in range(3)]
         upload = append(driver, UploadState(new_key()), pattern(9))
         states = [*(UploadState(key) for key in whole), upload, UploadState(new_key())]
@@ -297,18 +349,17 @@ class RemovesManyContract(StorageContract):
             driver.complete_upload(upload)
 
     @pytest.mark.parametrize("key", BAD_KEYS)
-    def test_what_is_no_key_among_many(self, driver, key):
+    def test_what_is_no_key_among_many(self, driver: StorageDriver, key: str) -> None:
+        """Where there is ``remove_many``, it raises ValueError for what is no key."""
+        if not isinstance(driver, RemovesMany):
+            return
         with pytest.raises(ValueError, match="key"):
             driver.remove_many([UploadState(new_key()), UploadState(key)])
 
-
-class BoundedMemoryContract(StorageContract):
-    """The contract of a store outside the measured process: what it holds of a blob does not grow with it."""
-
-    memory_bound: int
-    """The most that may be allocated, in bytes."""
-
-    def test_memory_does_not_grow_with_the_blob(self, driver):
+    def test_memory_does_not_grow_with_the_blob(self, driver: StorageDriver) -> None:
+        """What is held in memory of a blob does not grow with it."""
+        if not self.memory_bound:
+            return
         chunk = bytes(MIB)
         store(driver, chunk)
         tracemalloc.start()

@@ -1,4 +1,6 @@
-"""What the tests of storage drivers share: keys, bytes, and storing and fetching in one call."""
+"""What tests of storage drivers share: keys, bytes, and storing and fetching in one call."""
+
+from __future__ import annotations
 
 import contextlib
 import hashlib
@@ -8,10 +10,13 @@ from dataclasses import asdict
 
 from registry.hooks import Part, StorageDriver, UploadState
 
+__all__ = ["MIB", "append", "fetch", "new_key", "pattern", "store", "through_database"]
+
 MIB = 1024 * 1024
 
 
 def new_key() -> str:
+    """Return a key that was never used."""
     return uuid.uuid4().hex
 
 
@@ -38,6 +43,7 @@ def store(driver: StorageDriver, data: bytes) -> str:
 
 
 def fetch(driver: StorageDriver, key: str, start: int = 0, length: int | None = None) -> bytes:
+    """Return a blob's bytes, or a range of them."""
     with contextlib.closing(driver.read(key, start, length)) as pieces:
         return b"".join(pieces)
 
