@@ -27,9 +27,9 @@ WAYS = {
     "raises": "raise ZeroDivisionError('no')",
     "sleeps": "time.sleep(30)",
     "exits": "raise SystemExit(3)",
-    "leaks": "[threading.Thread(target=time.sleep, args=(30,), daemon=True).start() for _ in range(20)]; raise OSError",
+    "leaks": "[threading.Thread(target=hang, daemon=True).start() for _ in range(20)]; raise OSError",
     "rubbish": "return 7",
-    "recurses": f"{'parse_manifest'}(media_type, payload)",
+    "recurses": "parse_manifest(media_type, payload)",
     "dies": "os._exit(3)",
 }
 
