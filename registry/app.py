@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Flask
@@ -14,6 +14,7 @@ import registry.db.models  # registers every table on the metadata
 from registry.blueprints import _errors, base, blobs, health, manifests, past, referrers, tags, uploads
 from registry.blueprints.api import blobs as api_blobs
 from registry.blueprints.api import collection as api_collection
+from registry.blueprints.api import events as api_events
 from registry.blueprints.api import jobs as api_jobs
 from registry.blueprints.api import labels as api_labels
 from registry.blueprints.api import manifests as api_manifests
@@ -29,10 +30,12 @@ from registry.db import sqlite
 from registry.db.base import Base
 from registry.db.direct import Clock
 from registry.db.engine import Database
-from registry.hooks.configuration import Given, configure
 from registry.hooks.facade import Hooks
-from registry.hooks.manager import PluginError, create_plugin_manager
+from registry.hooks.manager import PluginError
 from registry.hooks.ports import StorageDriver
+from registry.plugin_commands import refuse_shared_commands
+from registry.plugin_loading import settings_of_plugins, start_plugins
+from registry.plugin_pages import mount
 from registry.schema import migrations_folder
 from registry.services import build_services
 from registry.settings import Settings, load_settings
@@ -49,6 +52,7 @@ API = tuple(
         api_manifests,
         api_blobs,
         api_collection,
+        api_events,
         api_jobs,
         api_labels,
         api_plugins,
@@ -68,39 +72,35 @@ def create_app(
     *,
     clock: Clock | None = None,
     steps: Steps = no_steps,
+    wrap_storage: Callable[[StorageDriver], StorageDriver] | None = None,
 ) -> Flask:
     """Return a registry as a WSGI application.
 
     ``settings`` default to the environment and the configuration file; ``plugins`` are added to those installed;
-    ``clock`` replaces the time, and ``steps`` hears of named steps (tests). Raises
+    ``clock`` replaces the time, ``steps`` hears of named steps, and ``wrap_storage`` may put faults before the
+    driver (tests). Raises
     :class:`~registry.hooks.manager.PluginError`, or :class:`~registry.settings.SettingsError` where the start-up
     must be refused. Migrations are applied by ``moorage serve`` and ``moorage db upgrade``.
     """
     settings = settings or load_settings()
-    found = create_plugin_manager(
-        plugins,
-        blocked=settings.blocked_plugins,
-        required=settings.required_plugins,
-        safe_mode=settings.safe_mode,
-    )
-    configured = configure(found, given_to_plugins(settings))
-    hooks = Hooks(found.manager, configured.values, settings.hook_deadline)
+    found = start_plugins(settings, plugins)
+    configured = settings_of_plugins(found, settings)
+    hooks = Hooks(found.manager, settings.hook_deadline)
     app = Flask("registry", static_folder=None)
     app.url_map.merge_slashes = False
     database = _bind_database(app, settings, clock)
-    app.extensions["moorage"] = build_services(
-        settings, tuple(found.statuses), hooks, database, open_storage(settings, hooks), steps
+    storage = open_storage(settings, hooks)
+    if wrap_storage is not None:
+        storage = wrap_storage(storage)
+    services = app.extensions["moorage"] = build_services(
+        settings, tuple(found.statuses), hooks, database, storage, steps, configured.values
     )
     for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     install(app, API)
-    _errors.register(app)
+    refuse_shared_commands(hooks.calls)
+    _errors.register(app, mount(app, hooks.calls, services.contexts))
     return app
-
-
-def given_to_plugins(settings: Settings) -> Given:
-    """Return what is set for plugins."""
-    return Given(settings.plugins, settings.plugin_variables, settings.sources)
 
 
 def open_storage(settings: Settings, hooks: Hooks) -> StorageDriver:

@@ -284,6 +284,18 @@ class JobUnknown(RegistryError):
     code, http_status, summary = "JOB_UNKNOWN", 404, "job unknown"
 
 
+class ConsumerUnknown(RegistryError):
+    """Nobody of this name hears of events."""
+
+    code, http_status, summary = "CONSUMER_UNKNOWN", 404, "consumer of events unknown"
+
+
+class LetterUnknown(RegistryError):
+    """No such dead letter: it was told, dropped or forgotten."""
+
+    code, http_status, summary = "LETTER_UNKNOWN", 404, "dead letter unknown"
+
+
 class JobRefused(RegistryError):
     """The run cannot be started or stopped as things stand."""
 

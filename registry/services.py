@@ -22,8 +22,16 @@ from registry.content.mounts import MountService
 from registry.content.reviews import Reviews
 from registry.content.uploads import UploadService
 from registry.db.engine import Database
+from registry.egress.client import EgressClient
 from registry.errors import RegistryError
+from registry.events.dispatcher import Dispatcher
+from registry.events.log import EventLog
+from registry.events.observers import Observers
 from registry.events.outbox import Outbox
+from registry.events.retries import RetryTerms
+from registry.events.service import EventService
+from registry.events.tail import Tail
+from registry.events.trim import OutboxTrim
 from registry.fsck.check import Fsck, Terms
 from registry.fsck.repairs import Repairs
 from registry.fsck.scrub import Scrub
@@ -57,6 +65,7 @@ from registry.plugin_context.readers import StoredReaders
 from registry.plugin_context.tags import PluginTags
 from registry.repositories import immutability
 from registry.repositories.history import HistoryService
+from registry.repositories.lapses import Lapses
 from registry.repositories.lifecycle import RepositoryLifecycle
 from registry.repositories.listing import RepositoryListing
 from registry.repositories.periods import Periods
@@ -72,9 +81,21 @@ from registry.retention.service import RetentionService
 from registry.retention.sweep import Sweep
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
-from registry.work.builtin import collection_job, history_job, restore_job, retention_job, scrub_job
+from registry.work.builtin import (
+    collection_job,
+    events_job,
+    history_job,
+    lapses_job,
+    restore_job,
+    retention_job,
+    scrub_job,
+)
+from registry.work.plugin_jobs import plugin_jobs
 from registry.work.queue import JobQueue
 from registry.work.runs import RunService
+
+_LISTENING = 4
+"""Of a process's threads for downloads, one in so many may follow the events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +146,9 @@ class Services:
     protection_trial: ProtectionTrial
     runs: RunService
     queue: JobQueue
+    log: EventLog
+    events: EventService
+    tail: Tail
     plugin_blocks: BlockService
     caretaker: Caretaker
     contexts: Callable[[str], PluginContext]
@@ -143,6 +167,11 @@ class Services:
     def readiness(self) -> Sequence[Check]:
         """Ask the database and the storage whether they can serve, and tell which plugins do not do well."""
         return [self._database_check(), self._storage_check(), self._plugins_check()]
+
+    def dispatcher(self, holder: str) -> Dispatcher:
+        """Return what tells observers of events, for the worker ``holder``."""
+        terms = RetryTerms(attempts=self.settings.event_attempts)
+        return Dispatcher(self.database, self.log, Observers(self.hooks.calls, self.contexts), holder, terms)
 
     def after_fork(self) -> None:
         """Leave the parent process its connections, and start what runs in each process that serves."""
@@ -205,11 +234,14 @@ def build_services(
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
     restoration = made.restoration()
     jobs = [
+        lapses_job(Lapses(database, made.periods.events)),
+        events_job(OutboxTrim(database, settings.events_kept * 1000)),
         history_job(HistoryTrim(database, settings.history_kept * 1000, settings.recovery_window * 1000)),
         restore_job(restoration),
         scrub_job(made.scrub()),
         collection_job(collector, made.deletions),
         retention_job(Sweep(database, retention), settings.retention_every),
+        *plugin_jobs(hooks.calls, made.contexts),
     ]
     return Services(
         settings=settings,
@@ -235,7 +267,7 @@ def build_services(
         collector=collector,
         explainer=Explainer(database, made.authorizer, made.reviews, window_ms=settings.recovery_window * 1000),
         collection=StatusService(database, made.authorizer, collector),
-        pulls=PullTimes(database),
+        pulls=PullTimes(database, made.outbox),
         labels=made.labels,
         history=made.history,
         changes=made.changes,
@@ -249,6 +281,9 @@ def build_services(
         ),
         runs=RunService(database, made.authorizer, jobs),
         queue=JobQueue(database, jobs),
+        log=made.log,
+        events=EventService(database, made.authorizer, made.log),
+        tail=Tail(database, made.log, max(1, settings.transfer_threads // _LISTENING)),
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions, made.outbox),
         retention=retention,
         plugin_blocks=blocks,
@@ -270,6 +305,7 @@ class _Wiring:
         steps: Steps,
         plugin_settings: Mapping[str, object],
     ) -> None:
+        # Long: a line a part, and no step that depends on another's outcome.
         self._settings = settings
         self._hooks = hooks
         self._database = database
@@ -281,7 +317,7 @@ class _Wiring:
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
         self.protection = Protection(database)
-        self.outbox = Outbox(database)
+        self.outbox, self.log = Outbox(database), EventLog(database)
         self.periods = Periods(database, self.reviews, self.protection, self.outbox)
         self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews, self.outbox)
         self.removal = Removal(self.reviews, self.deletions)
@@ -294,7 +330,8 @@ class _Wiring:
         self.tags = TagService(database, self.authorizer, self.periods)
         readers = StoredReaders(database, storage, hooks, self.protection)
         given = {**default_settings(hooks.calls), **plugin_settings}
-        self.contexts = Contexts(database, readers, self._tags_of, given)
+        egress = EgressClient(settings.egress_allow, settings.egress_ca)
+        self.contexts = Contexts(database, readers, self._tags_of, egress, given)
         self.admission = Admission(hooks.calls, self.contexts, readers)
         self._admitting = Admitting(database, self.admission)
         self.history = HistoryService(database, self.authorizer, self.protection)

@@ -22,6 +22,7 @@ _SECRET_NAME = re.compile(r"secret|password|passphrase|token|credential|private"
 _URL_PASSWORD = re.compile(r"(?<=//)([^/@\s:]*):([^/\s]*)@")
 _QUERY_SECRET = re.compile(r"([?&][^=&\s]*(?:secret|password|token)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
 _MAX_PORT = 65535
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9.])?")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,19 @@ def names(value: object) -> tuple[str, ...]:
     if not isinstance(parts, (list, tuple)):
         raise ValueError("expected a list of names")  # noqa: TRY004 - a bad value, reported as such
     return tuple(name for name in (text(part) for part in parts) if name)
+
+
+def hosts(value: object) -> tuple[str, ...]:
+    """Read a list of networks (``10.0.0.0/8``), addresses and host names."""
+    found = names(value)
+    for entry in found:
+        try:
+            ipaddress.ip_network(entry, strict=False)
+        except ValueError:
+            if re.fullmatch(r"[0-9./]*|.*[:/].*", entry) or not _HOST.fullmatch(entry):
+                expected = "expected networks such as 10.1.0.0/16, addresses and host names"
+                raise ValueError(f"{expected} ({entry!r} is none)") from None
+    return found
 
 
 def path(value: object) -> Path:

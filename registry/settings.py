@@ -92,6 +92,12 @@ class Settings:
         values.whole_duration(60), 36_500 * _DAY, "longest life that a tag can be given, other than for ever"
     )
     history_kept: int = _setting(values.whole_duration(_DAY), 365 * _DAY, "time that a tag's ended periods are listed")
+    events_kept: int = _setting(
+        values.whole_duration(3600), 14 * _DAY, "time that events are listed, and can be told again"
+    )
+    event_attempts: int = _setting(
+        values.number(1, 1000), 16, "how often an event is told to an observer that fails, before it is put aside"
+    )
     retention_every: int = _setting(values.whole_duration(60), _DAY, "time between two runs of the rules of retention")
     scrub_every: int = _setting(
         values.whole_duration(60), 30 * _DAY, "how often every blob's bytes are read again to find damage"
@@ -105,6 +111,12 @@ class Settings:
     page_size_max: int = _setting(values.number(1, 10_000), 1000, "most entries of one page of a list")
     blocked_plugins: tuple[str, ...] = _setting(values.names, (), "plugins that are not loaded")
     required_plugins: tuple[str, ...] = _setting(values.names, (), "plugins without which the server refuses to start")
+    egress_allow: tuple[str, ...] = _setting(
+        values.hosts, (), "networks, addresses and hosts that plugins may send to although they are not public"
+    )
+    egress_ca: Path | None = _setting(  # noqa: RUF009 - the helper returns a field
+        values.existing_file, None, "authorities that requests of plugins trust beside the system's, a PEM file"
+    )
     safe_mode: bool = _setting(
         values.boolean, default=False, about="load no plugins but the built-in ones, to look what is wrong with others"
     )

@@ -14,11 +14,14 @@ from textwrap import dedent
 import click
 from flask import Flask
 
+from registry import hooks
 from registry.app import API
 from registry.blueprints._problems import PREFIX
 from registry.blueprints.api._operations import Operation, install, operations_of
 from registry.cli import main as moorage
+from registry.events.types import TYPES, label_event
 from registry.hooks import specs
+from registry.hooks.inventory import ATTRIBUTE, Inventory, take_inventory
 from registry.settings import Settings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -58,6 +61,28 @@ $ curl -X POST localhost:5000/api/v1/repositories/team/app/-/undelete -H 'Conten
  "detail": "the repository name is taken", "code": "NAME_TAKEN", "context": {"name": "team/app"}}
 ```
 """
+_PLUGIN_API = """\
+# The plugin API
+
+Generated from `registry/hooks/`. The plugin API has a version of its own, MAJOR.MINOR: this is VERSION. A minor version
+only adds: hooks, names, arguments of hooks (an implementation leaves out what it does not use), fields and
+parameters with a default (marked `=` here). So a plugin that was written for 1.x runs on every later 1.y.
+
+A plugin says which version it needs, in its module or as an attribute of its object; without that, it is taken to need
+1.0:
+
+```python
+MOORAGE_API = "VERSION"
+```
+
+A registry that offers less, or another major version, does not load the plugin, and says what to do: `moorage plugins`
+shows it as failed, and the start is refused where the setting `required_plugins` names it. What is deprecated works
+until the version that removes it; `moorage plugins show NAME` and the log tell who uses it, what replaces it, and when
+it goes. Nothing is deprecated today. `CHANGELOG.md` notes every addition.
+
+A plugin is asked on its own, whatever others are installed: `hookimpl` takes none of the marks `wrapper`,
+`hookwrapper`, `tryfirst` and `trylast`, and one that has them is not loaded.
+"""
 _PLUGIN_SETTINGS = """\
 ## Settings of plugins
 
@@ -88,6 +113,8 @@ $ export MOORAGE_PLUGIN_QUOTA_RULES='[{"repository": "team/*", "most": 10}]'
 
 What a plugin's author writes is [plugin_settings](hooks.md#plugin_settings).
 """
+_TYPES = "<!-- types: generated from registry/events/types.py by scripts/generate_docs.py -->"
+_END_OF_TYPES = "<!-- end of types -->"
 _CLI = """\
 # Commands
 
@@ -128,6 +155,38 @@ def settings_page() -> str:
             _PLUGIN_SETTINGS,
         ]
     )
+
+
+def plugin_api_page() -> str:
+    """Return ``docs/plugin-api.md``: every public name of the plugin API."""
+    api = take_inventory(hooks, specs)
+    lines = [f"| [`{name}({', '.join(given)})`](hooks.md#{name}) |" for name, given in sorted(api.hooks.items())]
+    pages = [_PLUGIN_API.replace("VERSION", hooks.API_VERSION), "## Hooks", "", "| hook |", "|---|", *lines, ""]
+    pages += ["## Names", "", "All are imported from `registry.hooks`.", "", "| name | what it is |", "|---|---|"]
+    pages += [f"| `{_called(name, api)}` | {_about(name, api)} |" for name in api.names]
+    return "\n".join([*pages, ""])
+
+
+def _called(name: str, api: Inventory) -> str:
+    if name in api.fields:
+        return f"{name}({', '.join(api.fields[name])})"
+    if "" in api.methods.get(name, {}):
+        return f"{name}({', '.join(api.methods[name][''])})"
+    return name
+
+
+def _about(name: str, api: Inventory) -> str:
+    value = getattr(hooks, name)
+    if name in api.members:
+        return "one of " + ", ".join(f"`{member}`" for member in api.members[name])
+    about = {"API_VERSION": f'the version, `"{hooks.API_VERSION}"`', "hookimpl": "marks an implementation of a hook"}
+    text = about.get(name) or _markdown((inspect.getdoc(value) or "").partition("\n")[0])
+    methods = [
+        f"`{method}`" if given == [ATTRIBUTE] else f"`{method}({', '.join(given)})`"
+        for method, given in sorted(api.methods.get(name, {}).items())
+        if method
+    ]
+    return f"{text} {', '.join(methods)}".strip()
 
 
 def api_page() -> str:
@@ -189,13 +248,35 @@ def _markdown(text: str) -> str:
     return text.strip()
 
 
+def events_page() -> str:
+    """Return ``docs/events.md`` with the table of the types of events."""
+    head, _, rest = (DOCS / "events.md").read_text().partition(_TYPES)
+    return (
+        head + _TYPES + "\n\n" + "\n".join(_event_types()) + "\n\n" + _END_OF_TYPES + rest.partition(_END_OF_TYPES)[2]
+    )
+
+
+def _event_types() -> Iterator[str]:
+    yield from ("| type | what happened | `subject` | `data` |", "|---|---|---|---|")
+    for kind in (*TYPES, label_event("NAME")):
+        fields = "; ".join(f"`{name}`: {about}" for name, about in kind.data.items())
+        yield f"| `{kind.name}` | {kind.about} | {kind.subject} | {fields} |"
+
+
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     return "" if value in ("", None, []) else f"`{value}`"
 
 
-PAGES = {"hooks.md": hook_catalogue, "settings.md": settings_page, "cli.md": cli_page, "api.md": api_page}
+PAGES = {
+    "plugin-api.md": plugin_api_page,
+    "hooks.md": hook_catalogue,
+    "settings.md": settings_page,
+    "cli.md": cli_page,
+    "api.md": api_page,
+    "events.md": events_page,
+}
 
 
 def main() -> int:

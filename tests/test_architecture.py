@@ -40,12 +40,13 @@ LAYERS = {
     "registry.collection": "services",
     "registry.fsck": "services",
     "registry.work": "services",
+    "registry.plugin_context": "services",
     "registry.repositories": "services",
     "registry.retention": "services",
     "registry.isolation": "services",
     "registry.access": "services",
-    "registry.plugin_context": "services",
     "registry.events": "services",
+    "registry.egress": "egress",
     "registry.settings": "settings",
     "registry.setting_sources": "settings",
     "registry.setting_values": "leaves",
@@ -54,9 +55,14 @@ LAYERS = {
     "registry.logs": "serving",
     "registry.serving": "serving",
     "registry.app": "composition",
+    "registry.plugin_commands": "composition",
+    "registry.plugin_loading": "composition",
+    "registry.plugin_pages": "composition",
     "registry.schema": "composition",
     "registry.cli": "composition",
     "registry.__main__": "composition",
+    "registry.testing": "composition",
+    "registry.plugin_checks": "composition",
     "wsgi": "composition",
     "gunicorn.conf": "composition",
     "plugins": "plugins",
@@ -71,7 +77,8 @@ ALLOWED: Mapping[str, tuple[set[str], set[str]]] = {
     "storage": ({"hooks", "leaves"}, {"boto3", "botocore", "urllib3", "mypy_boto3_s3"}),
     "db": ({"leaves"}, {"sqlalchemy"}),
     "services": ({"db", "hooks", "leaves"}, {"sqlalchemy", "re2"}),
-    "wiring": ({"services", "db", "hooks", "settings", "leaves"}, {"sqlalchemy"}),
+    "egress": ({"hooks", "leaves"}, {"httpcore", "httpx"}),
+    "wiring": ({"services", "egress", "db", "hooks", "settings", "leaves"}, {"sqlalchemy"}),
     "blueprints": ({"services", "wiring", "leaves"}, {"flask", "werkzeug", "msgspec"}),
     "serving": ({"settings", "leaves"}, {"gunicorn", "structlog", "rich"}),
     "plugins": ({"hooks", "leaves"}, {"flask", "click"}),
@@ -91,13 +98,21 @@ FORBIDDEN = {
 # Imports inside functions, by the prefix of the importing module: each has its reason.
 DEFERRED = {
     ("registry.storage.builtin", "registry.storage.s3_driver"): "boto3 costs 30 MiB, which only a registry on S3 pays",
+    ("registry.testing.plugin", ""): "every run of pytest loads it, also where no fixture of it is used",
     ("registry.cli", ""): "a command loads what it runs, so that --help answers at once",
+}
+
+# What single plugins may import beside what all may, each with its reason.
+OF_PLUGINS = {
+    ("plugins.moorage_signed", "cryptography"): "verifies signatures, which a library of its kind must do",
 }
 
 ONLY_IN = {
     "boto3": "registry.storage.s3",
     "botocore": "registry.storage.s3",
     "re2": "registry.repositories.patterns",
+    "httpcore": "registry.egress",
+    "pytest": "registry.testing",  # an extra, so that a registry that serves needs none
 }
 
 
@@ -169,10 +184,11 @@ OURS = sorted(MODULES)
 
 
 def module_of(target: str, known: Mapping[str, Module]) -> str | None:
-    """Return the module of ours that an import names, if it is ours."""
+    """Return the module of ours that an import names, if it is ours; a plugin's stands in the folder of plugins."""
     while target:
-        if target in known:
-            return target
+        for name in (target, f"plugins.{target}"):
+            if name in known:
+                return name
         target = target.rpartition(".")[0]
     return None
 
@@ -180,15 +196,18 @@ def module_of(target: str, known: Mapping[str, Module]) -> str | None:
 def upward(module: Module, known: Mapping[str, Module]) -> list[str]:
     """Return the imports that point up or sideways."""
     if module.layer == "composition":
-        return []
+        return [f"{module.name}:{one.line} imports {one.target}" for one in module.imports if _strays(module, one)]
     layers, packages = ALLOWED.get(module.layer, (set(), set()))
+    if module.layer == "plugins":  # installed, it is a package of its own name
+        packages = packages | {module.name.split(".")[1]}
     wrong = []
     for one in module.imports:
         ours = module_of(one.target, known)
         if ours is None:
             package = one.target.partition(".")[0]
             home = ONLY_IN.get(package)
-            if package not in STANDARD | packages or (home and not module.name.startswith(home)):
+            own = {name for (plugin, name) in OF_PLUGINS if f"{module.name}.".startswith(f"{plugin}.")}
+            if package not in STANDARD | packages | own or (home and not module.name.startswith(home)):
                 wrong.append(f"{module.name}:{one.line} ({module.layer}) imports {one.target}")
             continue
         target = known[ours]
@@ -201,6 +220,13 @@ def upward(module: Module, known: Mapping[str, Module]) -> list[str]:
         if target.layer not in layers | {module.layer} or reason or sideways or stranger or private:
             wrong.append(f"{module.name}:{one.line} ({module.layer}) imports {ours} ({target.layer}) {reason}")
     return wrong
+
+
+def _strays(module: Module, one: Import) -> bool:
+    """Tell whether a package that has one home, or the kit for tests, is imported from elsewhere."""
+    home = ONLY_IN.get(one.target.partition(".")[0], "")
+    kit = "registry.testing" if one.target.startswith("registry.testing") else ""
+    return not all(module.name.startswith(place) for place in (home, kit))
 
 
 def cycles(known: Mapping[str, Module]) -> list[list[str]]:
@@ -444,8 +470,14 @@ def made(**sources: str) -> dict[str, Module]:
         ("plugins.moorage_expiry", "from registry.db.models import Tag"),
         ("plugins.moorage_expiry", "from registry.hooks.types import ExpireTag"),
         ("plugins.moorage_expiry", "import sqlalchemy"),
+        ("plugins.moorage_expiry", "import moorage_pin"),
+        ("plugins.moorage_expiry", "import cryptography"),
+        ("plugins.moorage_expiry", "import moorage_keep"),
+        ("plugins.moorage_expiry", "from moorage_signed.keys import load_keys"),
         ("registry.services", "from registry.blueprints import tags"),
         ("registry.settings", "from registry.app import create_app"),
+        ("registry.app", "import pytest"),
+        ("registry.cli.plugins", "from registry.testing.images import image"),
     ],
 )
 def test_an_upward_import_is_found(importer, statement):

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from registry.hooks import Effect, ExpireTag, LabelAction, LabelValueRefused, hookimpl
 
+MOORAGE_API = "1.0"
 KEYS = ("quay.expires-after", "org.moorage.expires-after")
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from registry.hooks import Effect, LabelAction, LabelValueRefused, ProtectTag, hookimpl
 
+MOORAGE_API = "1.1"
 KEY = "quay.immutable"
 _SHOWN = 64
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from registry.hooks import Effect, KeepLast, LabelAction, LabelValueRefused, hookimpl
 
+MOORAGE_API = "1.1"
 KEY = "org.moorage.keep-last"
 MOST = 1_000_000
 _VALUE = re.compile(r"[0-9]{1,7}")

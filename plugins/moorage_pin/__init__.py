@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from registry.hooks import Effect, LabelAction, LabelValueRefused, Pin, hookimpl
 
+MOORAGE_API = "1.1"
 KEY = "org.moorage.pin"
 _SHOWN = 64
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from registry.blueprints._http import Answer, drain_body
-from registry.blueprints._problems import PROBLEM, is_ours, problem_of
+from registry.blueprints._problems import PAGES, PROBLEM, is_ours, problem_of
 from registry.errors import EndpointUnknown, InputInvalid, NameUnknown, RegistryError, RequestInvalid, Unsupported
 
 _log = logging.getLogger(__name__)
-_NOT_FOUND, _METHOD_NOT_ALLOWED, _SERVER_ERROR = 404, 405, 500
+_CLIENT_ERROR, _NOT_FOUND, _METHOD_NOT_ALLOWED, _SERVER_ERROR = 400, 404, 405, 500
 
 
 class InternalError(RegistryError):
@@ -22,9 +24,19 @@ class InternalError(RegistryError):
     summary = "internal error"
 
 
-def register(app: Flask) -> None:
-    """Answer every error of ``app`` in its API's form, and what Flask answers by itself without a type."""
+class PageRefused(RegistryError):
+    """A page of a plugin refused the request."""
+
+    summary = "the request was refused"
+
+
+def register(app: Flask, pages: Mapping[str, str]) -> None:
+    """Answer every error of ``app`` in its API's form, and what Flask answers by itself without a type.
+
+    ``pages`` names the plugin of each blueprint that is not ours: its errors are problems, too.
+    """
     app.response_class = Answer
+    app.extensions[PAGES] = pages
     app.register_error_handler(RegistryError, render)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
@@ -36,7 +48,7 @@ def render(error: RegistryError, status: int | None = None) -> Response:
     if status == _SERVER_ERROR:
         _log.error("%s %s: %s", request.method, request.path, error, exc_info=error)
     drain_body()
-    if is_ours(request.path):
+    if is_ours(request.path) or _plugin() is not None:
         response = Answer(problem_of(error, status), status=status, content_type=PROBLEM)
     else:
         body = {"errors": [{"code": error.code, "message": error.message, "detail": error.detail}]}
@@ -46,7 +58,20 @@ def render(error: RegistryError, status: int | None = None) -> Response:
     return response
 
 
-def _http(error: HTTPException) -> Response:
+def _plugin() -> str | None:
+    """Return the plugin whose blueprint handles this request, if one does."""
+    pages: Mapping[str, str] = current_app.extensions[PAGES]
+    return pages.get(request.blueprint or "")
+
+
+def _http(error: HTTPException) -> Response | HTTPException:
+    if isinstance(error, RequestRedirect):
+        return error
+    if error.code == _SERVER_ERROR:  # what went wrong behind a view, where Flask asks no other handler
+        cause = getattr(error, "original_exception", None) or error
+        return render(cause) if isinstance(cause, RegistryError) else _unexpected(cause)
+    if _plugin() is not None:
+        return _refusal_of_plugin(error)
     shown = {"path": request.path[:256]}
     if error.code == _NOT_FOUND:
         return render(_no_endpoint(shown))
@@ -60,6 +85,19 @@ def _http(error: HTTPException) -> Response:
     return render(refused(error.description, detail=shown), status)
 
 
+def _refusal_of_plugin(error: HTTPException) -> Response | HTTPException:
+    """Return what a page of a plugin refuses or redirects, as it says it."""
+    status = error.code or _SERVER_ERROR
+    if error.response is not None or status < _CLIENT_ERROR:
+        return error
+    drain_body()
+    refusal = Answer(problem_of(PageRefused(error.description), status), status, content_type=PROBLEM)
+    for name, value in error.get_headers():
+        if name.lower() != "content-type":
+            refusal.headers[name] = value
+    return refusal
+
+
 def _no_endpoint(shown: dict[str, str]) -> RegistryError:
     if is_ours(request.path):
         return EndpointUnknown(detail=shown)
@@ -69,5 +107,6 @@ def _no_endpoint(shown: dict[str, str]) -> RegistryError:
 
 
 def _unexpected(error: Exception) -> Response:
-    _log.error("%s %s failed", request.method, request.path, exc_info=error)
+    owner = f" in plugin {plugin}" if (plugin := _plugin()) else ""
+    _log.error("%s %s failed%s", request.method, request.path, owner, exc_info=error)
     return render(InternalError())

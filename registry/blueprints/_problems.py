@@ -10,6 +10,8 @@ from registry.errors import RegistryError
 
 PROBLEM = "application/problem+json"
 PREFIX = "/api/v1"
+PAGES = "moorage_pages"
+"""The extension of the app that names the plugin of each blueprint that is not ours."""
 
 
 class Problem(msgspec.Struct):

@@ -29,9 +29,11 @@ def get_manifest(name: str, reference: str) -> Response:
     """Serve a manifest; HEAD answers the same without the body."""
     asking = request.method == "HEAD"
     look_up = services().reader.check if asking else services().reader.get
-    served = look_up(actor(), repository(name), parse_reference(reference), accepted(request.headers.get("Accept")))
+    where, wanted = repository(name), parse_reference(reference)
+    served = look_up(actor(), where, wanted, accepted(request.headers.get("Accept")))
     if not asking:
-        services().pulls.note(served.manifest_id)
+        tag = wanted.value if isinstance(wanted, TagName) else None
+        services().pulls.note(served.manifest_id, (where.value, tag, str(served.digest)))
     headers = {
         "Docker-Content-Digest": served.digest,
         "ETag": f'"{served.digest}"',

@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 
 import click
 
-# What each command does stands here too, so that --help imports none of them.
-_COMMANDS = {
-    "serve": "Run the registry until it is told to stop.",
-    "worker": "Run jobs: collection, retention and the like.",
-    "repo": "Look at repositories, make, change, rename, delete and restore them.",
-    "tag": "Look at tags and their history, restore, move, expire, protect and delete them.",
-    "manifest": "Look at manifests, delete and restore them.",
-    "blob": "Tell where a blob is, and what names it.",
-    "label": "Look at the labels of manifests, add some, and remove them.",
-    "rule": "Look at house rules, make, change, try and remove them.",
-    "retention": "Remove what rules of retention do not keep, and tell before what that is.",
-    "gc": "Free what nothing keeps, and tell why the rest is kept.",
-    "purge": "Remove a digest from every repository at once, for good.",
-    "fsck": "Check what is stored, and mend what can be mended.",
-    "job": "Look at jobs, run them now, and stop them.",
-    "config": "Show and check the settings.",
-    "db": "Look after the database's schema.",
-    "plugins": "List every plugin that was found, and what became of it.",
-    "version": "Print the version.",
-}
+from registry.cli.names import BUILT_IN
+
 _EPILOG = """\b
 Examples:
   moorage serve --data ./data
@@ -47,24 +30,63 @@ Shell completion, in your shell's start file:
 """
 
 
+_FOUND = "registry.cli.found"
+
+
 class Commands(click.Group):
-    """A group whose commands are imported when they are asked for."""
+    """A group whose commands are imported when they are asked for; those of plugins come last.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature click calls
+    Plugins are loaded only for a name that is none of ours, and where all commands are listed: what one of them does
+    wrong touches none of our own.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands, in the order of their use."""
-        return list(_COMMANDS)
+        return [*BUILT_IN, *_of_plugins(ctx)]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the signature click calls
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""
-        if cmd_name not in _COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"registry.cli.{cmd_name}").command
-        return command
+        if cmd_name in BUILT_IN:
+            command: click.Command = importlib.import_module(f"registry.cli.{cmd_name}").command
+            return command
+        if _FOUND in ctx.meta or ctx.resilient_parsing:  # listed before, or completed
+            return _of_plugins(ctx).get(cmd_name)
+        from registry.cli import extensions  # noqa: PLC0415 - only who runs a command of plugins waits for them
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the signature click calls
+        _, found = extensions.load().get(cmd_name, ("", None))
+        return found
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; what one of plugins does not handle becomes one message."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if ctx.invoked_subcommand is None or ctx.invoked_subcommand in BUILT_IN:
+                raise
+            from registry.cli import extensions  # noqa: PLC0415 - as above
+
+            raise extensions.failure(ctx.invoked_subcommand, error) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl(list(BUILT_IN.items()))
+        if added := _of_plugins(ctx):
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in added.items()])
+
+
+def _of_plugins(context: click.Context) -> Mapping[str, click.Command]:
+    """Return the commands of plugins, as far as they can be had, by name; they are looked for once."""
+    if _FOUND not in context.meta:
+        from registry.cli import extensions  # noqa: PLC0415 - only who lists commands waits for the plugins
+
+        found = extensions.load_what_can_be()
+        context.meta[_FOUND] = {name: command for name, (_, command) in found.items()}
+    known: Mapping[str, click.Command] = context.meta[_FOUND]
+    return known
 
 
 @click.group(cls=Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -16,7 +16,7 @@ from registry.setting_values import hide_password
 _PREFIX = "/api/v1"
 _LOCAL = "http://moorage.invalid"
 _PATIENCE = httpx.Timeout(60, connect=10)
-_NO_CONTENT = 204
+_NO_CONTENT, _SERVER_ERRORS = 204, 500
 _PAGE = 1000
 
 
@@ -27,6 +27,10 @@ class Refused(click.ClickException):
         """Tell ``message``."""
         super().__init__(message)
         self.code = code
+
+
+class Broken(click.ClickException):
+    """A stream that broke off, or could not be begun for now; asking again may help."""
 
 
 class Client:
@@ -67,12 +71,7 @@ class Client:
             raise click.ClickException(f"cannot ask {self._place}: {str(error) or type(error).__name__}") from None
         if answer.is_success:
             return None if answer.status_code == _NO_CONTENT else self._json(answer)
-        problem = self._json(answer)
-        if not isinstance(problem, dict) or not {"detail", "code"} <= problem.keys():
-            raise self._foreign(answer)
-        hint = next_step(problem, path, query or {})
-        told = f"{problem['detail']}{_context(problem)} (says {self._place})"
-        raise Refused(f"{told}\n{hint}" if hint else told, problem["code"])
+        raise self._refusal(answer, path, query or {})
 
     def items(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[dict[str, Any]]:
         """Return all items of a list, page by page."""
@@ -84,11 +83,34 @@ class Client:
             if cursor is None:
                 return
 
+    @contextmanager
+    def stream(self, path: str, query: Mapping[str, object], headers: Mapping[str, str]) -> Iterator[Iterator[str]]:
+        """Yield the lines of a stream of events; raises :class:`Refused`, or :class:`Broken` where it breaks off."""
+        given = {name: _text(value) for name, value in query.items() if value is not None}
+        wanted = {**headers, "Accept": "text/event-stream"}
+        try:
+            with self._http.stream("GET", f"{_PREFIX}{path}", params=given, headers=wanted) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    refused = self._refusal(answer, path, query)
+                    raise Broken(refused.message) if answer.status_code >= _SERVER_ERRORS else refused
+                yield answer.iter_lines()
+        except httpx.HTTPError as error:
+            raise Broken(f"{self._place} does not answer: {str(error) or type(error).__name__}") from None
+
     def _json(self, answer: httpx.Response) -> Any:  # noqa: ANN401 - JSON of any shape
         kind = answer.headers.get("Content-Type", "")
         if kind not in ("application/json", "application/problem+json"):
             raise self._foreign(answer)
         return answer.json()
+
+    def _refusal(self, answer: httpx.Response, path: str, query: Mapping[str, object]) -> click.ClickException:
+        problem = self._json(answer)
+        if not isinstance(problem, dict) or not {"detail", "code"} <= problem.keys():
+            return self._foreign(answer)
+        hint = next_step(problem, path, query)
+        told = f"{problem['detail']}{_context(problem)} (says {self._place})"
+        return Refused(f"{told}\n{hint}" if hint else told, problem["code"])
 
     def _foreign(self, answer: httpx.Response) -> click.ClickException:
         told = f"{answer.status_code} {answer.headers.get('Content-Type') or 'without a type'}"

@@ -19,7 +19,7 @@ config_flag = click.option(
 safe_mode_flag = click.option(
     "--safe-mode", is_flag=True, default=None, help="Load no plugins but the built-in ones, to mend what others broke."
 )
-_PLACE = (
+PLACE_FLAGS = (
     config_flag,
     click.option("--data", metavar="FOLDER", help="Folder of the database and the blobs (default: ./data)."),
     click.option("--database-url", metavar="URL", help="SQLAlchemy URL of the database (default: SQLite in --data)."),
@@ -35,7 +35,7 @@ class FlagRefused(click.ClickException):
 
 def settings_flags(function: F) -> F:
     """Give a command the flags that say where the data is."""
-    for option in reversed(_PLACE):
+    for option in reversed(PLACE_FLAGS):
         function = option(function)
     return function
 

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 import click
 
 from registry import schema
-from registry.app import given_to_plugins
 from registry.cli.common import json_flag, print_json, read_settings, settings_flags
 from registry.cli.opening import inspected, told
 from registry.cli.tables import show
 from registry.db.sqlite import library, wal_is_safe
-from registry.hooks.configuration import PluginSettingsRefused, configure
-from registry.hooks.manager import PluginError, create_plugin_manager
+from registry.hooks.configuration import PluginSettingsRefused
+from registry.hooks.manager import PluginError
+from registry.plugin_loading import find_plugins, settings_of_plugins
 from registry.serving.tls import refuse_unusable_tls
 from registry.settings import Settings, SettingsError, refuse_open_listen
 
@@ -48,8 +48,8 @@ def show_settings(*, as_json: bool, **flags: object) -> None:
     """List every setting with its value and where that came from, those of plugins last; secrets are masked."""
     settings = read_settings(flags)
     with told():
-        plugins = create_plugin_manager(blocked=settings.blocked_plugins)
-        described = [*settings.describe(), *configure(plugins, given_to_plugins(settings)).shown]
+        of_plugins = settings_of_plugins(find_plugins(settings), settings).shown
+    described = [*settings.describe(), *of_plugins]
     if as_json:
         print_json([asdict(item) for item in described])
         return
@@ -115,9 +115,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
 
 
 def _plugin_settings(settings: Settings) -> Iterator[Finding]:
-    plugins = create_plugin_manager(blocked=settings.blocked_plugins)
     try:
-        configure(plugins, given_to_plugins(settings))
+        settings_of_plugins(find_plugins(settings), settings)
     except PluginSettingsRefused as error:
         yield from (Finding("plugin settings", FAILED, problem) for problem in error.problems)
     except PluginError as error:

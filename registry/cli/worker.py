@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 
 import click
 
@@ -43,17 +44,24 @@ def command(*, once: bool, beside: int | None, **flags: object) -> None:
             raise click.ClickException(f"the database lacks migrations ({', '.join(pending)}): run moorage db upgrade")
     if beside:
         os.nice(_LOWEST)  # what clients wait for comes first on a machine that they share
-    services = app.extensions["moorage"]
+    holder, services = new_holder(), app.extensions["moorage"]
     services.caretaker.start()
-    worker = Worker(services.queue, new_holder())
+    worker, dispatcher = Worker(services.queue, holder), services.dispatcher(holder)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     # Ctrl-C reaches the whole group of a server: it ends its worker itself, once requests are done.
     signal.signal(signal.SIGINT, signal.SIG_IGN if beside else lambda *_: worker.stop())
     if once:
         with told():
             sound = worker.run_due()
+            dispatcher.run_due()
             services.caretaker.stop()
         raise SystemExit(0 if sound else 1)
     logging.getLogger(__name__).info("the worker runs %s", ", ".join(sorted(services.queue.names)))
-    worker.run((lambda: os.getppid() == beside) if beside else (lambda: True))
-    services.caretaker.stop()
+    thread = threading.Thread(target=dispatcher.run, name="dispatcher")
+    thread.start()
+    try:
+        worker.run((lambda: os.getppid() == beside) if beside else (lambda: True))
+    finally:
+        dispatcher.stop()
+        thread.join()
+        services.caretaker.stop()

@@ -13,7 +13,7 @@ from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Outbox as OutboxRow
 from registry.db.models import Repository
-from registry.events.types import EventType
+from registry.events.types import MANIFEST_PULLED, EventType
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _BY_ID = func.coalesce(select(Repository.name).where(Repository.id == bindparam("repository_id")).scalar_subquery(), "")
@@ -22,6 +22,9 @@ _INSERT = insert(table(OutboxRow)).values(
     repository=_BY_ID,
     **{name: bindparam(name) for name in ("event_id", "type", "subject", "actor", "time_ms", "data")},
 )
+_INSERT_PULL = insert(table(OutboxRow)).values(type=MANIFEST_PULLED.name, actor="", position=null())
+Pull = tuple[str, str | None, str]
+"""What was pulled: the repository's name, the tag that was asked for (None: the digest was), and the digest."""
 
 
 class Outbox:
@@ -58,6 +61,22 @@ class Outbox:
                 "data": _encode(data),
             },
         )
+
+    @staticmethod
+    def record_pulls(connection: Connection, now: int, pulls: Mapping[Pull, int]) -> None:
+        """Write how often each was pulled, in the caller's transaction."""
+        rows = [
+            {
+                "event_id": uuid4().hex,
+                "repository": repository,
+                "subject": digest,
+                "time_ms": now,
+                "data": _encode({"tag": tag, "count": count}),
+            }
+            for (repository, tag, digest), count in pulls.items()
+        ]
+        if rows:
+            connection.execute(_INSERT_PULL, rows)
 
 
 def time_text(milliseconds: int | None) -> str | None:

@@ -54,7 +54,7 @@ MANIFEST_PUSHED = _type(
     "a manifest was pushed; each tag that it was pushed to has an event of its own, if it changed",
     _DIGEST,
     mediaType="its media type",
-    artifactType="its artifact type, or empty",
+    artifactType="its artifact type, which for an image is its config's media type; or empty",
     size="its length in bytes",
     refersTo="the digest of its subject, or null",
     tags="the tags that it was pushed to",

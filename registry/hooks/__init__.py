@@ -20,7 +20,8 @@ from registry.hooks.context import (
     TagDescription,
     TagWriter,
 )
-from registry.hooks.events import Event
+from registry.hooks.egress import Egress, EgressFailed, EgressRefused, EgressResponse
+from registry.hooks.events import Event, NotYet
 from registry.hooks.ports import (
     ContentMissing,
     ContentReader,
@@ -73,6 +74,10 @@ __all__ = [
     "Descriptor",
     "Digest",
     "Effect",
+    "Egress",
+    "EgressFailed",
+    "EgressRefused",
+    "EgressResponse",
     "EmitEvent",
     "Event",
     "ExpireTag",
@@ -87,6 +92,7 @@ __all__ = [
     "ManifestDescription",
     "ManifestInvalid",
     "ManifestPush",
+    "NotYet",
     "OpensFiles",
     "ParsedManifest",
     "Part",

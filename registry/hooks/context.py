@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from registry.digest import Digest
+from registry.hooks.egress import Egress
 from registry.hooks.ports import ContentReader
 from registry.hooks.types import Descriptor, Layer
 
@@ -116,7 +117,7 @@ class PluginContext:
 
     ``settings`` is an instance of what the plugin's :func:`plugin_settings` gave, None without it. ``reader`` opens a
     repository by its name, ``repositories`` yields all names in bytewise order, ``clock`` is the registry's time in
-    UTC, and ``log`` is the plugin's own logger.
+    UTC, ``log`` is the plugin's own logger, and ``egress`` is the one way to speak to other hosts.
     """
 
     plugin: str
@@ -127,6 +128,7 @@ class PluginContext:
     repositories: Callable[[], Iterator[str]]
     clock: Callable[[], datetime]
     log: logging.Logger
+    egress: Egress
 
 
 class JobProgress(Protocol):

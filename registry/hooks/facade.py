@@ -64,18 +64,9 @@ class Hooks:
     decide about stays closed, and all else goes on.
     """
 
-    def __init__(
-        self,
-        manager: pluggy.PluginManager,
-        settings: Mapping[str, object] | None = None,
-        deadline: float = DEADLINE_SECONDS,
-    ) -> None:
-        """Collect what plugins claim; ``settings`` are those of plugins, by plugin.
-
-        A call of one may take ``deadline`` seconds.
-        """
+    def __init__(self, manager: pluggy.PluginManager, deadline: float = DEADLINE_SECONDS) -> None:
+        """Collect what plugins claim; a call of one may take ``deadline`` seconds."""
         self.calls = Calls(manager, deadline)
-        self.plugin_settings: Mapping[str, object] = settings or {}
         self._owners = self._claims("manifest_media_types", answers.listed)
         actions = self._claims("label_actions", answers.actions)
         self._actions: dict[str, tuple[str, LabelAction]] = actions

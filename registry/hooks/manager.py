@@ -18,6 +18,7 @@ import pluggy
 
 from registry.hooks import specs
 from registry.hooks.declarations import DeclarationRefused, check_options, declared_settings, needed_api
+from registry.hooks.deprecations import warn_of_deprecated
 
 PROJECT = "moorage"
 ENTRY_POINT_GROUP = "moorage"
@@ -46,7 +47,7 @@ class PluginStatus:
 
     ``source`` is ``built-in``, ``entry point`` or ``argument``; ``state`` is ``active``, ``blocked`` or
     ``failed``, then with the ``reason``; ``hooks`` names the hooks that it implements, and ``api`` the version of the
-    plugin API that it needs, as far as it could be asked.
+    plugin API that it needs, as far as it could be asked; ``deprecated`` says what it uses that will go.
     """
 
     name: str
@@ -57,6 +58,7 @@ class PluginStatus:
     reason: str = ""
     hooks: tuple[str, ...] = ()
     api: str = ""
+    deprecated: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -155,6 +157,7 @@ def _register(found: Plugins, candidate: _Candidate, blocked: Collection[str]) -
         manager.register(plugin, candidate.name)
         manager.check_pending()
         settings = declared_settings(manager, candidate.name)
+        deprecated = warn_of_deprecated(manager, plugin)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises while loading is its own failure
         if plugin is not None and manager.is_registered(plugin):
             manager.unregister(plugin)
@@ -164,7 +167,8 @@ def _register(found: Plugins, candidate: _Candidate, blocked: Collection[str]) -
     if settings is not None:
         found.settings[candidate.name] = settings
     callers = manager.get_hookcallers(plugin) or []
-    return replace(status, hooks=tuple(sorted(caller.name for caller in callers)), api=api)
+    hooks = tuple(sorted(caller.name for caller in callers))
+    return replace(status, hooks=hooks, api=api, deprecated=deprecated)
 
 
 def check_required(statuses: Sequence[PluginStatus], required: Collection[str]) -> None:

@@ -4,7 +4,8 @@ Conventions: arguments and returns are values from :mod:`registry.hooks`. For ho
 the owner is the one plugin that lists the media type in :func:`manifest_media_types`. ``None`` means "not mine";
 an empty sequence means "mine, and there are none". An implementation may leave out arguments it does not use.
 
-A plugin is a module (or object) whose functions carry :data:`hookimpl`; its distribution names it in
+A plugin is a module (or object) whose functions carry :data:`hookimpl`. ``MOORAGE_API = "1.2"`` in it says which
+version of this contract it needs (without it: 1.0). Its distribution names it in
 ``pyproject.toml``::
 
     [project.entry-points.moorage]
@@ -473,11 +474,12 @@ def admit_pull(pull: TagPull, reader: RepositoryReader, context: PluginContext) 
 
 
 @hookspec
-def event_happened(event: Event, context: PluginContext) -> None:
+def event_happened(event: Event, consumer: str, context: PluginContext) -> None:
     """Hear of what happened, after its commit, in a worker: in order for one repository, and at least once.
 
     What is raised means "not yet": the event is told again later, then put aside as a dead letter, which
-    ``moorage events`` lists. No request ever waits for it::
+    ``moorage events dead`` lists. No request ever waits for it. ``consumer`` is empty, unless the plugin names some
+    by :func:`event_consumers`::
 
         from registry.hooks import hookimpl
 
@@ -485,6 +487,27 @@ def event_happened(event: Event, context: PluginContext) -> None:
         def event_happened(event, context):
             if event.type == "org.moorage.tag.changed":
                 context.log.info("%s:%s moved", event.repository, event.subject)
+    """
+
+
+@hookspec
+def event_consumers(context: PluginContext) -> Iterable[str] | None:
+    """Name consumers that hear events each by itself; without it the plugin as a whole is one. Asked every second.
+
+    Each is told every event by :func:`event_happened`, has its own place in the log, retries and dead letters, and
+    begins at the present; one that cannot take events now holds back no other. A name is 128 letters, digits, dots,
+    dashes and underscores at most; one that is named no more is forgotten::
+
+        from registry.hooks import hookimpl
+
+        @hookimpl
+        def event_consumers(context):
+            return list(context.store.keys("receiver-"))
+
+        @hookimpl
+        def event_happened(event, consumer, context):
+            receiver = context.store.get(consumer)
+            context.log.info("%s is for %s", event.id, receiver.value["url"])
     """
 
 
@@ -563,7 +586,8 @@ def artifact_labels(manifest: ParsedManifest, content: ContentReader) -> Mapping
 def jobs(context: PluginContext) -> Iterable[PluginJob] | None:
     """Give the worker something to do by a schedule, or when somebody runs ``moorage job run PLUGIN.NAME``.
 
-    ::
+    A run that raises, or returns what is no JSON, has failed: ``moorage job runs`` tells why, and the next one is due
+    as before. It may go on where one was stopped, so it does in steps what takes long::
 
         from datetime import timedelta
 
@@ -584,8 +608,9 @@ def jobs(context: PluginContext) -> Iterable[PluginJob] | None:
 def cli_commands(open_context: Callable[[], PluginContext]) -> Iterable[object] | None:
     """Add commands of `click` to ``moorage``. ``open_context`` opens the registry: call it when a command runs.
 
-    It works on the local data folder or the database that the settings name. Two commands of one name stop the start
-    with both plugins' names::
+    It works on the local data folder or the database that the settings name; each command takes ``--config``,
+    ``--data``, ``--database-url`` and ``--storage-url`` for that, beside its own options. Two commands of one name, or
+    one that is called as ours, stop the start with both names::
 
         import click
 
@@ -606,7 +631,9 @@ def cli_commands(open_context: Callable[[], PluginContext]) -> Iterable[object] 
 def blueprints(context: PluginContext) -> Iterable[object] | None:
     """Add pages and endpoints: blueprints of Flask, anywhere but under ``/v2``, ``/api``, ``/token`` and ``/health``.
 
-    Two rules for one path stop the start with both plugins' names::
+    A path's first part is fixed, and two rules for one path stop the start with both plugins' names. What fails here
+    is answered by a 500 (``application/problem+json``), and what is refused by ``flask.abort`` by a problem, too. A
+    blueprint that acts on requests which are not its own (``before_app_request``, ``app_errorhandler``) is left out::
 
         from flask import Blueprint
 

@@ -35,6 +35,7 @@ _ABOVE_ALL = "\x7f"
 """Sorts behind every character of a tag."""
 
 Revision = tuple[tuple[int, int], ...]
+_Key = tuple[int, str, int, bool]
 
 
 class PullAdmission:
@@ -46,7 +47,7 @@ class PullAdmission:
         self._hooks = hooks
         self._admission = admission
         self._revision = _revision_statement(database)
-        self._verdicts: OrderedDict[tuple[int, str, int], tuple[Revision, Denied | None]] = OrderedDict()
+        self._verdicts: OrderedDict[_Key, tuple[Revision, Denied | None]] = OrderedDict()
         self._turn = threading.Lock()
 
     def require(
@@ -66,7 +67,7 @@ class PullAdmission:
         if not self._admission.asked(PULL):
             return
         repository_id, manifest_id, digest = found
-        key = (repository_id, tag.value, manifest_id)
+        key = (repository_id, tag.value, manifest_id, deleted)
         before = self._read_revision(repository_id, manifest_id, digest)
         known = self._verdicts.get(key)
         if known is not None and known[0] == before:
@@ -112,7 +113,7 @@ class PullAdmission:
         with self._database.read() as connection:
             return _ids(connection, self._revision, wanted)
 
-    def _keep(self, key: tuple[int, str, int], revision: Revision, verdict: Denied | None) -> None:
+    def _keep(self, key: _Key, revision: Revision, verdict: Denied | None) -> None:
         with self._turn:
             self._verdicts[key] = (revision, verdict)
             self._verdicts.move_to_end(key)

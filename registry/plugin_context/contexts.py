@@ -14,6 +14,7 @@ from registry.db.engine import Database
 from registry.db.models import Repository
 from registry.hooks.calls import Calls
 from registry.hooks.context import PluginContext, TagWriter
+from registry.hooks.egress import Egress
 from registry.plugin_context.readers import StoredReaders
 from registry.plugin_context.store import StoredValues
 
@@ -35,12 +36,17 @@ class Contexts:
         database: Database,
         readers: StoredReaders,
         tags: Callable[[str], TagWriter],
+        egress: Egress,
         settings: Mapping[str, object] = NO_SETTINGS,
     ) -> None:
-        """Give each plugin its ``settings`` by its name; ``tags`` makes what changes tags in a plugin's name."""
+        """Give each plugin its ``settings`` by its name; ``tags`` makes what changes tags in a plugin's name.
+
+        All send through one ``egress``.
+        """
         self._database = database
         self._readers = readers
         self._tags = tags
+        self._egress = egress
         self._settings = settings
 
     def __call__(self, plugin: str) -> PluginContext:
@@ -54,6 +60,7 @@ class Contexts:
             repositories=partial(_repositories, self._database),
             clock=self._now,
             log=logging.getLogger(f"moorage.{plugin}"),
+            egress=self._egress,
         )
 
     def _now(self) -> datetime:

@@ -51,11 +51,11 @@ def ensure_repository(
         "current": 1,
         "created_ms": now,
     }
-    fresh = connection.execute(database.insert_ignore(Repository).values(made)).rowcount == 1
+    fresh = connection.execute(database.insert_ignore(Repository).values(made).returning(Repository.id)).first()
     found = find_repository(connection, name)
     if found is None:
         raise Conflict
-    if fresh:
+    if fresh is not None:
         outbox.record(connection, now, REPOSITORY_CREATED, found, "", actor.principal, {})
     return found
 

@@ -72,6 +72,7 @@ class Exchange:
         )
         environ["wsgi.multithread"] = True
         environ["moorage.request_id"] = f"{self._prefix}{next(self._numbers):08x}"
+        environ["moorage.stopping"] = lambda: not host.alive
         host.nr += 1
         if host.nr >= host.max_requests:
             host.alive = False

@@ -7,14 +7,17 @@ from dataclasses import asdict
 from registry.collection.collector import Collector
 from registry.content.deletions import Deletions
 from registry.errors import InputInvalid, RequestInvalid
+from registry.events.trim import OutboxTrim
 from registry.fsck.scrub import Scrub
 from registry.manifests.restoration import Restoration
 from registry.names import RepositoryName
+from registry.repositories.lapses import Lapses
 from registry.repositories.trim import HistoryTrim
 from registry.retention.sweep import Sweep
 from registry.work.jobs import Job, JobContext, Result
 
 _OFTEN = 5.0
+_SOON = 1.0
 _DAILY = 86_400.0
 _HOURLY = 3_600.0
 _YEAR_10000 = 253_402_300_800_000
@@ -29,6 +32,27 @@ def history_job(trim: HistoryTrim) -> Job:
         about="forget what tags stood for long ago",
         every_seconds=_DAILY,
         run=lambda context: {"periods": trim.run(context.progress, context.stopping)},
+    )
+
+
+def lapses_job(lapses: Lapses) -> Job:
+    """Return the job that tells observers of tags whose end has come."""
+    return Job(
+        name="lapses",
+        about="tell of tags whose end has come",
+        every_seconds=_SOON,
+        run=lambda context: {"tags": lapses.run(context.progress, context.stopping)},
+        wanted=lapses.wanted,
+    )
+
+
+def events_job(trim: OutboxTrim) -> Job:
+    """Return the job that forgets events which were told long ago."""
+    return Job(
+        name="events",
+        about="forget events that were told long ago",
+        every_seconds=_HOURLY,
+        run=lambda context: {"events": trim.run(context.progress, context.stopping)},
     )
 
 

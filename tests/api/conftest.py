@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.support.api import Api, Clock, blank_data, common_app
+from registry.testing.apps import blank_data
+from registry.testing.clock import Clock
+from tests.support.api import Api, common_app
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.api import Api, error_of, running_app
+from registry.testing.apps import running_app
+from tests.support.api import Api, error_of
 from tests.support.images import artifact, digest_of, simple_image
 
 ARTIFACT = artifact("application/vnd.example.thing")

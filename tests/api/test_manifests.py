@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from registry.manifests.creator import EMPTY_LAYER_DIGEST
-from tests.support.api import Api, error_of, running_app
+from registry.testing.apps import running_app
+from tests.support.api import Api, error_of
 from tests.support.images import (
     DOCKER,
     OCI,

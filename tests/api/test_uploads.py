@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tests.support.api import STREAM, error_of, running_app
+from registry.testing.apps import running_app
+from tests.support.api import STREAM, error_of
 from tests.support.images import digest_of
 
 DATA = b"0123456789" * 100

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from registry.testing.client import RegistryClient
 from tests.support.commands import Command
-from tests.support.registry import RegistryClient
 from tests.support.server import MoorageServer
 from tests.support.tools import require_root, tool
 

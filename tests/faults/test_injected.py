@@ -11,7 +11,7 @@ from registry.app import create_app
 from registry.hooks import StorageError, StorageFull, StorageReadOnly, hookimpl
 from registry.settings import Settings
 from registry.storage.filesystem import FilesystemStorage
-from tests.support.faulty_storage import Fault, FaultyStorage
+from registry.testing.faults import Fault, FaultyStorage
 from tests.support.images import image, layer
 from tests.support.pushers import Ledger, Pusher, RefusedError, some_bytes
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from registry.testing.client import RegistryClient
 from tests.support.images import Blob, artifact, image, layer
 from tests.support.ports import PATIENCE, wait_until
 from tests.support.processes import Child
-from tests.support.registry import RegistryClient
 from tests.support.scale import hang_guard, scaled
 from tests.support.server import MoorageServer
 

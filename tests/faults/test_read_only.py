@@ -6,12 +6,12 @@ import signal
 import httpx
 import pytest
 
+from registry.testing.client import RegistryClient
 from tests.support.faults import read_only
 from tests.support.images import image, layer
 from tests.support.ports import PATIENCE
 from tests.support.processes import ChildFailedError
 from tests.support.pushers import RefusedError, some_bytes
-from tests.support.registry import RegistryClient
 from tests.support.server import MoorageServer
 
 pytestmark = [pytest.mark.needs_tools, pytest.mark.timeout(600)]

@@ -10,8 +10,9 @@ from registry.formats import oci_index, oci_manifest, schema1, schema2
 from registry.formats._legacy import MAX_STEPS
 from registry.formats._steps import EMPTY_LAYER
 from registry.hooks.types import ConversionRequest
+from registry.testing.content import content_of
 from tests.formats.corpus import SIGNED, UNSIGNED
-from tests.support.content import content_of, owner_of
+from tests.formats.owners import owner_of
 from tests.support.images import DOCKER, OCI, Blob, artifact, image, layer, simple_image, simple_index, to_json
 
 PEM = signing.generate_private_key_pem()

@@ -6,7 +6,7 @@ import pytest
 
 from registry.errors import ManifestInvalid
 from tests.formats import corpus
-from tests.support.content import owner_of
+from tests.formats.owners import owner_of
 
 CASES = list(corpus.hostile())
 

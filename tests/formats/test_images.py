@@ -9,7 +9,7 @@ from registry.digest import Digest
 from registry.errors import ManifestInvalid
 from registry.formats import oci_manifest, schema2
 from registry.formats._image_config import MAX_HISTORY
-from tests.support.content import DictContent, content_of
+from registry.testing.content import DictContent, content_of
 from tests.support.images import DOCKER, EMPTY_CONFIG, OCI, Blob, artifact, image, layer, simple_image, to_json
 
 FORMATS = [pytest.param(schema2, DOCKER, id="docker"), pytest.param(oci_manifest, OCI, id="oci")]

@@ -9,8 +9,8 @@ from registry.digest import Digest
 from registry.formats import oci_manifest, schema1, schema2
 from registry.formats._legacy import MAX_STEPS
 from registry.formats._steps import EMPTY_LAYER
+from registry.testing.content import DictContent, content_of
 from tests.formats import corpus
-from tests.support.content import DictContent, content_of
 from tests.support.images import DOCKER, OCI, Blob, artifact, image, layer, simple_image, to_json
 
 GOLDEN_IDS = [

@@ -6,7 +6,7 @@ from registry.errors import ManifestInvalid
 from registry.hooks import Layer, decode_object
 from registry.hooks.facade import PluginFailed
 from registry.hooks.manager import PluginError
-from tests.support.images import OCI, Blob, artifact, image, layer, simple_image
+from tests.support.images import OCI, Blob, Manifest, artifact, image, layer, simple_image, to_json
 
 MODEL = "application/vnd.example.model.v1"
 WEIGHTS = Blob(b"0.5 0.25", "application/vnd.example.weights")
@@ -39,7 +39,7 @@ def test_artifact_types_are_given_with_the_plugin_s_context(with_plugins, make_p
     told = []
 
     def types(context):
-        told.append((context.plugin, list(context.repositories())) if told else context.plugin)
+        told.append(context.plugin)
         return [MODEL]
 
     direct = with_plugins(make_plugin("models", artifact_types=types))
@@ -133,8 +133,6 @@ def test_an_artifact_s_type_may_be_that_of_its_config(with_plugins, make_plugin)
     made = image(layer({"w": b"1"}))
     parts = Blob(b'{"name": "boat"}', config)
     body = decode_object(made.data) | {"config": parts.descriptor()}
-    from tests.support.images import Manifest, to_json
-
     model = Manifest(to_json(body), OCI.manifest, blobs=(parts, *made.layers))
     direct.push(model, "v1")
     assert direct.labels(model)["name"].value == "boat"

@@ -8,7 +8,7 @@ from registry.errors import ManifestInvalid, RegistryError
 from registry.hooks import ExpireTag, LabelAction, ParsedManifest
 from registry.hooks.facade import PluginFailed
 from registry.hooks.manager import PluginError
-from tests.support.content import DictContent
+from registry.testing.content import DictContent
 from tests.support.images import DOCKER, MANIFEST_TYPES, OCI, Blob, simple_image
 
 NOTE = "application/vnd.example.note.v1+json"

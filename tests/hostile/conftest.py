@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.api import Api, blank_data, common_app
+from registry.testing.apps import blank_data
+from tests.support.api import Api, common_app
 
 
 @pytest.fixture(scope="session")

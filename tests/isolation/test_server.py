@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from registry.testing.client import RegistryClient
 from tests.isolation.installed import install, owner
 from tests.support.images import simple_image
 from tests.support.ports import PATIENCE, wait_until
-from tests.support.registry import RegistryClient
 from tests.support.server import MoorageServer
 
 pytestmark = [pytest.mark.needs_tools, pytest.mark.timeout(300)]
@@ -53,7 +53,7 @@ def put(server: MoorageServer, media_type: str, name: str = "note") -> httpx.Res
 def command(server: MoorageServer, *words: str) -> str:
     """Return what a command prints about a running server."""
     code = (
-        "import sys; from registry.cli.plugin_blocks import block, health, unblock; "
+        "import sys; from registry.cli.plugins.blocking import block, health, unblock; "
         "commands = {'block': block, 'health': health, 'unblock': unblock}; "
         "commands[sys.argv[1]](args=sys.argv[2:])"
     )

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from registry.testing.client import RegistryClient
 from tests.support.images import Blob, digest_of, simple_image
 from tests.support.ports import PATIENCE
-from tests.support.registry import RegistryClient
 from tests.support.scale import hang_guard, scaled
 from tests.support.server import MoorageServer
 

@@ -13,7 +13,7 @@ from registry.app import create_app
 from registry.schema import upgrade
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
-from tests.support.api import quick_folder
+from registry.testing.apps import quick_folder
 from tests.support.direct import Direct, ManualClock
 
 _numbers = itertools.count()

@@ -5,12 +5,12 @@ import pytest
 from registry.hooks import OpensFiles, PrefersChunks, StorageDriver, StorageError, StorageFull, UploadState
 from registry.storage.filesystem import FilesystemStorage
 from registry.storage.memory import MemoryStorage
-from tests.storage.blobs import append, fetch, new_key, store
-from tests.storage.contract import StorageContract
-from tests.support.faulty_storage import Fault, FaultyStorage
+from registry.testing.contracts.pieces import append, fetch, new_key, store
+from registry.testing.contracts.storage import StorageDriverContract
+from registry.testing.faults import Fault, FaultyStorage
 
 
-class TestWithoutAPlan(StorageContract):
+class TestWithoutAPlan(StorageDriverContract):
     @pytest.fixture
     def driver(self):
         return FaultyStorage(MemoryStorage())

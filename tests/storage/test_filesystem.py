@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from registry.hooks import KeyMissing, OpensFiles, StorageError, StorageFull, UploadState
+from registry.hooks import KeyMissing, ListsKeys, OpensFiles, RemovesMany, StorageError, StorageFull, UploadState
 from registry.storage import disk
 from registry.storage.filesystem import FilesystemStorage, open_filesystem
 from registry.storage.keys import blob_path, upload_path
-from tests.storage.blobs import MIB, append, fetch, new_key, pattern, store
-from tests.storage.contract import BoundedMemoryContract, RemovesManyContract
+from registry.testing.contracts.pieces import MIB, append, fetch, new_key, pattern, store
+from registry.testing.contracts.storage import StorageDriverContract
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def shared_root(tmp_path_factory):
     return tmp_path_factory.mktemp("store")
 
 
-class TestFilesystemStorage(BoundedMemoryContract, RemovesManyContract):
+class TestFilesystemStorage(StorageDriverContract):
     memory_bound = 4 * MIB
 
     @pytest.fixture
@@ -38,6 +38,10 @@ class TestFilesystemStorage(BoundedMemoryContract, RemovesManyContract):
     @pytest.fixture
     def reopen(self, shared_root):
         return lambda: FilesystemStorage(shared_root)
+
+
+def test_it_offers_all_that_a_driver_may(driver):
+    assert all(isinstance(driver, offered) for offered in (ListsKeys, OpensFiles, RemovesMany))
 
 
 def test_the_room_of_a_discarded_writer_is_given_back(driver, root):

@@ -6,7 +6,7 @@ import pytest
 from registry.hooks import KeyMissing, StorageError, StorageFull, StorageReadOnly, UploadState
 from registry.storage.filesystem import FilesystemStorage
 from registry.storage.keys import blob_path
-from tests.storage.blobs import MIB, append, fetch, new_key, pattern, store
+from registry.testing.contracts.pieces import MIB, append, fetch, new_key, pattern, store
 
 
 @pytest.fixture

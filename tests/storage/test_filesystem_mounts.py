@@ -4,7 +4,7 @@ import pytest
 
 from registry.hooks import StorageFull, StorageReadOnly, UploadState
 from registry.storage.filesystem import FilesystemStorage
-from tests.storage.blobs import MIB, append, fetch, new_key, store
+from registry.testing.contracts.pieces import MIB, append, fetch, new_key, store
 from tests.support.tools import require_root
 
 pytestmark = pytest.mark.needs_tools

@@ -2,8 +2,8 @@ import pytest
 
 from registry.storage.s3 import Bucket, open_bucket
 from registry.storage.s3_driver import S3Storage
-from tests.storage.blobs import MIB, new_key
-from tests.storage.contract import BoundedMemoryContract
+from registry.testing.contracts.pieces import MIB, new_key
+from registry.testing.contracts.storage import StorageDriverContract
 
 pytestmark = pytest.mark.needs_tools
 
@@ -23,7 +23,7 @@ def shared(s3_gateway, options):
     return open_bucket(f"s3://{s3_gateway.create_bucket('storage-contract')}", options)
 
 
-class TestS3StorageOnAGateway(BoundedMemoryContract):
+class TestS3StorageOnAGateway(StorageDriverContract):
     memory_bound = 32 * MIB
 
     @pytest.fixture

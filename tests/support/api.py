@@ -1,9 +1,7 @@
 """A registry inside the test's process, and what tests of its HTTP answers share."""
 
 import io
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,70 +12,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from registry import schema
-from registry.app import create_app
-from registry.settings import Settings
+from registry.testing.apps import quick_folder, running_app
+from registry.testing.clock import Clock
 from tests.support.images import Manifest, digest_of
 
 STREAM = "application/octet-stream"
 _ERROR_KEYS = {"code", "message", "detail"}
-
-
-class Clock:
-    """A registry's time, which stands still until a test moves it."""
-
-    def __init__(self) -> None:
-        self.milliseconds = 0
-        self.reset()
-
-    def __call__(self) -> int:
-        return self.milliseconds
-
-    def reset(self) -> None:
-        """Go to where every test starts."""
-        self.milliseconds = 1_700_000_000_000
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.milliseconds += round(seconds * 1000)
-
-
-@contextmanager
-def quick_folder() -> Iterator[Path]:
-    """Give an empty folder, in memory where there is a file system for that: flushing files is all these tests wait for."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        yield Path(folder)
-
-
-def blank_data(folder: Path) -> Path:
-    """Make a data folder whose schema is up to date; copying it is quicker than migrating each test's own."""
-    with running_app(folder) as app:
-        schema.upgrade(app)
-    return folder
-
-
-@contextmanager
-def running_app(
-    data: Path,
-    *,
-    blank: Path | None = None,
-    clock: Clock | None = None,
-    plugins: Sequence[object] = (),
-    **settings: Any,
-) -> Iterator[Flask]:
-    """Give an app over files and SQLite in `data`; the database starts as a copy of that in `blank` if it is given."""
-    data.mkdir(exist_ok=True)
-    if blank is not None:
-        shutil.copy(blank / "moorage.db", data)
-    app = create_app(Settings(data=data, **settings), plugins, clock=clock)
-    app.testing = True
-    # As in production, what goes wrong inside is a 500 that tests can see, not an exception in the test.
-    app.config["PROPAGATE_EXCEPTIONS"] = False
-    try:
-        yield app
-    finally:
-        app.extensions["moorage"].database.close_idle()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from registry.app import create_app
 from registry.cli import main
 from registry.cli.client import connect
 from registry.settings import Settings
-from tests.support.api import Api, blank_data, quick_folder, running_app
+from registry.testing.apps import blank_data, quick_folder, running_app
+from tests.support.api import Api
 from tests.support.images import artifact, simple_image
 from tests.support.ports import free_port
 from tests.support.server import MoorageServer

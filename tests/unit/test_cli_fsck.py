@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from registry.cli import main
-from tests.support.api import Api, blank_data, quick_folder, running_app
+from registry.testing.apps import blank_data, quick_folder, running_app
+from tests.support.api import Api
 from tests.support.images import image, layer
 
 IMAGE = image(layer({"f": b"image"}))

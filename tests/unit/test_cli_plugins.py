@@ -2,13 +2,17 @@
 
 import json
 import os
+import sqlite3
 from dataclasses import dataclass, field
 from functools import partial
 
+import click
 import pytest
 from click.testing import CliRunner
+from flask import Blueprint
 
 from registry.cli import main
+from registry.hooks import LabelAction, PluginJob
 from tests.support.plugins import install, made_plugin
 
 
@@ -75,3 +79,78 @@ def test_a_check_tells_of_plugins_that_share_a_section(installed):
     plugins = {name: made_plugin(name, plugin_settings=lambda: Chosen) for name in ("my_note", "My-Note")}
     installed(**plugins)
     assert "My-Note and my_note" in run("config", "check", code=1)
+
+
+def test_plugins_are_listed_with_and_without_the_subcommand():
+    assert run("plugins") == run("plugins", "list")
+    found = {item["name"]: item for item in json.loads(run("plugins", "--json"))}
+    assert json.loads(run("plugins", "list", "--json")) == list(found.values())
+    assert found["expiry"]["api"] == "1.0"
+
+
+def fully(api="1.2"):
+    """Return a plugin that adds something of every kind."""
+    pages = Blueprint("note", __name__)
+    pages.add_url_rule("/note/<name>", "note", lambda name: name)
+    plugin = made_plugin(
+        "note",
+        plugin_settings=lambda: Chosen,
+        manifest_media_types=lambda: ["application/vnd.example.note.v1+json"],
+        label_actions=lambda: [LabelAction("org.example.x", lambda value: [])],
+        jobs=lambda: [PluginJob("count", "count", lambda run: {})],
+        blueprints=lambda: [pages],
+        cli_commands=lambda: [click.Command("hello")],
+    )
+    plugin.MOORAGE_API = api
+    return plugin
+
+
+def test_a_plugin_is_shown_with_what_it_adds_and_how_it_does(installed, monkeypatch):
+    installed(note=fully())
+    monkeypatch.setenv("MOORAGE_PLUGIN_NOTE_MOST", "5")
+    monkeypatch.setenv("MOORAGE_PLUGIN_NOTE_API_KEY", "hush")
+    run("db", "upgrade", "--data", "d")
+    with sqlite3.connect("d/moorage.db") as database:
+        database.execute("INSERT INTO plugin_health VALUES ('note', 'jobs', 7, 2, 1500000, 'it broke', 1709208000000)")
+    text = run("plugins", "show", "note", "--data", "d")
+    shown = json.loads(run("plugins", "show", "note", "--data", "d", "--json"))
+    assert "hush" not in text + str(shown)
+    assert (shown["state"], shown["plugin API"]) == ("active", "needs 1.2, offered 1.2")
+    assert (shown["jobs"], shown["commands"], shown["routes"]) == (["note.count"], ["hello"], ["/note/<name>"])
+    assert shown["media types"] == ["application/vnd.example.note.v1+json"]
+    assert shown["label keys"] == ["org.example.x"]
+    assert shown["settings"][0] == {
+        "name": "most",
+        "value": 5,
+        "source": "MOORAGE_PLUGIN_NOTE_MOST",
+        "about": "how many",
+    }
+    assert shown["health"][0] == {
+        "hook": "jobs",
+        "calls": 7,
+        "failures": 2,
+        "seconds": 1.5,
+        "last_error": "it broke",
+        "last_error_at": "2024-02-29T12:00:00+00:00",
+    }
+    assert "7 calls, 2 failures, 1.500 s; 2024-02-29T12:00:00+00:00: it broke" in text
+    assert "5 (MOORAGE_PLUGIN_NOTE_MOST)" in text
+
+
+def test_a_plugin_is_shown_without_any_data(installed, tmp_path):
+    installed(note=fully())
+    assert json.loads(run("plugins", "show", "note", "--json"))["health"] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plugin_that_is_not_loaded_is_shown_with_the_reason(installed):
+    installed(note=fully("1.99"))
+    assert "upgrade moorage" in run("plugins", "show", "note")
+    assert "there is no plugin nte; did you mean note?" in run("plugins", "show", "nte", code=1)
+
+
+def test_a_plugin_is_shown_where_the_start_is_refused(installed):
+    installed(note=fully(), other=fully())
+    text = run("plugins", "show", "note")
+    assert "note and other" in text
+    assert "active" in text

@@ -13,7 +13,8 @@ from sqlalchemy import text
 from registry.access.actors import Actor
 from registry.cli import connecting, main, retention
 from registry.repositories.rules import Scope
-from tests.support.api import Api, blank_data, quick_folder, running_app
+from registry.testing.apps import blank_data, quick_folder, running_app
+from tests.support.api import Api
 from tests.support.images import artifact, image, layer
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "retention.md"

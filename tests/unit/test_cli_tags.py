@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from registry.cli import connecting, main, repo
-from tests.support.api import Api, Clock, blank_data, quick_folder, running_app
+from registry.testing.apps import blank_data, quick_folder, running_app
+from registry.testing.clock import Clock
+from tests.support.api import Api
 from tests.support.images import image, layer
 from tests.support.server import MoorageServer
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from registry.blueprints._problems import PREFIX, PROBLEM, Problem
-from registry.blueprints.api._operations import Operation
+from registry.blueprints.api._operations import STREAM, Operation
 from registry.digest import Digest
 from registry.errors import (
     InputInvalid,
@@ -83,9 +83,11 @@ def _parameters(one: Operation, components: dict[str, Any]) -> Iterator[dict[str
 
 
 def _responses(one: Operation, by_type: dict[Any, Any]) -> Iterator[tuple[str, dict[str, object]]]:
-    success: dict[str, object] = {"description": one.summary}
+    success: dict[str, Any] = {"description": one.summary}
     if one.answer is not None:
         success["content"] = {"application/json": {"schema": by_type[one.answer]}}
+        if one.streams:
+            success["content"] = {**success["content"], STREAM: {"schema": {"type": "string"}}}
     yield str(one.status), success
     by_status: dict[int, list[str]] = {}
     for error in dict.fromkeys([*_of_any_input(one), *one.errors]):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import UnionType
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -24,6 +25,7 @@ from registry.revisions import Condition
 T = TypeVar("T")
 View = TypeVar("View", bound=Callable[..., object])
 _PART = re.compile(r"\{(\w+)\}")
+STREAM = "text/event-stream"
 _OK, _NO_CONTENT, _NOT_MODIFIED = 200, 204, 304
 _NO_QUERY, _NO_BODY = Query, Body
 
@@ -44,6 +46,13 @@ class Reply(Generic[T]):
     location: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that goes on: server-sent events, piece by piece (WHATWG HTML, 9.2)."""
+
+    pieces: Iterator[bytes]
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operation of the API; as Flask's view it reads the input, calls the function and writes the answer."""
@@ -59,6 +68,7 @@ class Operation:
     actor: str = ""
     condition: str = ""
     answer: Any = None
+    streams: bool = False
 
     @property
     def name(self) -> str:
@@ -85,6 +95,9 @@ class Operation:
         elif self.method != "GET":
             _refuse_conditions(self.name)
         result = self.function(**given)
+        if isinstance(result, Stream):
+            headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+            return Answer(result.pieces, headers=headers, content_type=STREAM)
         return self._answer(result if isinstance(result, Reply) else Reply(result))
 
     def _read_body(self) -> Body | None:
@@ -152,6 +165,9 @@ def _declared(
 ) -> Operation:
     hints = get_type_hints(function)
     answer = hints.pop("return")
+    streams = get_origin(answer) is UnionType and Stream in get_args(answer)
+    if streams:
+        (answer,) = (one for one in get_args(answer) if one is not Stream)
     if get_origin(answer) is Reply:
         (answer,) = get_args(answer)
     shown = None if answer is type(None) else answer
@@ -168,7 +184,7 @@ def _declared(
         else:
             raise TypeError(f"{function.__name__}: an operation takes no {kind} as {name}")
     status = status or (_NO_CONTENT if shown is None else _OK)
-    return Operation(function, method, path, status, errors, answer=shown, **found)
+    return Operation(function, method, path, status, errors, answer=shown, streams=streams, **found)
 
 
 def _flask_part(name: str, types: Mapping[str, Any]) -> str:

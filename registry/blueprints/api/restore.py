@@ -16,6 +16,7 @@ from registry.blueprints.api._pages import PageOf, PageQuery, page_of
 from registry.blueprints.api._times import Time, milliseconds
 from registry.digest import Digest
 from registry.errors import (
+    Denied,
     DigestInvalid,
     ManifestUnknown,
     NameInvalid,
@@ -70,7 +71,7 @@ class Started(msgspec.Struct):
     blueprint,
     "POST",
     "/repositories/{name}/-/manifests/{digest}/restore",
-    errors=(NameInvalid, NameUnknown, DigestInvalid, ManifestUnknown, NotRestorable, TagImmutable),
+    errors=(NameInvalid, NameUnknown, Denied, DigestInvalid, ManifestUnknown, NotRestorable, TagImmutable),
 )
 def restore_manifest(actor: Actor, name: RepositoryName, digest: Digest) -> RestoredManifest:
     """Bring a deleted manifest back, with the tags that its deletion ended."""

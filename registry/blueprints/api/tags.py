@@ -17,6 +17,7 @@ from registry.blueprints.api._pages import PageOf, PageQuery, page_of
 from registry.blueprints.api._times import Time, maybe_moment, milliseconds, moment
 from registry.digest import Digest
 from registry.errors import (
+    Denied,
     DigestInvalid,
     ExpiryInvalid,
     InputInvalid,
@@ -140,7 +141,7 @@ def list_history(actor: Actor, name: RepositoryName, query: HistoryQuery) -> Pag
     return page_of(page, _shower(), lambda row: (row.start_ms, row.id))
 
 
-@operation(blueprint, "PUT", _TAGS + "/{tag}", errors=(*_ERRORS, DigestInvalid, NotRestorable, TagImmutable))
+@operation(blueprint, "PUT", _TAGS + "/{tag}", errors=(*_ERRORS, Denied, DigestInvalid, NotRestorable, TagImmutable))
 def move_tag(actor: Actor, name: RepositoryName, tag: TagName, wanted: TagTarget, condition: Condition) -> Reply[Tag]:
     """Make a tag, new or not, stand for a manifest of the repository."""
     row = services().changes.move(actor, name, tag, Digest.parse(wanted.digest), condition)
@@ -168,7 +169,7 @@ def delete_tag(actor: Actor, name: RepositoryName, tag: TagName, condition: Cond
     blueprint,
     "POST",
     _TAGS + "/{tag}/restore",
-    errors=(*_ERRORS, DigestInvalid, NotRestorable, TagImmutable),
+    errors=(*_ERRORS, Denied, DigestInvalid, NotRestorable, TagImmutable),
 )
 def restore_tag(
     actor: Actor, name: RepositoryName, tag: TagName, wanted: TagRestore, condition: Condition

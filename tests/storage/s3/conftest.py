@@ -8,7 +8,7 @@ from moto.server import ThreadedMotoServer
 
 from registry.storage.s3 import Bucket, open_bucket
 from registry.storage.s3_driver import S3Storage
-from tests.storage.blobs import new_key
+from registry.testing.contracts.pieces import new_key
 from tests.storage.s3.service import BUCKET, MIB
 
 

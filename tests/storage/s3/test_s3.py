@@ -4,16 +4,16 @@ import sys
 
 import pytest
 
-from registry.hooks import PrefersChunks, StorageError, UploadState
+from registry.hooks import ListsKeys, PrefersChunks, StorageError, UploadState
 from registry.storage.keys import blob_path, upload_path
 from registry.storage.s3_driver import S3Storage
 from registry.storage.s3_writer import part_size
-from tests.storage.blobs import append, fetch, new_key, pattern, store
-from tests.storage.contract import StorageContract
+from registry.testing.contracts.pieces import append, fetch, new_key, pattern, store
+from registry.testing.contracts.storage import StorageDriverContract
 from tests.storage.s3.service import LONG, MIB, left
 
 
-class TestS3Storage(StorageContract):
+class TestS3Storage(StorageDriverContract):
     mib = MIB
 
     @pytest.fixture
@@ -23,6 +23,10 @@ class TestS3Storage(StorageContract):
     @pytest.fixture
     def reopen(self, bucket):
         return lambda: S3Storage(bucket)
+
+
+def test_it_lists_its_keys(driver):
+    assert isinstance(driver, ListsKeys)
 
 
 def test_a_small_blob_takes_few_calls(driver, bucket, calls):

@@ -7,7 +7,7 @@ from registry.hooks import KeyMissing, StorageError, StorageFull, UploadState
 from registry.storage.keys import blob_path
 from registry.storage.s3 import Bucket
 from registry.storage.s3_driver import S3Storage
-from tests.storage.blobs import append, fetch, new_key, pattern, store
+from registry.testing.contracts.pieces import append, fetch, new_key, pattern, store
 from tests.storage.s3.service import LONG, left
 
 LOST = EndpointConnectionError(endpoint_url="http://s3.test")

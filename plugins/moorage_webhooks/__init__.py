@@ -1,0 +1,46 @@
+"""Events for other hosts: each subscriber is told by signed HTTP requests what happens here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from moorage_webhooks.commands import webhooks_command
+from moorage_webhooks.pages import webhooks_pages
+from moorage_webhooks.sending import Deliveries
+from moorage_webhooks.settings import Settings
+from moorage_webhooks.subscriptions import NoSuchSubscription, Subscriptions
+from registry.hooks import Event, PluginContext, hookimpl
+
+
+@hookimpl
+def plugin_settings() -> type:
+    """Declare the settings."""
+    return Settings
+
+
+@hookimpl
+def event_consumers(context: PluginContext) -> Iterable[str]:
+    """Let each subscription go on by itself; a paused one keeps its place."""
+    return [subscription.name for subscription in Subscriptions(context).all() if subscription.enabled]
+
+
+@hookimpl
+def event_happened(event: Event, consumer: str, context: PluginContext) -> None:
+    """Tell a subscriber."""
+    try:
+        subscription = Subscriptions(context).get(consumer)
+    except NoSuchSubscription:
+        return  # it was removed just now
+    Deliveries(context).tell(subscription, event)
+
+
+@hookimpl
+def cli_commands(open_context: Callable[[], PluginContext]) -> Iterable[object]:
+    """Add ``moorage webhooks``."""
+    return [webhooks_command(open_context)]
+
+
+@hookimpl
+def blueprints(context: PluginContext) -> Iterable[object]:
+    """Add ``/webhooks``."""
+    return [webhooks_pages(context)]

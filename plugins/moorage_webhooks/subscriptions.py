@@ -1,0 +1,187 @@
+"""Who is told of what: subscriptions of the store, and those that the settings declare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from moorage_webhooks import signing
+from registry.hooks import EgressRefused, Event, PluginContext, StoreConflict
+
+MOST, MOST_PATTERNS, MOST_KEYS = 200, 50, 3
+SHORTEST_SECRET = 16
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_PATTERN = re.compile(r"[!-~]{1,255}")
+_KEY = re.compile(r"[!-~]{16,255}")
+_DEFINITION, _STATE = "subscription/", "state/"
+_TRIES = 10
+
+
+class SubscriptionInvalid(ValueError):
+    """A subscription that cannot be; the message names the field."""
+
+
+class NoSuchSubscription(LookupError):
+    """Nobody is subscribed under this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Who is told (``url``), of which events (globs of types and of repositories), and how it knows that it is us.
+
+    ``keys`` are the secrets that sign, newest first: more than one while they are changed. ``paused`` is why events
+    wait now, empty where they are sent. ``declared`` ones stand in the settings, and are changed there; of one that is
+    not ``enabled`` there, nothing is kept for later.
+    """
+
+    name: str
+    url: str
+    keys: tuple[str, ...] = field(repr=False)
+    types: tuple[str, ...] = ("*",)
+    repositories: tuple[str, ...] = ("*",)
+    paused: str = ""
+    declared: bool = False
+    enabled: bool = True
+
+    def wants(self, event: Event) -> bool:
+        """Tell whether the event is one of those that are subscribed to."""
+        return any(fnmatchcase(event.type, pattern) for pattern in self.types) and any(
+            fnmatchcase(event.repository, pattern) for pattern in self.repositories
+        )
+
+    def shown(self) -> dict[str, object]:
+        """Return what may be shown of it: the secrets may not."""
+        return {
+            "name": self.name,
+            "url": self.url,
+            "types": list(self.types),
+            "repositories": list(self.repositories),
+            "paused": self.paused,
+            "declared": self.declared,
+            "enabled": self.enabled,
+            "secrets": len(self.keys),
+        }
+
+
+def checked(subscription: Subscription) -> Subscription:
+    """Return the subscription, or raise :class:`SubscriptionInvalid`."""
+    if not _NAME.fullmatch(subscription.name):
+        raise SubscriptionInvalid("name: 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit")
+    for what, patterns in (("types", subscription.types), ("repositories", subscription.repositories)):
+        if not 1 <= len(patterns) <= MOST_PATTERNS or not all(map(_PATTERN.fullmatch, patterns)):
+            raise SubscriptionInvalid(f"{what}: 1 to {MOST_PATTERNS} patterns such as * or team/*, without blanks")
+    if not 1 <= len(subscription.keys) <= MOST_KEYS or not all(map(_KEY.fullmatch, subscription.keys)):
+        raise SubscriptionInvalid(
+            f"secret: {SHORTEST_SECRET} to 255 letters, digits and signs of ASCII, without blanks"
+        )
+    return subscription
+
+
+class Subscriptions:
+    """The subscriptions of one registry."""
+
+    def __init__(self, context: PluginContext) -> None:
+        """Take the store and the settings from the context."""
+        self._context = context
+        self._store = context.store
+        self._declared = {declared.name: declared.subscription() for declared in context.settings.subscriptions}
+
+    def all(self) -> Sequence[Subscription]:
+        """Return all, by name."""
+        stored = {key.removeprefix(_DEFINITION) for key in self._store.keys(_DEFINITION)}
+        found = [self._find(name) for name in sorted(stored | set(self._declared))]
+        return [subscription for subscription in found if subscription is not None]
+
+    def get(self, name: str) -> Subscription:
+        """Return one; raises :class:`NoSuchSubscription`."""
+        found = self._find(name)
+        if found is None:
+            raise NoSuchSubscription(f"nobody is subscribed as {name[:64]!r}")
+        return found
+
+    def add(self, subscription: Subscription) -> Subscription:
+        """Keep a new one; raises :class:`SubscriptionInvalid`, also where the name is taken."""
+        checked(subscription)
+        try:
+            self._context.egress.check(subscription.url)
+        except EgressRefused as error:
+            raise SubscriptionInvalid(f"url: {error}") from error
+        if subscription.name in self._declared:
+            raise SubscriptionInvalid(f"name: {subscription.name} is declared in the settings")
+        if sum(1 for _ in self._store.keys(_DEFINITION)) >= MOST:
+            raise SubscriptionInvalid(f"name: there are {MOST} subscriptions already")
+        try:
+            self._store.put(_DEFINITION + subscription.name, _document(subscription), expected=0)
+        except StoreConflict:
+            raise SubscriptionInvalid(f"name: {subscription.name} is subscribed already") from None
+        return subscription
+
+    def remove(self, name: str) -> None:
+        """Forget one."""
+        self._stored(name)
+        self._store.delete(_DEFINITION + name)
+        self._store.delete(_STATE + name)
+
+    def pause(self, name: str, reason: str) -> None:
+        """Send nothing more, until it is resumed."""
+        self.get(name)
+        self._store.put(_STATE + name, {"paused": reason})
+
+    def resume(self, name: str) -> None:
+        """Send again."""
+        self.get(name)
+        self._store.delete(_STATE + name)
+
+    def rotate(self, name: str, *, finish: bool = False) -> str:
+        """Sign with a new secret and the one before, and return the new; ``finish`` keeps the newest alone."""
+        for _ in range(_TRIES):
+            value, subscription = self._stored(name)
+            new = "" if finish else signing.new_secret()
+            keys = subscription.keys[:1] if finish else (new, *subscription.keys[:1])
+            try:
+                self._store.put(_DEFINITION + name, _document(replace(subscription, keys=keys)), expected=value)
+            except StoreConflict:
+                continue
+            return new
+        raise SubscriptionInvalid(f"name: {name} is being changed by somebody else")
+
+    def _stored(self, name: str) -> tuple[int, Subscription]:
+        if name in self._declared:
+            raise SubscriptionInvalid(f"name: {name} is declared in the settings: change it there")
+        subscription = self.get(name)
+        value = self._store.get(_DEFINITION + name)
+        if value is None:
+            raise NoSuchSubscription(f"nobody is subscribed as {name!r}")
+        return value.revision, subscription
+
+    def _find(self, name: str) -> Subscription | None:
+        if not _NAME.fullmatch(name):
+            return None
+        found = self._declared.get(name)
+        if found is None:
+            value = self._store.get(_DEFINITION + name)
+            found = _subscription(name, value.value) if value else None
+        state = self._store.get(_STATE + name) if found else None
+        return replace(found, paused=state.value["paused"]) if found and state else found
+
+
+def _document(subscription: Subscription) -> dict[str, object]:
+    return {
+        "url": subscription.url,
+        "keys": list(subscription.keys),
+        "types": list(subscription.types),
+        "repositories": list(subscription.repositories),
+    }
+
+
+def _subscription(name: str, document: Mapping[str, Any]) -> Subscription:
+    return Subscription(
+        name,
+        document["url"],
+        tuple(document["keys"]),
+        tuple(document["types"]),
+        tuple(document["repositories"]),
+    )

@@ -1,0 +1,25 @@
+"""What the commands of ``moorage`` are called."""
+
+from __future__ import annotations
+
+# What each command does stands here, so that --help imports none of them.
+BUILT_IN = {
+    "serve": "Run the registry until it is told to stop.",
+    "worker": "Run jobs: collection, retention and the like.",
+    "repo": "Look at repositories, make, change, rename, delete and restore them.",
+    "tag": "Look at tags and their history, restore, move, expire, protect and delete them.",
+    "manifest": "Look at manifests, delete and restore them.",
+    "blob": "Tell where a blob is, and what names it.",
+    "label": "Look at the labels of manifests, add some, and remove them.",
+    "rule": "Look at house rules, make, change, try and remove them.",
+    "retention": "Remove what rules of retention do not keep, and tell before what that is.",
+    "gc": "Free what nothing keeps, and tell why the rest is kept.",
+    "purge": "Remove a digest from every repository at once, for good.",
+    "fsck": "Check what is stored, and mend what can be mended.",
+    "events": "Look at what happened, follow it, tell it again, and look after what nobody took.",
+    "job": "Look at jobs, run them now, and stop them.",
+    "config": "Show and check the settings.",
+    "db": "Look after the database's schema.",
+    "plugins": "Look at plugins, and what became of each.",
+    "version": "Print the version.",
+}

@@ -1,0 +1,1 @@
+"""The one way out of the registry: requests that plugins send to other hosts."""
