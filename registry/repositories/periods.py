@@ -8,7 +8,6 @@ transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sqlalchemy import Connection, bindparam, false, insert, null, select
 
@@ -121,8 +120,7 @@ class Periods:
             },
         )
         previous = row.digest if row is not None and is_alive(row, now) else None
-        told = replace(target, effects=effects)
-        self.events.started(connection, repository_id, name.value, told, (start, end), previous, actor)
+        self.events.started(connection, repository_id, name.value, target, (start, end), previous, actor)
         if row is None:
             self._require_last(connection, repository_id, name, start)
         if end is not None:
