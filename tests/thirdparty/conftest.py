@@ -17,11 +17,11 @@ def wheels(tmp_path_factory) -> dict[str, Path]:
     return {wheel.name.partition("-")[0]: wheel for wheel in folder.glob("*.whl")}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def python(tmp_path_factory, wheels) -> Path:
     """Return the Python of a fresh environment with all wheels, pytest, and nothing of the checkout."""
     folder = tmp_path_factory.mktemp("fresh") / "venv"
     run(sys.executable, "-m", "venv", folder)
-    named = [f"{path}[testing]" if name == "moorage" else str(path) for name, path in wheels.items()]
-    run(folder / "bin" / "pip", "install", "--quiet", *named)
+    run(folder / "bin" / "pip", "install", "--quiet", *wheels.values())
+    run(folder / "bin" / "pip", "install", "--quiet", "moorage[testing]")
     return folder / "bin" / "python"
