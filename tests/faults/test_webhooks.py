@@ -136,8 +136,8 @@ def settings(folder, urls, **more):
 class Pushing:
     """Moves tags of some repositories, each time between two images; goes on where it was when the server is back."""
 
-    def __init__(self, server):
-        self.client = httpx.Client(base_url=server.url, timeout=PATIENCE)
+    def __init__(self, client):
+        self.client = client
         self.images = [image(layer({"f": bytes([number])})) for number in range(2)]
 
     def prepare(self):
@@ -201,7 +201,7 @@ def test_nothing_is_lost_or_mixed_up(tmp_path, figure):
         stack.enter_context(server)
         wait_until(lambda: known(server.data) == len(receivers) + 1, PATIENCE, "every subscription is known")
         before = len(outbox(server.data))
-        pushing = Pushing(server)
+        pushing = Pushing(stack.enter_context(httpx.Client(base_url=server.url, timeout=PATIENCE)))
         pushing.prepare()
         number, started, kills = 0, time.monotonic(), 0
         while count(server.data) - before < wanted:
@@ -242,10 +242,11 @@ def test_a_receiver_that_is_down_holds_back_nobody(tmp_path, figure):
         with MoorageServer(tmp_path / "data", worker=True, env=env) as server:
             wait_until(lambda: known(server.data) == 2, PATIENCE, "every subscription is known")
             before = len(outbox(server.data))
-            pushing = Pushing(server)
-            pushing.prepare()
-            for number in range(40):
-                pushing.move(number)
+            with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
+                pushing = Pushing(client)
+                pushing.prepare()
+                for number in range(40):
+                    pushing.move(number)
             events = outbox(server.data)[before:]
             wait_for_count(lambda: good.distinct, len(events), "events reached the good one")
             check(good, events)
