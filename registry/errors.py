@@ -300,3 +300,9 @@ class JobRefused(RegistryError):
     """The run cannot be started or stopped as things stand."""
 
     code, http_status, summary = "JOB_REFUSED", 409, "the job's state does not allow this"
+
+
+class PluginUnknown(RegistryError):
+    """No plugin has this name, or it is not blocked."""
+
+    code, http_status, summary = "PLUGIN_UNKNOWN", 404, "plugin unknown"

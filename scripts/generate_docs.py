@@ -19,6 +19,7 @@ from registry.app import API
 from registry.blueprints._problems import PREFIX
 from registry.blueprints.api._operations import Operation, install, operations_of
 from registry.cli import main as moorage
+from registry.events.types import TYPES, label_event
 from registry.hooks import specs
 from registry.hooks.inventory import ATTRIBUTE, Inventory, take_inventory
 from registry.settings import Settings
@@ -112,6 +113,8 @@ $ export MOORAGE_PLUGIN_QUOTA_RULES='[{"repository": "team/*", "most": 10}]'
 
 What a plugin's author writes is [plugin_settings](hooks.md#plugin_settings).
 """
+_TYPES = "<!-- types: generated from registry/events/types.py by scripts/generate_docs.py -->"
+_END_OF_TYPES = "<!-- end of types -->"
 _CLI = """\
 # Commands
 
@@ -245,6 +248,21 @@ def _markdown(text: str) -> str:
     return text.strip()
 
 
+def events_page() -> str:
+    """Return ``docs/events.md`` with the table of the types of events."""
+    head, _, rest = (DOCS / "events.md").read_text().partition(_TYPES)
+    return (
+        head + _TYPES + "\n\n" + "\n".join(_event_types()) + "\n\n" + _END_OF_TYPES + rest.partition(_END_OF_TYPES)[2]
+    )
+
+
+def _event_types() -> Iterator[str]:
+    yield from ("| type | what happened | `subject` | `data` |", "|---|---|---|---|")
+    for kind in (*TYPES, label_event("NAME")):
+        fields = "; ".join(f"`{name}`: {about}" for name, about in kind.data.items())
+        yield f"| `{kind.name}` | {kind.about} | {kind.subject} | {fields} |"
+
+
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
@@ -257,6 +275,7 @@ PAGES = {
     "settings.md": settings_page,
     "cli.md": cli_page,
     "api.md": api_page,
+    "events.md": events_page,
 }
 
 

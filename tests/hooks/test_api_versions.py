@@ -11,12 +11,12 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.support.content import DictContent
 
 import registry.hooks
 from registry.errors import Denied
 from registry.hooks import API_VERSION, specs
 from registry.hooks.inventory import take_inventory
+from registry.testing.content import DictContent
 from tests.support.images import Blob, image, layer, simple_image, to_json
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -149,7 +149,7 @@ def list_letters(actor: Actor, query: LettersQuery) -> PageOf[Letter]:
     return page_of(page, _letter, lambda letter: (letter.id,))
 
 
-@operation(blueprint, "POST", "/events/dead/{letter}/redeliver", status=202, errors=(LetterUnknown,))
+@operation(blueprint, "POST", "/events/dead/{letter}/redeliver", errors=(LetterUnknown,))
 def redeliver_letter(actor: Actor, letter: int) -> None:
     """Tell a consumer of a dead letter's event again, by itself."""
     services().events.redeliver(actor, letter)

@@ -1,16 +1,18 @@
-"""``moorage plugins``: what is installed, what became of it, and what it does."""
+"""``moorage plugins``: what is installed, what became of it, and what it does; writing and checking them."""
 
 from __future__ import annotations
 
 import click
 
-from registry.cli.plugins import listing, showing
+from registry.cli.plugins import blocking, checking, creating, listing, showing
 
 _EPILOG = """\b
 Examples:
   moorage plugins
   moorage plugins show expiry
   MOORAGE_BLOCKED_PLUGINS=schema1 moorage plugins --json
+  moorage plugins new recipe --kind format
+  moorage plugins check ./moorage-recipe
 """
 
 
@@ -29,3 +31,8 @@ def command(context: click.Context, *, config: str | None, as_json: bool) -> Non
 
 command.add_command(listing.command)
 command.add_command(showing.command)
+command.add_command(blocking.block)
+command.add_command(blocking.unblock)
+command.add_command(blocking.health)
+command.add_command(creating.command)
+command.add_command(checking.command)
