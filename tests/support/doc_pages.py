@@ -29,8 +29,8 @@ from tests.support.doc_blocks import BEFORE, Block, blocks_of, steps_of
 from tests.support.doc_shell import Shell, is_whole
 
 ROOT = Path(__file__).resolve().parents[2]
-SILENT = {"text"}
-"""Languages of what is no code: drawings, and what programs print."""
+SILENT = {"text", "dockerfile"}
+"""Languages of what is not run: drawings, what programs print, and lines for other programs' files."""
 _DISTRIBUTION = {"build-system", "project", "tool"}
 _RULE = re.compile(r"[─━\s]+")
 _TEST = re.compile(r"^(?:async )?def test_", re.MULTILINE)
@@ -108,6 +108,7 @@ class Page:
         (self.folder / name).write_text(block.text)
         argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", name]
         env = {name: value for name, value in os.environ.items() if not name.startswith(("MOORAGE_", "PYTEST_"))}
+        env["PYTHONPATH"] = str(self.shell.site)
         done = subprocess.run(argv, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{self.name}:{block.line}\n{done.stdout}{done.stderr}"
 

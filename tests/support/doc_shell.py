@@ -20,7 +20,7 @@ _SHOWN_ADDRESS = "127.0.0.1:5000"
 _PLACEHOLDER = "sha256:..."
 _END = "\x1e"
 _ANSWER = b"y\n"  # whoever reads a page wants what the command asks about
-# curl fails where the registry refuses; pip takes what a plugin's distribution says, as the real one does in longer.
+# curl fails where the registry refuses; pip does with a folder what the real one does in longer.
 _START = """\
 curl() {{ command curl -s --fail-with-body "$@"; }}
 pip() {{ {python} -IS {pip} "$@"; }}
@@ -30,23 +30,27 @@ SHA=$MANIFEST
 _PIP = """\
 import os, pathlib, shutil, sys, tomllib
 site = pathlib.Path(os.environ["PYTHONPATH"])
-verb, name = sys.argv[1], sys.argv[-1]
+verb, what = sys.argv[1], sys.argv[-1]
 if verb == "uninstall":
-    (info,) = site.glob(f"{name.replace('-', '_')}-*.dist-info")
-    shutil.rmtree(info)
-elif sys.argv[1:] == ["install", "."]:
-    project = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]
-    info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
-    info.mkdir(parents=True, exist_ok=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\\nName: {project['name']}\\nVersion: {project['version']}\\n")
-    points = project.get("entry-points", {})
-    lines = [line for group, named in points.items() for line in (f"[{group}]", *(f"{k} = {v}" for k, v in named.items()))]
-    (info / "entry_points.txt").write_text("\\n".join(lines))
-    for module in points.get("moorage", {}).values():
-        source = pathlib.Path(f"{module}.py")
-        shutil.copy(source, site) if source.exists() else shutil.copytree(module, site / module, dirs_exist_ok=True)
-else:
+    (info,) = site.glob(f"{what.replace('-', '_')}-*.dist-info")
+    sys.exit(shutil.rmtree(info))
+source = pathlib.Path(what)
+if verb != "install" or not (source / "pyproject.toml").is_file():
     sys.exit(f"pages install what they show: pip install . (this was: {sys.argv[1:]})")
+project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
+name, version, points = project["name"], project["version"], project.get("entry-points", {})
+info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+info.mkdir(parents=True, exist_ok=True)
+(info / "METADATA").write_text(f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n")
+sections = [f"[{group}]\\n" + "".join(f"{k} = {v}\\n" for k, v in named.items()) for group, named in points.items()]
+(info / "entry_points.txt").write_text("".join(sections))
+for module in points.get("moorage", {}).values():
+    found = [folder / kind for folder in (source, source / "src") for kind in (module, f"{module}.py")]
+    (code,) = (path for path in found if path.exists())
+    if code.is_dir():
+        shutil.copytree(code, site / module, dirs_exist_ok=True)
+    else:
+        shutil.copy(code, site)
 """
 
 
@@ -70,6 +74,11 @@ class Shell:
     _server: Forked | None = None
     _port: int = field(default_factory=free_port)
     _terminal: tuple[int, int] = field(default_factory=os.openpty)
+
+    @property
+    def site(self) -> Path:
+        """The folder in which the page's `pip` installs."""
+        return self.folder / ".site"
 
     def run(self, command: str) -> tuple[str, int]:
         """Run a command; return what it wrote, and its exit code."""
@@ -130,7 +139,7 @@ class Shell:
             "PATH": os.pathsep.join(map(str, search)),
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
-            "PYTHONPATH": str(self.folder / ".site"),
+            "PYTHONPATH": str(self.site),
             **self.variables,
         }
 
