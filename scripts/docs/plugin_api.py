@@ -52,9 +52,12 @@ def _entry(name: str) -> Iterator[str]:
 
 def _class(value: type) -> Iterator[str]:
     members = list(_fields(value)) + list(_methods(value))
-    kind = "exception" if issubclass(value, BaseException) else "class"
-    if members:
-        yield fence("text", "\n".join([f"{kind} {value.__name__}:", *(f"    {line}" for line in members)]))
+    if issubclass(value, BaseException):
+        # Without a constructor of ours it takes a text, like all of Python's.
+        given = _signature(value).removesuffix(" -> None") if inspect.isfunction(value.__init__) else "(message: str)"
+        yield fence("text", f"exception {value.__name__}{given}")
+    elif members:
+        yield fence("text", "\n".join([f"class {value.__name__}:", *(f"    {line}" for line in members)]))
     yield f"{markdown(inspect.getdoc(value) or '', link)}\n"
     for name, method in _public(value):
         text = inspect.getdoc(method)
