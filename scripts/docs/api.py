@@ -120,6 +120,8 @@ def _operation(path: str, method: str, entry: Json, schemas: Json) -> Iterator[s
     example = EXAMPLES.get(entry["operationId"], Example())
     if example.before:
         yield f"<!-- before: {example.before} -->"
+    if example.not_run:
+        yield f"<!-- not run: {example.not_run} -->"
     yield fence("bash", _curl(path, method, example))
 
 

@@ -16,12 +16,16 @@ PATH = MappingProxyType({"name": "team/app", "tag": "v1", "digest": "sha256:..."
 
 @dataclass(frozen=True)
 class Example:
-    """A request: parts of its path, its query, its body as JSON, and commands that prepare the registry for it."""
+    """A request: parts of its path, its query, its body as JSON, and commands that prepare the registry for it.
+
+    ``not_run`` says why the tests cannot send it.
+    """
 
     path: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     query: str = ""
     body: str = ""
     before: str = ""
+    not_run: str = ""
 
 
 _BLOB = "SHA=$BLOB"
@@ -79,6 +83,12 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
         "purge_digest": Example(body='{"digest": "sha256:...", "reason": "a key leaked with it"}', before=_BLOB),
         "list_purges": Example(),
         "allow_purged": Example(),
+        "list_events": Example(query="after=0&type=org.moorage.tag."),
+        "list_consumers": Example(),
+        "replay_events": Example(body='{"consumer": "announce", "after": 0}', not_run="it needs a consumer"),
+        "list_letters": Example(),
+        "redeliver_letter": Example(path={"letter": "1"}, body="{}", not_run="it needs an event that was given up"),
+        "drop_letter": Example(path={"letter": "1"}, not_run="it needs an event that was given up"),
         "list_jobs": Example(),
         "run_job": Example(path={"job": "scrub"}, body='{"arguments": {"everything": "true"}}'),
         "list_runs": Example(query="job=scrub"),

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import click
+
 from tests.support.ports import PATIENCE, wait_until
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +48,11 @@ class Zygote:
         address = self.folder / "zygote"
         argv = [sys.executable, "-m", "tests.support.zygote", str(address)]
         self._process = subprocess.Popen(argv, cwd=_ROOT, stdin=subprocess.DEVNULL)
-        wait_until(address.exists, PATIENCE, "the process that moorage is forked from")
+        wait_until(
+            lambda: address.exists() or self._process.poll() is not None, PATIENCE, "what moorage is forked from"
+        )
+        if not address.exists():
+            raise AssertionError(f"what moorage is forked from ended with {self._process.returncode}")
         self.stub.parent.mkdir()
         self.stub.write_text(_STUB.format(python=sys.executable, address=str(address)))
         self.stub.chmod(0o755)
@@ -95,10 +101,11 @@ def _serve(address: str) -> None:
     import registry.cli.client
     import registry.cli.local
     import registry.serving.worker  # noqa: F401 - the same
-    from registry.cli import _COMMANDS, main
+    from registry.cli import main
 
-    for name in _COMMANDS:
-        __import__(f"registry.cli.{name}")
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        main.get_command(context, name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with socket.socket(socket.AF_UNIX) as listening:
