@@ -12,6 +12,8 @@ from tests.support.doc_worlds import WORLDS, small
 from tests.support.tools import tool
 from tests.support.zygote import Zygote
 
+pytestmark = pytest.mark.timeout(400)  # a page may call a dozen commands, beside whatever else runs
+
 NEEDY = [page for page in pages() if any(block.needs for block in blocks_of(ROOT / page))]
 
 

@@ -4,6 +4,7 @@ Started as a program, this file is that one process; it is told by a socket what
 process is as always: it has its arguments, folder, environment, streams and exit code.
 """
 
+import gc
 import os
 import signal
 import socket
@@ -106,6 +107,8 @@ def _serve(address: str) -> None:
     context = click.Context(main)
     for name in main.list_commands(context):
         main.get_command(context, name)
+    gc.collect()
+    gc.freeze()  # memory that no collection touches stays shared
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with socket.socket(socket.AF_UNIX) as listening:
