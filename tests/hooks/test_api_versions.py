@@ -16,6 +16,7 @@ from registry.errors import Denied
 from registry.hooks import API_VERSION
 from registry.testing.content import DictContent
 from registry.testing.images import Blob, image, layer, simple_image, to_json
+from scripts.docs import plugin_api
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = Path(__file__).parent / "signatures"
@@ -34,12 +35,7 @@ OF_PLUGINS = {
 
 
 def now():
-    return dataclasses.asdict(generate_docs.plugin_api())
-
-
-_page = importlib.util.spec_from_file_location("generate_docs", ROOT / "scripts" / "generate_docs.py")
-generate_docs = importlib.util.module_from_spec(_page)
-_page.loader.exec_module(generate_docs)
+    return dataclasses.asdict(plugin_api.inventory())
 
 
 def recorded(version):
