@@ -10,17 +10,22 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import overload
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, select
 
 from registry.db.engine import Database
+from registry.db.models import Tag
 from registry.digest import Digest
 from registry.hooks.admission import ManifestPush, TagChange
 from registry.hooks.admitting import PUSH, TAG, Admission
 from registry.hooks.types import Layer, ParsedManifest
 from registry.manifests.rows import ContentChanged
 from registry.names import RepositoryName, TagName
-from registry.repositories.current import find_current, is_alive
+from registry.repositories.current import alive
 from registry.repositories.repositories import find_repository
+
+
+def _nothing(_connection: Connection, _repository_id: int, _tag: TagName) -> None:
+    """Tell what a tag stands for where nobody asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +37,12 @@ class Admitted:
 
     warnings: Sequence[str] = ()
     previous: Mapping[TagName, str | None] = field(default_factory=dict)
+    stands_for: Callable[[Connection, int, TagName], str | None] = field(default=_nothing, repr=False)
 
-    def require_unchanged(self, connection: Connection, now: int, repository_id: int) -> None:
+    def require_unchanged(self, connection: Connection, _now: int, repository_id: int) -> None:
         """Raise :class:`ContentChanged` where a tag stands for something else by now."""
         for tag, digest in self.previous.items():
-            if _stands_for(connection, now, repository_id, tag) != digest:
+            if self.stands_for(connection, repository_id, tag) != digest:
                 raise ContentChanged
 
 
@@ -47,6 +53,13 @@ class Admitting:
         """Ask ``admission``."""
         self._database = database
         self._admission = admission
+        self._standing = database.prepare(
+            select(Tag.digest).where(
+                Tag.repository_id == bindparam("repository"),
+                Tag.name == bindparam("tag"),
+                alive(database.now_clause()),
+            )
+        )
 
     def push(self, push: ManifestPush) -> Admitted:
         """Ask about a push and each tag of it; raises :class:`~registry.errors.Denied`."""
@@ -54,7 +67,7 @@ class Admitting:
         tags = [TagName(tag) for tag in push.tags]
         repository = RepositoryName(push.repository)
         changed = self.tags(push.actor, repository, tags, push.digest, push.manifest, push.labels)
-        return Admitted([*warnings, *changed.warnings], changed.previous)
+        return Admitted([*warnings, *changed.warnings], changed.previous, self._stands_for)
 
     def tags(
         self,
@@ -74,20 +87,18 @@ class Admitting:
             was = None if before is None else Digest.parse(before)
             change = TagChange(repository.value, tag.value, digest, was, manifest, labels, principal)
             warnings += self._admission.tag(change)
-        return Admitted(warnings, previous)
+        return Admitted(warnings, previous, self._stands_for)
 
     def _previous(self, repository: RepositoryName, tags: Sequence[TagName]) -> Mapping[TagName, str | None]:
         with self._database.read() as connection:
             repository_id = find_repository(connection, repository)
             if repository_id is None:
                 return dict.fromkeys(tags)
-            now = self._database.now(connection)
-            return {tag: _stands_for(connection, now, repository_id, tag) for tag in tags}
+            return {tag: self._stands_for(connection, repository_id, tag) for tag in tags}
 
-
-def _stands_for(connection: Connection, now: int, repository_id: int, tag: TagName) -> str | None:
-    found = find_current(connection, repository_id, tag)
-    return found.digest if found is not None and is_alive(found, now) else None
+    def _stands_for(self, connection: Connection, repository_id: int, tag: TagName) -> str | None:
+        row = self._standing(connection, {"repository": repository_id, "tag": tag.value})
+        return None if row is None else str(row[0])
 
 
 class LateLayers(Sequence[Layer]):

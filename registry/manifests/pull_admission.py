@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
 from types import MappingProxyType
 
-from sqlalchemy import Connection, Select, bindparam, literal, select, union_all
+from sqlalchemy import Select, String, bindparam, cast, func, literal, literal_column, select, union_all
 
 from registry.db.engine import Database
 from registry.db.models import Label, Manifest, Tag
@@ -34,8 +33,9 @@ _MOST_IDS = 200
 _ABOVE_ALL = "\x7f"
 """Sorts behind every character of a tag."""
 
-Revision = tuple[tuple[int, int], ...]
+Revision = frozenset[str]
 _Key = tuple[int, str, int, bool]
+_NOTHING: Revision = frozenset()
 
 
 class PullAdmission:
@@ -46,7 +46,7 @@ class PullAdmission:
         self._database = database
         self._hooks = hooks
         self._admission = admission
-        self._revision = _revision_statement(database)
+        self._revision = database.prepare(_revision_statement(database))
         self._verdicts: OrderedDict[_Key, tuple[Revision, Denied | None]] = OrderedDict()
         self._turn = threading.Lock()
 
@@ -111,7 +111,8 @@ class PullAdmission:
             "sidecars_end": sidecar + _ABOVE_ALL,
         }
         with self._database.read() as connection:
-            return _ids(connection, self._revision, wanted)
+            row = self._revision(connection, wanted)
+        return frozenset(row[0].split(",")) if row is not None and row[0] else _NOTHING
 
     def _keep(self, key: _Key, revision: Revision, verdict: Denied | None) -> None:
         with self._turn:
@@ -121,26 +122,22 @@ class PullAdmission:
                 self._verdicts.popitem(last=False)
 
 
-def _ids(connection: Connection, statement: Select[int, int], wanted: dict[str, object]) -> Revision:
-    rows: Sequence[tuple[int, int]] = [(row[0], row[1]) for row in connection.execute(statement, wanted)]
-    return tuple(sorted(rows))
-
-
-def _revision_statement(database: Database) -> Select[int, int]:
-    """Select the ids of what a verdict may follow from, a little more of them than are kept."""
-    labels = select(literal(1).label("kind"), Label.id).where(
+def _revision_statement(database: Database) -> Select[str]:
+    """Select the ids of what a verdict may follow from, as one text: this runs for each pull."""
+    labels = select(literal("l").concat(cast(Label.id, String)).label("one")).where(
         Label.manifest_id == bindparam("manifest"), Label.source == API
     )
-    referrers = select(literal(2), Manifest.id).where(
+    referrers = select(literal("m").concat(cast(Manifest.id, String))).where(
         Manifest.repository_id == bindparam("repository"),
         Manifest.subject_digest == bindparam("digest"),
         Manifest.deleted_at.is_(None),
     )
-    sidecars = select(literal(3), Tag.id).where(
+    sidecars = select(literal("t").concat(cast(Tag.id, String))).where(
         Tag.repository_id == bindparam("repository"),
         Tag.name >= bindparam("sidecar"),
         Tag.name < bindparam("sidecars_end"),
         alive(database.now_clause()),
     )
     found = union_all(labels, referrers, sidecars).subquery()
-    return select(found.c[0], found.c[1]).limit(_MOST_IDS + 1)
+    joined = func.group_concat if database.dialect == "sqlite" else func.string_agg
+    return select(joined(found.c.one, literal_column("','")))

@@ -48,9 +48,13 @@ class Contexts:
         self._tags = tags
         self._egress = egress
         self._settings = settings
+        self._made: dict[str, PluginContext] = {}
 
     def __call__(self, plugin: str) -> PluginContext:
-        """Return a plugin's context."""
+        """Return a plugin's context, the same each time."""
+        return self._made.get(plugin) or self._made.setdefault(plugin, self._make(plugin))
+
+    def _make(self, plugin: str) -> PluginContext:
         return PluginContext(
             plugin=plugin,
             settings=self._settings.get(plugin),
