@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 
 import click
 from flask import Flask
 
-from registry import hooks
+from registry import hooks, testing
 from registry.app import API
 from registry.blueprints._problems import PREFIX
 from registry.blueprints.api._operations import Operation, install, operations_of
@@ -157,14 +160,34 @@ def settings_page() -> str:
     )
 
 
+def plugin_api() -> Inventory:
+    """Return all that the plugin API consists of."""
+    return take_inventory(hooks, specs, _testing(), {one.name: one.data for one in TYPES})
+
+
+def _testing() -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(testing.__path__, f"{testing.__name__}."):
+        module = importlib.import_module(found.name)
+        if hasattr(module, "__all__"):
+            yield module
+
+
 def plugin_api_page() -> str:
     """Return ``docs/plugin-api.md``: every public name of the plugin API."""
-    api = take_inventory(hooks, specs)
+    api = plugin_api()
     lines = [f"| [`{name}({', '.join(given)})`](hooks.md#{name}) |" for name, given in sorted(api.hooks.items())]
     pages = [_PLUGIN_API.replace("VERSION", hooks.API_VERSION), "## Hooks", "", "| hook |", "|---|", *lines, ""]
     pages += ["## Names", "", "All are imported from `registry.hooks`.", "", "| name | what it is |", "|---|---|"]
     pages += [f"| `{_called(name, api)}` | {_about(name, api)} |" for name in api.names]
+    pages += ["", "## Events", "", "| type | what happened | `subject` | `data` |", "|---|---|---|---|"]
+    pages += [f"| `{one.name}` | {one.about} | {one.subject} | {_listed(sorted(one.data))} |" for one in TYPES]
+    pages += ["", "## For tests", "", "| module | names |", "|---|---|"]
+    pages += [f"| `{module}` | {_listed(names)} |" for module, names in api.further.items()]
     return "\n".join([*pages, ""])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _called(name: str, api: Inventory) -> str:
