@@ -30,6 +30,10 @@ class Readers(Protocol):
         """Return a repository's reader; with ``deleted`` it reads content that was deleted and is still kept, too."""
 
 
+class AdmissionFailed(Denied):
+    """A plugin that has to decide could not: refused for now, which is no verdict about the content."""
+
+
 class Admission:
     """Asks every plugin that has something to admit. Fails closed."""
 
@@ -89,7 +93,7 @@ def _refusal(name: str, hook: str, error: Exception) -> RegistryError:
         return Denied(f"refused by {name}: {reason}", detail={"plugin": name, "reason": reason})
     if not isinstance(error, PluginBroke):  # which was told where it was caught
         _log.error("plugin %s failed in %s, so it is refused: %s", name, hook, error, exc_info=error)
-    return Denied(
+    return AdmissionFailed(
         f"refused, as the plugin {name} failed: the registry's log says how", detail={"plugin": name, "hook": hook}
     )
 

@@ -18,7 +18,7 @@ from registry.db.models import Label, Manifest, Tag
 from registry.digest import Digest
 from registry.errors import Denied, UnsupportedMediaType
 from registry.hooks.admission import TagPull
-from registry.hooks.admitting import PULL, Admission
+from registry.hooks.admitting import PULL, Admission, AdmissionFailed
 from registry.hooks.facade import Hooks
 from registry.hooks.types import ParsedManifest
 from registry.manifests.content import as_stored
@@ -34,8 +34,8 @@ _ABOVE_ALL = "\x7f"
 """Sorts behind every character of a tag."""
 
 Revision = frozenset[str]
-_Key = tuple[int, str, int, bool]
 _NOTHING: Revision = frozenset()
+_Key = tuple[int, str, int, bool, tuple[str, ...]]
 
 
 class PullAdmission:
@@ -64,10 +64,11 @@ class PullAdmission:
         ``found`` are the repository's id, the manifest's id and its digest, ``stored`` its media type and bytes; with
         ``deleted`` it may be a deleted one, of the past.
         """
-        if not self._admission.asked(PULL):
+        asked = tuple(self._admission.asked(PULL))
+        if not asked:
             return
         repository_id, manifest_id, digest = found
-        key = (repository_id, tag.value, manifest_id, deleted)
+        key = (repository_id, tag.value, manifest_id, deleted, asked)  # who is blocked decides about nothing
         before = self._read_revision(repository_id, manifest_id, digest)
         known = self._verdicts.get(key)
         if known is not None and known[0] == before:
@@ -83,6 +84,8 @@ class PullAdmission:
     def _ask(self, pull: TagPull, *, deleted: bool) -> Denied | None:
         try:
             self._admission.pull(pull, deleted=deleted)
+        except AdmissionFailed:  # no verdict: the next pull asks again
+            raise
         except Denied as error:
             return Denied(error.message, detail=error.detail)  # without what it came from: verdicts are kept
         return None

@@ -5,6 +5,7 @@ import pytest
 from registry.access.actors import Actor
 from registry.errors import PluginUnknown, RequestInvalid
 from registry.hooks.calls import PluginBroke, PluginOff
+from tests.support.images import simple_image
 
 ACTOR = Actor("ada")
 
@@ -113,3 +114,26 @@ def test_a_neighbour_that_died_in_a_plugin_counts_against_it_and_three_switch_it
         direct.services.caretaker.follow()
         assert bool(direct.services.hooks.calls.guards["bad"].off) is (count == 3)
     assert [row.failures for row in direct.services.plugin_blocks.cared_for(ACTOR)["bad"].health] == [3]
+
+
+def test_events_of_a_plugin_that_is_not_called_wait_for_it(with_plugins, make_plugin):
+    heard = []
+    plugin = make_plugin("hears", event_happened=lambda event: heard.append(event.subject))
+    direct = with_plugins(plugin)
+    services = direct.services
+    dispatcher = services.dispatcher("a worker")
+    dispatcher.run_due()  # it hears from now on
+    services.plugin_blocks.block(ACTOR, "hears", "for now")
+    direct.push(simple_image("a"), "v1")
+    dispatcher.run_due()
+    assert heard == []
+    services.plugin_blocks.unblock(ACTOR, "hears")
+    dispatcher.run_due()
+    assert "v1" in heard
+    heard.clear()
+    services.hooks.calls.guards["hears"].switch_off("it hangs")
+    direct.push(simple_image("b"), "v2")
+    dispatcher.run_due()
+    services.plugin_blocks.unblock(ACTOR, "hears")
+    dispatcher.run_due()
+    assert "v2" in heard

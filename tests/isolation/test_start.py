@@ -65,7 +65,7 @@ def test_who_is_required_and_fails_stops_the_start(with_plugins, make_plugin, ho
 
 
 def test_in_safe_mode_nothing_is_loaded_but_what_is_built_in(with_plugins, make_plugin):
-    direct = with_plugins(make_plugin("extra", jobs=list), safe_mode=True, required_plugins=("extra",))
+    direct = with_plugins(make_plugin("extra", jobs=lambda: None), safe_mode=True, required_plugins=("extra",))
     states = {status.name: status.state for status in direct.services.plugins}
     assert (states["extra"], states["expiry"], states["oci_manifest"]) == ("blocked", "blocked", "active")
     assert direct.services.readiness()[-1].detail.startswith("safe mode")

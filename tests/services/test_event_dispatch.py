@@ -31,6 +31,9 @@ class Heard:
     def names(self):
         return dict(self.consumers)
 
+    def hears(self, consumer):
+        return consumer.partition("/")[0] in self.consumers
+
     def tell(self, consumer, event):
         self.heard.append((consumer, event))
         if self.refuses(consumer, event):
