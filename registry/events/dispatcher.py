@@ -20,7 +20,7 @@ from registry.db.models import EventConsumer, EventDelivery
 from registry.errors import RegistryError
 from registry.events.deliveries import Deliveries, Round
 from registry.events.lease import Lease, LeaseLost
-from registry.events.log import NOBODY, EventLog
+from registry.events.log import NOBODY, PLACED_AT_ONCE, EventLog
 from registry.events.observers import Observers
 from registry.events.retries import RetryTerms
 
@@ -29,6 +29,8 @@ LEASE = "dispatch"
 _LEASE_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 1.0
+_PLACE_SECONDS = 0.5
+"""Positions are given no oftener: on SQLite pushes wait for that commit to reach the disk."""
 _THREADS = 16
 _REST_SECONDS, _LONGEST_REST = 1.0, 60.0
 _LONGEST_PAUSE = 30.0
@@ -57,7 +59,7 @@ class Dispatcher:
         self._stop = threading.Event()
         self._telling: dict[str, Future[Round]] = {}
         self._resting: dict[str, tuple[float, float]] = {}
-        self._next_look = 0.0
+        self._next_look = self._next_place = 0.0
 
     def stop(self) -> None:
         """End soon: what is being told is told to its end."""
@@ -101,7 +103,7 @@ class Dispatcher:
     def _turn(self, pool: ThreadPoolExecutor) -> bool:
         """Look once for what there is to do; returns whether to look again at once."""
         self._reap()
-        waits = self._log.waits()
+        waits = time.monotonic() >= self._next_place and self._log.waits()
         is_time = time.monotonic() >= self._next_look
         if self._telling and not self._lease.take():
             raise LeaseLost("another worker dispatches by now")
@@ -113,13 +115,15 @@ class Dispatcher:
             self._enrol()
             self._next_look = time.monotonic() + _LOOK_SECONDS
         placed = self._place() if waits else 0
+        if 0 < placed < PLACED_AT_ONCE:
+            self._next_place = time.monotonic() + _PLACE_SECONDS
         if placed and self._telling:  # who is being told may just have looked for the last time
             self._next_look = 0.0
         pending = [name for name in self._pending() if name not in self._telling and not self._rests(name)]
         if pending and self._lease.take():
             for name in pending:
                 self._telling[name] = pool.submit(self._deliveries.run, name, self._stop.is_set)
-        return placed > 0
+        return placed == PLACED_AT_ONCE
 
     def _place(self) -> int:
         """Give events their positions; committed for good, as they are handed out at once."""

@@ -20,7 +20,8 @@ LoggedEvent: TypeAlias = Event
 """What the log holds, for those who do not speak to plugins."""
 NOBODY = ""
 """The consumer whose position is the last one that was given."""
-_PLACED_AT_ONCE = 1000
+PLACED_AT_ONCE = 1000
+"""So many events at most get their positions in one transaction."""
 _OUTBOX, _CONSUMER = table(OutboxRow), table(EventConsumer)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS = tuple(
@@ -33,7 +34,7 @@ _RANKED = (
     select(_OUTBOX.c.id, func.row_number().over(order_by=_OUTBOX.c.id).label("rank"))
     .where(_OUTBOX.c.position.is_(None))
     .order_by(_OUTBOX.c.id)
-    .limit(_PLACED_AT_ONCE)
+    .limit(PLACED_AT_ONCE)
     .subquery("ranked")
 )
 _PLACE = update(_OUTBOX).values(position=bindparam("b_head") + _RANKED.c.rank).where(_OUTBOX.c.id == _RANKED.c.id)

@@ -326,11 +326,11 @@ def label_actions() -> Iterable[LabelAction] | None:
     """Name the labels that make something happen, and what. Collected from every plugin at start-up.
 
     An action only says what should happen, as :class:`~registry.hooks.ExpireTag`,
-    :class:`~registry.hooks.ProtectTag`, :class:`~registry.hooks.KeepLast` and :class:`~registry.hooks.Pin`; the
-    registry does it, for every tag made for a manifest that carries the label, pushed or added later. So a plugin
-    needs no database and is tested in one line. A value that means nothing is refused with a reason: the push goes
-    on without the effect, and people read the reason beside the label. Two actions for one label stop the start
-    with both names::
+    :class:`~registry.hooks.ProtectTag`, :class:`~registry.hooks.KeepLast`, :class:`~registry.hooks.Pin` and
+    :class:`~registry.hooks.EmitEvent`; the registry does it, for every tag made for a manifest that carries the
+    label, pushed or added later. So a plugin needs no database and is tested in one line. A value that means nothing
+    is refused with a reason: the push goes on without the effect, and people read the reason beside the label. Two
+    actions for one label stop the start with both names::
 
         from datetime import timedelta
 

@@ -11,6 +11,7 @@ from registry.events.lease import Lease
 from registry.events.log import EventLog
 from registry.events.outbox import Outbox
 from registry.events.retries import RetryTerms
+from registry.events.trim import OutboxTrim
 from registry.events.types import REPOSITORY_CHANGED, REPOSITORY_CREATED
 from registry.hooks import NotYet
 from registry.hooks.calls import PluginBroke
@@ -371,3 +372,108 @@ def test_thousands_of_events_are_told_in_a_second(post, record_property):
     told = post.run()
     record_property("events_a_second", round(told / (time.perf_counter() - started)))
     assert told == 2000
+
+
+def test_a_dead_letter_that_is_told_again_is_told_by_itself(post):
+    post.terms = RetryTerms(attempts=1)
+    post.heard.refuses = lambda _, event: event.subject == "1"
+    post.write("a:1", "a:2")
+    post.run()
+    assert post.heard.subjects() == ["1", "2"]
+    events, actor = post.direct.services.events, post.direct.actor
+    (letter,) = events.letters(actor, "one", 10, 0).items
+    assert (letter.event.subject, letter.attempts) == ("1", 1)
+    events.redeliver(actor, letter.id)
+    post.terms = RetryTerms(attempts=2)
+    post.write("a:3")
+    post.run()
+    assert sorted(post.heard.subjects()) == ["1", "3"]  # what is told by itself holds back nothing
+    post.heard.refuses = lambda *_: False
+    post.direct.clock.turn(seconds=2)
+    post.run()
+    assert (post.heard.subjects(), post.waiting()) == (["1"], [])
+
+
+def test_a_replay_tells_the_same_sequence_again_whatever_waited(post):
+    post.heard.refuses = lambda _, event: event.subject == "3"
+    post.write(*(f"{'ab'[number % 2]}:{number}" for number in range(8)))
+    post.run()
+    post.heard.refuses = lambda *_: False
+    for start in range(9):
+        post.heard.subjects()
+        assert post.direct.services.events.replay(post.direct.actor, "one", after=min(start, 8)) == start
+        post.run()
+        assert post.heard.subjects() == [str(number) for number in range(start, 8)]
+    assert post.waiting() == []
+
+
+def test_a_replay_while_events_are_told_is_not_overwritten(post):
+    post.write("a:1", "a:2")
+    post.run()
+
+    def sent_back(*_):
+        post.heard.refuses = lambda *_: False
+        post.direct.services.events.replay(post.direct.actor, "one", after=0)
+
+    post.heard.subjects()
+    post.heard.refuses = sent_back
+    post.write("a:3")
+    post.run()
+    assert post.heard.subjects() == ["3", "1", "2", "3"]
+
+
+def trim(post, days=14):
+    return OutboxTrim(post.database, days * DAY).run()
+
+
+def test_old_events_are_forgotten_once_they_were_told(post):
+    post.write("a:1")
+    post.run()
+    post.direct.clock.turn(ms=14 * DAY)
+    assert trim(post) == 0
+    post.direct.clock.turn(ms=1)
+    post.write("a:2")
+    post.run()
+    assert trim(post) == 1
+    assert post.direct.column("SELECT subject FROM outbox") == ["2"]
+    post.write("a:3")
+    post.run()
+    assert post.direct.column("SELECT position FROM outbox ORDER BY id") == [2, 3]
+
+
+def test_who_is_behind_is_waited_for_but_not_for_ever(post):
+    post.heard.refuses = lambda _, event: event.repository == "a"
+    post.write("a:1", "b:1")
+    post.run()
+    post.direct.clock.turn(ms=14 * DAY + 1)
+    assert trim(post) == 0
+    post.direct.clock.turn(ms=14 * DAY)
+    assert trim(post) == 2
+    post.heard.refuses = lambda *_: False
+    post.write("a:2")
+    post.run()
+    assert post.heard.subjects()[-1:] == ["2"]
+    assert post.waiting() == []
+
+
+def test_a_dead_letter_goes_with_its_event(post):
+    post.terms = RetryTerms(attempts=1)
+    post.heard.refuses = lambda *_: True
+    post.write("a:1")
+    post.run()
+    trim(post)
+    assert len(post.waiting()) == 1
+    post.direct.clock.turn(ms=14 * DAY + 1)
+    assert trim(post) == 1
+    assert post.waiting() == []
+
+
+def test_pulls_are_forgotten_after_a_day(post):
+    post.database.write(
+        lambda connection: Outbox.record_pulls(connection, post.direct.clock.now, {("a", "v1", "d"): 2})
+    )
+    post.write("a:1")
+    post.run()
+    post.direct.clock.turn(ms=DAY + 1)
+    assert trim(post) == 1
+    assert post.direct.column("SELECT subject FROM outbox") == ["1"]
