@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HANDED_OUT = ("registry", "plugins", "migrations", "tests", "benchmarks", "docs", "scripts")
+HANDED_OUT = ("registry", "plugins", "migrations", "tests", "benchmarks", "docs", "examples", "scripts")
 PLUGINS = sorted(folder.name for folder in (ROOT / "plugins").glob("moorage_*"))
 
 
