@@ -13,6 +13,8 @@ from moorage_signed.search import Search, is_evidence
 from moorage_signed.settings import PULL, TAG, Rule, Settings
 from registry.hooks import Denied, PluginContext, RepositoryReader, TagChange, TagPull, hookimpl
 
+MOORAGE_API = "1.2"
+
 __all__ = ["Rule", "Settings", "admission_hooks", "admit_pull", "admit_tag_change", "plugin_settings"]
 
 _OF_COSIGN = re.compile(r"sha256-[0-9a-f]{64}\.(?:sig|att)")
