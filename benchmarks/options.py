@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.rows import ROWS
-from benchmarks.servers import MOORAGE, PEERS
+from benchmarks.servers import MOORAGE, PEERS, PLAIN
 from benchmarks.sizes import Sizes
 
 _QUICK = 0.2
@@ -23,8 +23,16 @@ def parser() -> argparse.ArgumentParser:
     parse.add_argument("--rounds", type=_positive, default=3, metavar="N", help="times each is measured (3)")
     parse.add_argument("--peers", nargs="*", choices=peers, metavar="NAME", help=f"of {' '.join(peers)}; none")
     parse.add_argument("--without-moorage", action="store_true", help="measure the peers alone")
-    parse.add_argument(
+    beside = parse.add_mutually_exclusive_group()
+    beside.add_argument(
         "--against", metavar="COMMIT", help="measure Moorage as it was then as well; no peers unless --peers names some"
+    )
+    beside.add_argument(
+        "--with-noop-plugins",
+        dest="against",
+        action="store_const",
+        const=PLAIN,
+        help="give Moorage ten plugins that implement every hook and do nothing, and measure it without them as well",
     )
     size = parse.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help=f"for a look: the same as --scale {_QUICK}")

@@ -5,16 +5,19 @@ import http.client
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import noop
 from tests.support.ports import free_port
 from tests.support.processes import Child
 from tests.support.server import MoorageServer
 from tests.support.tools import find_tool
 
 MOORAGE = "moorage"
+PLAIN = "without plugins"
+"""Moorage beside itself with ten plugins that do nothing."""
 _CHECKOUT = Path(__file__).resolve().parents[1]
 
 _DISTRIBUTION = """\
@@ -64,9 +67,9 @@ class _Defaults(MoorageServer):
 
 
 @contextlib.contextmanager
-def moorage(folder: Path, name: str = MOORAGE) -> Iterator[Running]:
+def moorage(folder: Path, name: str = MOORAGE, env: Mapping[str, str] | None = None) -> Iterator[Running]:
     """Run Moorage with its data under the folder."""
-    with _Defaults(folder / name) as server:
+    with _Defaults(folder / name.replace(" ", "-"), env=env or {}) as server:
         yield Running(name, server.port, server.pid)
 
 
@@ -119,12 +122,16 @@ def _answers(port: int) -> bool:
 def start_all(stack: contextlib.ExitStack, folder: Path, names: list[str], against: str | None = None) -> list[Running]:
     """Start the servers of these names, and Moorage as it was at the commit `against`.
 
+    Where that is `PLAIN`, Moorage has ten plugins that do nothing, and runs beside itself without them.
     A peer that is not installed is named on stderr and left out.
     """
     running = []
     if MOORAGE in names:
-        running.append(stack.enter_context(moorage(folder)))
-    if against is not None:
+        env = noop.install(folder / "noop") if against == PLAIN else {}
+        running.append(stack.enter_context(moorage(folder, env=env)))
+    if against == PLAIN:
+        running.append(stack.enter_context(moorage(folder, PLAIN)))
+    elif against is not None:
         running.append(stack.enter_context(earlier(against, folder)))
     for peer in PEERS:
         if peer.name not in names:

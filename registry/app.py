@@ -19,6 +19,7 @@ from registry.blueprints.api import jobs as api_jobs
 from registry.blueprints.api import labels as api_labels
 from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
+from registry.blueprints.api import plugins as api_plugins
 from registry.blueprints.api import repositories as api_repositories
 from registry.blueprints.api import restore as api_restore
 from registry.blueprints.api import retention as api_retention
@@ -54,6 +55,7 @@ API = tuple(
         api_events,
         api_jobs,
         api_labels,
+        api_plugins,
         api_restore,
         api_retention,
         api_rules,
@@ -83,7 +85,7 @@ def create_app(
     settings = settings or load_settings()
     found = start_plugins(settings, plugins)
     configured = settings_of_plugins(found, settings)
-    hooks = Hooks(found.manager)
+    hooks = Hooks(found.manager, settings.hook_deadline)
     app = Flask("registry", static_folder=None)
     app.url_map.merge_slashes = False
     database = _bind_database(app, settings, clock)
@@ -104,11 +106,10 @@ def create_app(
 def open_storage(settings: Settings, hooks: Hooks) -> StorageDriver:
     """Return the driver that the storage URL names; raises :class:`PluginError` where no plugin offers it."""
     scheme = settings.storage_url.partition(":")[0]
-    factory = hooks.storage_factories.get(scheme)
-    if factory is None:
+    if scheme not in hooks.storage_factories:
         offered = ", ".join(sorted(hooks.storage_factories)) or "none"
         raise PluginError(f"no plugin offers storage for {scheme}: URLs (offered: {offered})")
-    return factory(settings.storage_url, settings.storage_options)
+    return hooks.open_storage(scheme, settings.storage_url, settings.storage_options)
 
 
 def _bind_database(app: Flask, settings: Settings, clock: Clock | None) -> Database:

@@ -6,6 +6,7 @@ ones) follow the form the specification gives for further codes.
 
 from __future__ import annotations
 
+# Long: one class a code, all in one place.
 from typing import ClassVar
 
 
@@ -300,3 +301,9 @@ class JobRefused(RegistryError):
     """The run cannot be started or stopped as things stand."""
 
     code, http_status, summary = "JOB_REFUSED", 409, "the job's state does not allow this"
+
+
+class PluginUnknown(RegistryError):
+    """No plugin has this name, or it is not blocked."""
+
+    code, http_status, summary = "PLUGIN_UNKNOWN", 404, "plugin unknown"

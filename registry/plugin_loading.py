@@ -11,7 +11,7 @@ from registry.settings import Settings
 
 def find_plugins(settings: Settings, plugins: Sequence[object] = ()) -> Plugins:
     """Return what became of every plugin, whatever is required; ``plugins`` are added to those installed."""
-    return create_plugin_manager(plugins, blocked=settings.blocked_plugins)
+    return create_plugin_manager(plugins, blocked=settings.blocked_plugins, safe_mode=settings.safe_mode)
 
 
 def start_plugins(settings: Settings, plugins: Sequence[object] = ()) -> Plugins:
@@ -19,7 +19,12 @@ def start_plugins(settings: Settings, plugins: Sequence[object] = ()) -> Plugins
 
     Raises :class:`~registry.hooks.manager.PluginError` where one that is required is not active.
     """
-    return create_plugin_manager(plugins, blocked=settings.blocked_plugins, required=settings.required_plugins)
+    return create_plugin_manager(
+        plugins,
+        blocked=settings.blocked_plugins,
+        required=settings.required_plugins,
+        safe_mode=settings.safe_mode,
+    )
 
 
 def settings_of_plugins(found: Plugins, settings: Settings) -> Configured:

@@ -38,8 +38,12 @@ from registry.fsck.scrub import Scrub
 from registry.hooks.admitting import Admission
 from registry.hooks.context import PluginContext, TagWriter
 from registry.hooks.facade import Hooks
-from registry.hooks.manager import PluginStatus
+from registry.hooks.manager import FAILED, PluginStatus
 from registry.hooks.ports import StorageDriver, StorageError, StorageReadOnly
+from registry.hooks.statuses import settled
+from registry.isolation.blocks import BlockService
+from registry.isolation.caretaker import Caretaker
+from registry.isolation.health import HealthService
 from registry.manifests.admitting import Admitting
 from registry.manifests.catalogue import ManifestCatalogue
 from registry.manifests.creator import ManifestCreator, PushTerms
@@ -145,6 +149,8 @@ class Services:
     log: EventLog
     events: EventService
     tail: Tail
+    plugin_blocks: BlockService
+    caretaker: Caretaker
     contexts: Callable[[str], PluginContext]
     admission: Admission
 
@@ -159,8 +165,8 @@ class Services:
             return self.database.now(connection)
 
     def readiness(self) -> Sequence[Check]:
-        """Ask the database and the storage whether they can serve."""
-        return [self._database_check(), self._storage_check()]
+        """Ask the database and the storage whether they can serve, and tell which plugins do not do well."""
+        return [self._database_check(), self._storage_check(), self._plugins_check()]
 
     def dispatcher(self, holder: str) -> Dispatcher:
         """Return what tells observers of events, for the worker ``holder``."""
@@ -171,10 +177,12 @@ class Services:
         """Leave the parent process its connections, and start what runs in each process that serves."""
         self.database.after_fork()
         self.pulls.start()
+        self.caretaker.start()
 
     def before_exit(self) -> None:
         """Keep what is only in this process's memory."""
         self.pulls.flush()
+        self.caretaker.stop()
 
     def _database_check(self) -> Check:
         try:
@@ -193,6 +201,13 @@ class Services:
             return Check("storage", ok=False, detail=str(error))
         return Check("storage", ok=True, detail="")
 
+    def _plugins_check(self) -> Check:
+        """Whatever a plugin does, pulls go on: this keeps nobody from asking this server."""
+        told = ["safe mode: only what is built in is loaded"] if self.settings.safe_mode else []
+        told += [f"{status.name} failed to load" for status in self.plugins if status.state == FAILED]
+        told += self.hooks.calls.troubles()
+        return Check("plugins", ok=True, detail="; ".join(told))
+
 
 def build_services(
     settings: Settings,
@@ -210,7 +225,10 @@ def build_services(
     # Long: a line a service, and no step that depends on another's outcome.
     made = _Wiring(settings, hooks, database, storage, steps, plugin_settings)
     hooks.open(made.contexts)
+    plugins = settled(plugins, hooks.calls.guards, () if settings.safe_mode else settings.required_plugins)
     collector = made.collector()
+    health = HealthService(database, hooks.calls)
+    blocks = BlockService(database, made.authorizer, hooks.calls, [status.name for status in plugins], health)
     pulls = PullAdmission(database, hooks, made.admission)
     reader = ManifestReader(database, storage, hooks, made.authorizer, SigningKeys(database), made.leases, pulls)
     retention = RetentionService(database, made.authorizer, made.protection, made.periods, made.deletion)
@@ -268,6 +286,8 @@ def build_services(
         tail=Tail(database, made.log, max(1, settings.transfer_threads // _LISTENING)),
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions, made.outbox),
         retention=retention,
+        plugin_blocks=blocks,
+        caretaker=Caretaker(hooks.calls, blocks, health, settings.data),
         contexts=made.contexts,
         admission=made.admission,
     )

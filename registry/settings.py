@@ -117,6 +117,12 @@ class Settings:
     egress_ca: Path | None = _setting(  # noqa: RUF009 - the helper returns a field
         values.existing_file, None, "authorities that requests of plugins trust beside the system's, a PEM file"
     )
+    safe_mode: bool = _setting(
+        values.boolean, default=False, about="load no plugins but the built-in ones, to look what is wrong with others"
+    )
+    hook_deadline: float = _setting(
+        values.duration(0.05), 10.0, "time a call of a plugin may take; one that took longer once is given up after it"
+    )
     access_log: bool = _setting(values.boolean, default=True, about="write a line a request to stdout")
     log_format: str = _setting(
         values.choice("auto", "human", "json"), "auto", "form of the log; auto: human on a terminal, else json"

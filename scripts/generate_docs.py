@@ -5,20 +5,24 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 
 import click
 from flask import Flask
 
-from registry import hooks
+from registry import hooks, testing
 from registry.app import API
 from registry.blueprints._problems import PREFIX
 from registry.blueprints.api._operations import Operation, install, operations_of
 from registry.cli import main as moorage
+from registry.events.types import TYPES, label_event
 from registry.hooks import specs
 from registry.hooks.inventory import ATTRIBUTE, Inventory, take_inventory
 from registry.settings import Settings
@@ -112,6 +116,8 @@ $ export MOORAGE_PLUGIN_QUOTA_RULES='[{"repository": "team/*", "most": 10}]'
 
 What a plugin's author writes is [plugin_settings](hooks.md#plugin_settings).
 """
+_TYPES = "<!-- types: generated from registry/events/types.py by scripts/generate_docs.py -->"
+_END_OF_TYPES = "<!-- end of types -->"
 _CLI = """\
 # Commands
 
@@ -154,14 +160,34 @@ def settings_page() -> str:
     )
 
 
+def plugin_api() -> Inventory:
+    """Return all that the plugin API consists of."""
+    return take_inventory(hooks, specs, _testing(), {one.name: one.data for one in TYPES})
+
+
+def _testing() -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(testing.__path__, f"{testing.__name__}."):
+        module = importlib.import_module(found.name)
+        if hasattr(module, "__all__"):
+            yield module
+
+
 def plugin_api_page() -> str:
     """Return ``docs/plugin-api.md``: every public name of the plugin API."""
-    api = take_inventory(hooks, specs)
+    api = plugin_api()
     lines = [f"| [`{name}({', '.join(given)})`](hooks.md#{name}) |" for name, given in sorted(api.hooks.items())]
     pages = [_PLUGIN_API.replace("VERSION", hooks.API_VERSION), "## Hooks", "", "| hook |", "|---|", *lines, ""]
     pages += ["## Names", "", "All are imported from `registry.hooks`.", "", "| name | what it is |", "|---|---|"]
     pages += [f"| `{_called(name, api)}` | {_about(name, api)} |" for name in api.names]
+    pages += ["", "## Events", "", "| type | what happened | `subject` | `data` |", "|---|---|---|---|"]
+    pages += [f"| `{one.name}` | {one.about} | {one.subject} | {_listed(sorted(one.data))} |" for one in TYPES]
+    pages += ["", "## For tests", "", "| module | names |", "|---|---|"]
+    pages += [f"| `{module}` | {_listed(names)} |" for module, names in api.further.items()]
     return "\n".join([*pages, ""])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _called(name: str, api: Inventory) -> str:
@@ -245,6 +271,21 @@ def _markdown(text: str) -> str:
     return text.strip()
 
 
+def events_page() -> str:
+    """Return ``docs/events.md`` with the table of the types of events."""
+    head, _, rest = (DOCS / "events.md").read_text().partition(_TYPES)
+    return (
+        head + _TYPES + "\n\n" + "\n".join(_event_types()) + "\n\n" + _END_OF_TYPES + rest.partition(_END_OF_TYPES)[2]
+    )
+
+
+def _event_types() -> Iterator[str]:
+    yield from ("| type | what happened | `subject` | `data` |", "|---|---|---|---|")
+    for kind in (*TYPES, label_event("NAME")):
+        fields = "; ".join(f"`{name}`: {about}" for name, about in kind.data.items())
+        yield f"| `{kind.name}` | {kind.about} | {kind.subject} | {fields} |"
+
+
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
@@ -257,6 +298,7 @@ PAGES = {
     "settings.md": settings_page,
     "cli.md": cli_page,
     "api.md": api_page,
+    "events.md": events_page,
 }
 
 

@@ -43,6 +43,7 @@ LAYERS = {
     "registry.plugin_context": "services",
     "registry.repositories": "services",
     "registry.retention": "services",
+    "registry.isolation": "services",
     "registry.access": "services",
     "registry.events": "services",
     "registry.egress": "egress",

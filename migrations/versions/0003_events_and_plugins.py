@@ -93,6 +93,7 @@ def upgrade() -> None:
         sa.Column("blocked_ms", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.String(length=255), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("automatic", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("plugin", name=op.f("pk_plugin_block")),
     )
     op.create_table(

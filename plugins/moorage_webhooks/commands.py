@@ -45,7 +45,9 @@ def _opened() -> Iterator[PluginContext]:
 
 
 @click.command(
-    "add", epilog="\b\nExample:\n  moorage webhooks add ci https://ci.example.org/hook --repository 'team/*'"
+    "add",
+    short_help="Subscribe a URL to events.",
+    epilog="\b\nExample:\n  moorage webhooks add ci https://ci.example.org/hook --repository 'team/*'",
 )
 @_name
 @click.argument("url")
@@ -63,7 +65,7 @@ def add(name: str, url: str, types: Sequence[str], repositories: Sequence[str], 
         click.echo(f"secret: {keys[0]}")
 
 
-@click.command("list")
+@click.command("list", short_help="List the subscriptions.")
 @_json_flag
 def list_all(*, as_json: bool) -> None:
     """List the subscriptions."""
@@ -71,7 +73,7 @@ def list_all(*, as_json: bool) -> None:
         _print([one.shown() for one in Subscriptions(context).all()], _COLUMNS, as_json=as_json)
 
 
-@click.command("show")
+@click.command("show", short_help="Show a subscription.")
 @_name
 @_json_flag
 def show(name: str, *, as_json: bool) -> None:
@@ -85,7 +87,7 @@ def show(name: str, *, as_json: bool) -> None:
         click.echo(f"{field + ':':14}{_cell(value)}")
 
 
-@click.command("remove")
+@click.command("remove", short_help="End a subscription.")
 @_name
 def remove(name: str) -> None:
     """End a subscription, and forget what became of its deliveries."""
@@ -95,7 +97,7 @@ def remove(name: str) -> None:
     click.echo(f"removed {name}")
 
 
-@click.command("pause")
+@click.command("pause", short_help="Hold events back.")
 @_name
 def pause(name: str) -> None:
     """Send nothing more to a subscriber; what happens meanwhile is sent once it is resumed."""
@@ -104,7 +106,7 @@ def pause(name: str) -> None:
     click.echo(f"paused {name}")
 
 
-@click.command("resume")
+@click.command("resume", short_help="Send events again.")
 @_name
 def resume(name: str) -> None:
     """Send to a subscriber again, starting with what happened meanwhile."""
@@ -113,7 +115,7 @@ def resume(name: str) -> None:
     click.echo(f"resumed {name}")
 
 
-@click.command("rotate")
+@click.command("rotate", short_help="Change a secret.")
 @_name
 @click.option("--finish", is_flag=True, help="Sign with the new secret alone: the receiver knows it.")
 def rotate(name: str, *, finish: bool) -> None:
@@ -123,7 +125,7 @@ def rotate(name: str, *, finish: bool) -> None:
     click.echo(f"secret: {new}" if new else f"{name} is signed with its newest secret alone")
 
 
-@click.command("test")
+@click.command("test", short_help="Send an event that says nothing.")
 @_name
 def test(name: str) -> None:
     """Send an event that says nothing, to see whether it arrives."""
@@ -131,7 +133,7 @@ def test(name: str) -> None:
         _tell([Deliveries(context).test(name)])
 
 
-@click.command("deliveries")
+@click.command("deliveries", short_help="List what was sent, and what came of it.")
 @_name
 @click.option("--dead", is_flag=True, help="Those alone that are not tried again.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="Most that are listed.")
@@ -145,7 +147,7 @@ def deliveries(name: str, *, dead: bool, limit: int, as_json: bool) -> None:
     _print(found, _DELIVERY_COLUMNS, as_json=as_json)
 
 
-@click.command("redeliver")
+@click.command("redeliver", short_help="Send an event again, or all dead ones.")
 @_name
 @click.argument("event", required=False)
 @click.option("--dead", is_flag=True, help="Every dead one, oldest first.")

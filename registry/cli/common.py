@@ -16,6 +16,9 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON, fo
 config_flag = click.option(
     "--config", metavar="FILE", help="Read this TOML file (default: moorage.toml, if there is one)."
 )
+safe_mode_flag = click.option(
+    "--safe-mode", is_flag=True, default=None, help="Load no plugins but the built-in ones, to mend what others broke."
+)
 PLACE_FLAGS = (
     config_flag,
     click.option("--data", metavar="FOLDER", help="Folder of the database and the blobs (default: ./data)."),

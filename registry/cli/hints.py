@@ -25,6 +25,8 @@ _HINTS = (
         "code",
         "deleting needs some room as well: free a few megabytes of that disk by other means first",
     ),
+    ("CONSUMER_UNKNOWN", "consumer", "who hears of events: moorage events consumers"),
+    ("LETTER_UNKNOWN", "letter", "what there is: moorage events dead list"),
     ("JOB_UNKNOWN", "run", "what there is: moorage job runs"),
 )
 

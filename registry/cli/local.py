@@ -49,6 +49,8 @@ def opened_app(settings: Settings, advice: str = "") -> Iterator[Flask]:
         pending = schema.status(app).pending
     if pending:
         raise click.ClickException(f"{_name(settings)} lacks migrations ({', '.join(pending)}): run moorage db upgrade")
+    with told():
+        app.extensions["moorage"].plugin_blocks.refresh()
     try:
         yield app
     finally:

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from registry import schema
-from registry.cli.common import read_settings, settings_flags
+from registry.cli.common import read_settings, safe_mode_flag, settings_flags
 from registry.cli.opening import open_app, told
 from registry.errors import RegistryError
 from registry.logs import configure, is_human
@@ -48,6 +48,7 @@ All other settings are variables or lines of moorage.toml; `moorage config show`
 @click.option(
     "--worker/--no-worker", default=None, help="Run a worker beside it, for collection and other jobs (default)."
 )
+@safe_mode_flag
 @click.option(
     "--insecure-anonymous",
     is_flag=True,
@@ -70,6 +71,7 @@ def command(**flags: object) -> None:
         configure(settings)
         app = open_app(settings)
         schema.upgrade(app)
+    start_plugins_anew(app)
     run(settings, app, companion_of(settings, flags))
 
 
@@ -82,6 +84,8 @@ def companion_of(settings: Settings, flags: Mapping[str, object]) -> Companion |
         return None
     given = {name: flags[name] for name in ("config", "data", "database_url", "storage_url") if flags.get(name)}
     told = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    if flags.get("safe_mode"):
+        told.append("--safe-mode")
     return Companion(told, settings.graceful_timeout)
 
 
@@ -143,6 +147,15 @@ def warn_of_pending(app: Flask) -> None:
     app.extensions["moorage"].database.close_idle()
     if pending:
         log.warning("the database lacks migrations (%s): run moorage db upgrade", ", ".join(pending))
+    else:
+        start_plugins_anew(app)
+
+
+def start_plugins_anew(app: Flask) -> None:
+    """Give plugins that were switched off another chance, before any process is forked."""
+    services = app.extensions["moorage"]
+    services.plugin_blocks.start_anew()
+    services.database.close_idle()
 
 
 def refuse_taken_address(listen: str) -> None:

@@ -9,7 +9,7 @@ import threading
 
 import click
 
-from registry.cli.common import read_settings, settings_flags
+from registry.cli.common import read_settings, safe_mode_flag, settings_flags
 from registry.cli.opening import open_app, told
 from registry.logs import configure
 from registry.schema import status
@@ -28,6 +28,7 @@ _LOWEST = 19
 @click.command("worker", epilog=_EPILOG)
 @settings_flags
 @click.option("--once", is_flag=True, help="Run what is due now, and end: with code 1 if something failed.")
+@safe_mode_flag
 @click.option("--beside", type=int, hidden=True, help="The process of the server that this worker ends with.")
 def command(*, once: bool, beside: int | None, **flags: object) -> None:
     """Run jobs: collection, retention and whatever else needs no request (Ctrl-C or SIGTERM ends it).
@@ -44,6 +45,7 @@ def command(*, once: bool, beside: int | None, **flags: object) -> None:
     if beside:
         os.nice(_LOWEST)  # what clients wait for comes first on a machine that they share
     holder, services = new_holder(), app.extensions["moorage"]
+    services.caretaker.start()
     worker, dispatcher = Worker(services.queue, holder), services.dispatcher(holder)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     # Ctrl-C reaches the whole group of a server: it ends its worker itself, once requests are done.
@@ -52,6 +54,7 @@ def command(*, once: bool, beside: int | None, **flags: object) -> None:
         with told():
             sound = worker.run_due()
             dispatcher.run_due()
+            services.caretaker.stop()
         raise SystemExit(0 if sound else 1)
     logging.getLogger(__name__).info("the worker runs %s", ", ".join(sorted(services.queue.names)))
     thread = threading.Thread(target=dispatcher.run, name="dispatcher")
@@ -61,3 +64,4 @@ def command(*, once: bool, beside: int | None, **flags: object) -> None:
     finally:
         dispatcher.stop()
         thread.join()
+        services.caretaker.stop()

@@ -20,7 +20,7 @@ from registry.events.lease import Lease, LeaseLost
 from registry.events.log import EventLog
 from registry.events.observers import NOT_YET
 from registry.events.retries import RetryTerms, Waiting
-from registry.hooks.events import Event
+from registry.hooks.events import Event, NotYet
 
 Tell = Callable[[str, Event], None]
 _AT_ONCE = 200
@@ -44,15 +44,19 @@ _TAKE_UP = delete(_DELIVERY).where(_DELIVERY.c.id == bindparam("b_id"), _DELIVER
 
 @dataclass(slots=True)
 class Round:
-    """How a round goes: how many events were told, and how many failures there were one after another."""
+    """How a round goes: how many events were told, how many failures there were one after another.
+
+    ``paused`` is set once the consumer says that it takes nothing for the time being.
+    """
 
     told: int = 0
     failures: int = 0
+    paused: bool = False
 
     @property
     def enough(self) -> bool:
         """Whether it looks as if nothing could be told now."""
-        return self.failures >= _IN_A_ROW
+        return self.paused or self.failures >= _IN_A_ROW
 
 
 class Deliveries:
@@ -99,8 +103,10 @@ class Deliveries:
         next_position = first.position
         give_up = time.monotonic() + _COMMIT_SECONDS
         for event in events:
-            next_position = event.position + 1
             error = self._told(consumer, event, going)
+            if going.paused:
+                break
+            next_position = event.position + 1
             if error is not None:
                 before = first if event.position == first.position else None
                 left.append(self._terms.after_failure(event, error, now, before))
@@ -108,6 +114,8 @@ class Deliveries:
                     break
             if going.enough or stopping() or time.monotonic() > give_up:
                 break
+        if going.paused and next_position == first.position:
+            return  # it stays as it is
         waits = bool(left) and left[-1].dead_ms is None
         if events and not waits and next_position <= last:
             left.append(Waiting(next_position, first.repository, False, 0, now, now, None, ""))  # noqa: FBT003 - a row
@@ -133,10 +141,10 @@ class Deliveries:
         reached = position
         give_up = time.monotonic() + _COMMIT_SECONDS
         for event in events:
+            error = None if event.repository in behind else self._told(consumer, event, going)
+            if going.paused:
+                break
             reached = event.position
-            if event.repository in behind:
-                continue
-            error = self._told(consumer, event, going)
             if error is not None:
                 failed.append(self._terms.after_failure(event, error, now, None))
                 if failed[-1].dead_ms is None:
@@ -160,6 +168,7 @@ class Deliveries:
         try:
             self._tell(consumer, event)
         except NOT_YET as error:
+            going.paused = isinstance(error, NotYet) and error.paused
             going.failures += 1
             return str(error) or type(error).__name__
         going.failures = 0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
 from registry.errors import Denied, RegistryError, Unavailable
 from registry.hooks.admission import ManifestPush, TagChange, TagPull
-from registry.hooks.calls import Calls, PluginBroke
+from registry.hooks.calls import Calls, PluginBlocked, PluginBroke, WrongAnswer
 from registry.hooks.context import PluginContext, RepositoryReader
-from registry.hooks.manager import PluginError
 from registry.hooks.ports import StorageError
 from registry.texts import readable
 
@@ -36,7 +36,7 @@ class Admission:
     def __init__(self, calls: Calls, contexts: Contexts, readers: Readers) -> None:
         """Ask the plugins of ``calls``, except for what they leave out by ``admission_hooks``.
 
-        Raises :class:`PluginError` where one of them cannot tell that.
+        One that cannot tell that is switched off: all that it would be asked about is refused.
         """
         self._calls = calls
         self._contexts = contexts
@@ -65,9 +65,11 @@ class Admission:
 
     def _warnings(self, name: str, hook: str, about: Mapping[str, object], reader: RepositoryReader) -> Sequence[str]:
         """Ask one plugin; raises :class:`Denied` that names it and its reason."""
+        read = partial(_texts, hook)
         try:
-            answer = self._calls.call(name, hook, **about, reader=reader, context=self._contexts(name))
-            texts = _checked(name, hook, answer)
+            texts = self._calls.call(name, hook, read, **about, reader=reader, context=self._contexts(name)) or ()
+        except PluginBlocked:  # in this moment: it decides about nothing
+            return ()
         except (RegistryError, StorageError, PluginBroke) as error:
             raise _refusal(name, hook, error) from error
         found = [f"{name}: {readable(text)}" for text in texts]
@@ -85,49 +87,45 @@ def _refusal(name: str, hook: str, error: Exception) -> RegistryError:
     if isinstance(error, Denied):
         reason = readable(error.message)
         return Denied(f"refused by {name}: {reason}", detail={"plugin": name, "reason": reason})
-    _log.error("plugin %s failed in %s, so it is refused: %s", name, hook, error, exc_info=error)
+    if not isinstance(error, PluginBroke):  # which was told where it was caught
+        _log.error("plugin %s failed in %s, so it is refused: %s", name, hook, error, exc_info=error)
     return Denied(
         f"refused, as the plugin {name} failed: the registry's log says how", detail={"plugin": name, "hook": hook}
     )
 
 
-def _checked(name: str, hook: str, answer: object) -> Sequence[str]:
-    """Return the warnings; a generator runs here, so what it raises is its own; raises :class:`PluginBroke`."""
-    if answer is None:
-        return ()
+def _texts(hook: str, answer: object) -> Sequence[str]:
+    """Return the warnings; a generator runs here. Raises :class:`WrongAnswer`."""
     if hook == PULL or isinstance(answer, str | bytes) or not isinstance(answer, Iterable):
-        raise PluginBroke(name, hook, f"it returned {type(answer).__name__}")
-    try:
-        texts = list(islice(answer, _MOST_WARNINGS))
-    except (RegistryError, StorageError):
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginBroke(name, hook, f"{type(error).__name__}: {error}") from error
+        raise WrongAnswer.of(answer)
+    texts = list(islice(answer, _MOST_WARNINGS))
     for text in texts:
         if not isinstance(text, str):
-            raise PluginBroke(name, hook, f"it returned {type(text).__name__} among its warnings")
+            raise WrongAnswer(f"it returned {type(text).__name__} among its warnings")
     return texts
 
 
 def _wanted(calls: Calls, name: str, contexts: Contexts) -> Collection[str]:
-    wanted = named(calls, name, "admission_hooks", contexts)
-    if wanted is not None and not set(wanted) <= set(HOOKS):
-        raise PluginError(f"plugin {name} names hooks of admission that are none: {', '.join(wanted)}")
+    wanted = named(calls, name, "admission_hooks", contexts, HOOKS)
     return HOOKS if wanted is None else wanted
 
 
-def named(calls: Calls, plugin: str, hook: str, contexts: Contexts) -> Sequence[str] | None:
-    """Return the names that a plugin answers at start-up, each once; raises :class:`PluginError` for anything else."""
-    try:
-        answer = calls.call(plugin, hook, context=contexts(plugin))
-        texts = list(dict.fromkeys(answer)) if isinstance(answer, Iterable) else []
-    except Exception as error:
-        raise PluginError(f"plugin {plugin} failed in {hook}: {error}") from error
-    if answer is None:
-        return None
-    if isinstance(answer, str) or not isinstance(answer, Iterable):
-        raise PluginError(f"plugin {plugin} returned {type(answer).__name__} from {hook}, where a list is expected")
-    for text in texts:
-        if not isinstance(text, str) or not text:
-            raise PluginError(f"plugin {plugin} returned {text!r} in the list of {hook}")
-    return texts
+def named(
+    calls: Calls, plugin: str, hook: str, contexts: Contexts, allowed: Collection[str] = ()
+) -> Sequence[str] | None:
+    """Return the names that a plugin answers at start-up, each once, of ``allowed`` where there are some.
+
+    One that fails in that is switched off, and None is returned.
+    """
+
+    def read(answer: object) -> Sequence[str]:
+        if isinstance(answer, str) or not isinstance(answer, Iterable):
+            raise WrongAnswer(f"it returned {type(answer).__name__} where a list is expected")
+        texts: list[object] = list(dict.fromkeys(answer))
+        for text in texts:
+            if not isinstance(text, str) or not text or (allowed and text not in allowed):
+                raise WrongAnswer(f"it returned a list with {text!r}")
+        return [str(text) for text in texts]
+
+    found: Sequence[str] | None = calls.claim(plugin, hook, read, context=contexts(plugin))
+    return found

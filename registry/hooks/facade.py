@@ -6,22 +6,28 @@ default here, once, so that the core never asks what kind of manifest it holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import pluggy
 
 from registry.digest import Digest
 from registry.errors import ManifestInvalid, RegistryError, Unavailable, UnsupportedMediaType
+from registry.hooks import answers
 from registry.hooks.admitting import Contexts
+from registry.hooks.answers import check, check_all
 from registry.hooks.artifacts import NO_ARTIFACTS, owners_of_artifacts
-from registry.hooks.calls import Calls, PluginBroke
+from registry.hooks.calls import DEADLINE_SECONDS, Calls, PluginBlocked, PluginBroke, PluginOff
 from registry.hooks.manager import PluginError
-from registry.hooks.ports import ContentReader, StorageError, StorageFactory
+from registry.hooks.ports import ContentReader, StorageDriver, StorageError, StorageFactory
 from registry.hooks.types import (
     ConversionRequest,
     Descriptor,
+    Effect,
     LabelAction,
+    LabelValueRefused,
     Layer,
     LegacyImage,
     ParsedManifest,
@@ -35,20 +41,39 @@ class PluginFailed(RegistryError):
 
     code, http_status, summary = "UNKNOWN", 500, "a plugin of this registry failed"
 
+    @classmethod
+    def of(cls, error: PluginBroke) -> PluginFailed:
+        """Tell the client which plugin failed in which hook, and no more of why than the registry's own words."""
+        kind = PluginUnavailable if isinstance(error, PluginOff | PluginBlocked) else cls
+        told = f": {error.shown}" if error.shown else ""
+        return kind(
+            f"plugin {error.plugin} failed in {error.hook}{told}", detail={"plugin": error.plugin, "hook": error.hook}
+        )
+
+
+class PluginUnavailable(PluginFailed):
+    """A plugin that this request needs is switched off; the detail names it."""
+
+    code, http_status, summary = "UNAVAILABLE", 503, "a plugin of this registry is switched off"
+
 
 class Hooks:
-    """The hooks of one app. Raises :class:`PluginError` where two plugins claim one thing."""
+    """The hooks of one app. Raises :class:`PluginError` where two plugins claim one thing.
 
-    def __init__(self, manager: pluggy.PluginManager) -> None:
-        """Collect what plugins claim."""
-        self.calls = Calls(manager)
-        self._owners = self._claims("manifest_media_types", _listed)
-        actions = self._claims("label_actions", lambda actions: {action.key: action for action in actions})
+    A plugin that fails while it is asked what it claims is switched off, see :meth:`Guard.switch_off`: what it would
+    decide about stays closed, and all else goes on.
+    """
+
+    def __init__(self, manager: pluggy.PluginManager, deadline: float = DEADLINE_SECONDS) -> None:
+        """Collect what plugins claim; a call of one may take ``deadline`` seconds."""
+        self.calls = Calls(manager, deadline)
+        self._owners = self._claims("manifest_media_types", answers.listed)
+        actions = self._claims("label_actions", answers.actions)
+        self._actions: dict[str, tuple[str, LabelAction]] = actions
         self._label_actions: dict[str, LabelAction] = {key: action for key, (_, action) in actions.items()}
-        self._factories = {
-            scheme: factory
-            for scheme, (_, factory) in self._claims("storage_drivers", dict[str, StorageFactory]).items()
-        }
+        drivers = self._claims("storage_drivers", dict[str, StorageFactory])
+        self._drivers: dict[str, tuple[str, StorageFactory]] = drivers
+        self._factories = {scheme: factory for scheme, (_, factory) in drivers.items()}
         self._artifacts: Mapping[str, str] = NO_ARTIFACTS
 
     def open(self, contexts: Contexts) -> None:
@@ -62,8 +87,8 @@ class Hooks:
 
     @property
     def media_types(self) -> Sequence[str]:
-        """All manifest media types that are accepted, sorted."""
-        return sorted(self._owners)
+        """All manifest media types that are accepted now, sorted."""
+        return sorted(media_type for media_type in self._owners if self.owns(media_type))
 
     @property
     def label_actions(self) -> Mapping[str, LabelAction]:
@@ -75,9 +100,36 @@ class Hooks:
         """Storage driver factories by URL scheme."""
         return self._factories
 
+    def open_storage(self, scheme: str, url: str, options: Mapping[str, str]) -> StorageDriver:
+        """Return a driver of an offered scheme; raises what the factory refuses, or :class:`PluginError`."""
+        plugin, factory = self._drivers[scheme]
+        try:
+            driver: StorageDriver = self.calls.run(
+                plugin, "storage_drivers", factory, url, options, passes=(ValueError, OSError, ImportError)
+            )
+        except PluginBroke as error:
+            raise PluginError(str(error)) from error
+        return driver
+
+    def label_effects(
+        self, key: str, value: str, read: Callable[[Sequence[Effect]], Sequence[Effect]]
+    ) -> Sequence[Effect]:
+        """Return what ``read`` makes of the effects that a label's action names.
+
+        Raises :class:`LabelValueRefused`, or :class:`PluginBroke`. Nothing where no action knows the label.
+        """
+        if key not in self._actions:
+            return ()
+        plugin, action = self._actions[key]
+        found: Sequence[Effect] = self.calls.run(
+            plugin, "label_actions", lambda text: read(action.effects(text)), value, passes=(LabelValueRefused,)
+        )
+        return found
+
     def owns(self, media_type: str) -> bool:
-        """Tell whether an installed format owns ``media_type``."""
-        return media_type in self._owners
+        """Tell whether an installed format owns ``media_type``; one that is blocked counts as not installed."""
+        owner = self._owners.get(media_type)
+        return owner is not None and not self.calls.guards[owner[0]].blocked
 
     def parse(self, media_type: str, payload: bytes) -> ParsedManifest:
         """Parse a manifest; raise :class:`UnsupportedMediaType` or :class:`ManifestInvalid`."""
@@ -86,7 +138,14 @@ class Hooks:
                 f"no installed format accepts {media_type[:255] or 'a manifest without Content-Type'}",
                 detail={"mediaType": media_type[:255], "accepted": list(self.media_types)},
             )
-        parsed = self._ask("parse_manifest", media_type, ParsedManifest, media_type=media_type, payload=payload)
+        if not self.owns(media_type):
+            plugin = self._owners[media_type][0]
+            raise UnsupportedMediaType(
+                f"{media_type} is not accepted now: plugin {plugin}, which owns it, is blocked",
+                detail={"mediaType": media_type, "plugin": plugin, "accepted": list(self.media_types)},
+            )
+        arguments = {"media_type": media_type, "payload": payload}
+        parsed: ParsedManifest | None = self._read("parse_manifest", media_type, answers.manifest, **arguments)
         if parsed is None:
             raise ManifestInvalid("the format's owner does not know this manifest", detail={"mediaType": media_type})
         return parsed
@@ -94,18 +153,19 @@ class Hooks:
     def validate(self, manifest: ParsedManifest, content: ContentReader) -> None:
         """Let the owners of the format and of the artifact's type check it; raises :class:`ManifestInvalid`."""
         self._ask("validate_manifest", manifest.media_type, object, manifest=manifest, content=content)
-        self._ask_artifact("validate_artifact", manifest, content)
+        self._read_artifact("validate_artifact", partial(check, object), manifest, content)
 
     def layers(self, manifest: ParsedManifest, content: ContentReader) -> Sequence[Layer]:
         """Return the layers, base first: what the artifact's owner says, else the format's; none by default."""
-        files = self._ask_artifact("artifact_layers", manifest, content)
+        files = self._read_artifact("artifact_layers", partial(check_all, Layer), manifest, content)
         if files is not None:
-            return self._all_of(files, Layer, self._artifacts[manifest.artifact_type], "artifact_layers")
+            return files
         return self._ask_all("manifest_layers", manifest.media_type, Layer, manifest=manifest, content=content) or ()
 
     def children(self, manifest: ParsedManifest) -> Sequence[Descriptor]:
         """Return the manifests that this one consists of."""
-        answer = self._ask_all("manifest_children", manifest.media_type, Descriptor, manifest=manifest)
+        arguments = {"manifest": manifest}
+        answer = self._read("manifest_children", manifest.media_type, answers.descriptors, **arguments)
         return manifest.children if answer is None else answer
 
     def labels(self, manifest: ParsedManifest, content: ContentReader) -> Mapping[str, str]:
@@ -114,14 +174,9 @@ class Hooks:
         Those that an artifact's owner finds come on top, except for keys that are there.
         """
         arguments = {"manifest": manifest, "content": content}
-        answer = self._ask("manifest_labels", manifest.media_type, object, **arguments)
-        labels = manifest.annotations if answer is None else answer
-        owner = self._owners[manifest.media_type][0] if self.owns(manifest.media_type) else ""
-        further = self._ask_artifact("artifact_labels", manifest, content)
-        if further is None:
-            return self._as_labels(labels, owner, "manifest_labels")
-        added = self._as_labels(further, self._artifacts[manifest.artifact_type], "artifact_labels")
-        return {**added, **self._as_labels(labels, owner, "manifest_labels")}
+        own: Mapping[str, str] | None = self._read("manifest_labels", manifest.media_type, answers.labels, **arguments)
+        further: Mapping[str, str] | None = self._read_artifact("artifact_labels", answers.labels, manifest, content)
+        return {**(further or {}), **(answers.labels(manifest.annotations) if own is None else own)}
 
     def needs_empty_layer(self, manifest: ParsedManifest, content: ContentReader) -> bool:
         """Tell whether the registry must provide Docker's empty layer for this manifest."""
@@ -135,84 +190,54 @@ class Hooks:
         self, manifest: ParsedManifest, content: ContentReader, taken: Mapping[str, Digest]
     ) -> Sequence[LegacyImage]:
         """Return the v1 images, parents before children."""
-        arguments = {"manifest": manifest, "content": content, "taken": taken}
-        return self._ask_all("legacy_images", manifest.media_type, LegacyImage, **arguments) or ()
+        arguments = {"manifest": manifest, "content": content, "taken": MappingProxyType(dict(taken))}
+        return self._read("legacy_images", manifest.media_type, answers.legacy_images, **arguments) or ()
 
     def convert(
         self, manifest: ParsedManifest, content: ContentReader, request: ConversionRequest
     ) -> ParsedManifest | None:
         """Return the next step towards ``request.wanted``, or None."""
         arguments = {"manifest": manifest, "content": content, "request": request}
-        return self._ask("convert_manifest", manifest.media_type, ParsedManifest, **arguments)
+        return self._read("convert_manifest", manifest.media_type, answers.manifest, **arguments)
 
     def _ask(self, hook: str, media_type: str, kind: type[T], /, **arguments: object) -> T | None:
         """Return the owner's answer, which must be of ``kind`` or None."""
-        owner = self._owners.get(media_type)
-        if owner is None:  # stored when its plugin was still installed
-            return None
-        answer = self._call(owner[0], hook, **arguments)
-        return None if answer is None else self._check(answer, kind, owner[0], hook)
+        return self._read(hook, media_type, partial(check, kind), **arguments)
 
     def _ask_all(self, hook: str, media_type: str, kind: type[T], /, **arguments: object) -> Sequence[T] | None:
         """Return the owner's answer, which must be a sequence of ``kind`` or None."""
-        answer = self._ask(hook, media_type, object, **arguments)
-        return None if answer is None else self._all_of(answer, kind, self._owners[media_type][0], hook)
+        return self._read(hook, media_type, partial(check_all, kind), **arguments)
 
-    def _ask_artifact(self, hook: str, manifest: ParsedManifest, content: ContentReader) -> object | None:
-        """Return what the owner of the artifact's type answers, None where nobody owns it."""
+    def _read(self, hook: str, media_type: str, read: Callable[[Any], T], /, **arguments: object) -> T | None:
+        """Return what ``read`` makes of the owner's answer, or None; nobody owns what is stored without its plugin."""
+        owner = self._owners.get(media_type)
+        return None if owner is None else self._call(owner[0], hook, read, **arguments)
+
+    def _read_artifact(
+        self, hook: str, read: Callable[[Any], T], manifest: ParsedManifest, content: ContentReader
+    ) -> T | None:
+        """Return what ``read`` makes of the answer of the artifact type's owner, None where nobody owns it."""
         owner = self._artifacts.get(manifest.artifact_type)
-        return None if owner is None else self._call(owner, hook, manifest=manifest, content=content)
+        return None if owner is None else self._call(owner, hook, read, manifest=manifest, content=content)
 
-    def _call(self, plugin: str, hook: str, /, **arguments: object) -> object:
+    def _call(self, plugin: str, hook: str, read: Callable[[Any], T], /, **arguments: object) -> T | None:
         try:
-            return self.calls.call(plugin, hook, **arguments)
+            answer: T | None = self.calls.call(plugin, hook, read, **arguments)
         except StorageError as error:
             raise Unavailable("the storage does not answer") from error
+        except PluginBlocked:  # which counts as not installed
+            return None
         except PluginBroke as error:
-            raise PluginFailed(detail={"plugin": plugin, "hook": hook}) from error
-
-    def _all_of(self, answer: object, kind: type[T], plugin: str, hook: str) -> Sequence[T]:
-        if not isinstance(answer, Sequence) or isinstance(answer, str):
-            raise _wrong(answer, plugin, hook)
-        return [self._check(item, kind, plugin, hook) for item in answer]
-
-    def _as_labels(self, labels: object, plugin: str, hook: str) -> Mapping[str, str]:
-        if not isinstance(labels, Mapping):
-            raise _wrong(labels, plugin, hook)
-        for text in (text for pair in labels.items() for text in pair):
-            self._check(text, str, plugin, hook)
-        return {key: value for key, value in labels.items() if key}
-
-    def _check(self, value: object, kind: type[T], plugin: str, hook: str) -> T:
-        if not isinstance(value, kind):
-            raise _wrong(value, plugin, hook)
-        return value
+            raise PluginFailed.of(error) from error
+        return answer
 
     def _claims(self, hook: str, claimed: Callable[[Any], Mapping[str, T]]) -> dict[str, tuple[str, T]]:
         """Collect what each plugin answers to ``hook``, refusing a second claimant by both names."""
         claims: dict[str, tuple[str, T]] = {}
         for name in self.calls.plugins(hook):
-            try:
-                answer = claimed(self.calls.call(name, hook) or ())
-            except PluginBroke as error:
-                raise PluginError(str(error)) from error
-            except Exception as error:
-                raise PluginError(f"plugin {name} failed in {hook}: {type(error).__name__}: {error}") from error
+            answer: Mapping[str, T] = self.calls.claim(name, hook, claimed) or {}
             for key, value in answer.items():
                 if key in claims:
                     raise PluginError(f"{key} is claimed by two plugins: {claims[key][0]} and {name}")
                 claims[key] = (name, value)
         return claims
-
-
-def _wrong(value: object, plugin: str, hook: str) -> PluginFailed:
-    return PluginFailed(
-        f"plugin {plugin} returned {type(value).__name__} from {hook}", detail={"plugin": plugin, "hook": hook}
-    )
-
-
-def _listed(media_types: Iterable[str]) -> Mapping[str, None]:
-    """Refuse the text that was meant as a list of one."""
-    if isinstance(media_types, str):
-        raise TypeError("a list of media types is expected, not a text")
-    return dict.fromkeys(media_types)

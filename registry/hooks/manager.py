@@ -32,6 +32,7 @@ DEFAULT_PLUGINS = (
     "registry.storage.builtin",
 )
 
+BUILT_IN = "built-in"
 ACTIVE, BLOCKED, FAILED = "active", "blocked", "failed"
 _log = logging.getLogger(__name__)
 
@@ -79,24 +80,37 @@ class _Candidate:
 
 
 def create_plugin_manager(
-    plugins: Sequence[object] = (), *, blocked: Collection[str] = (), required: Collection[str] = ()
+    plugins: Sequence[object] = (),
+    *,
+    blocked: Collection[str] = (),
+    required: Collection[str] = (),
+    safe_mode: bool = False,
 ) -> Plugins:
     """Load every plugin and return what became of each.
 
     A plugin is blocked or required by its entry-point name (built-in ones by the last part of their module's
-    name). Raises :class:`PluginError` where a required plugin is missing, blocked or failed.
+    name). Raises :class:`PluginError` where a required plugin is missing, blocked or failed. In ``safe_mode`` nothing
+    is loaded but the built-in ones, and nothing else is required.
     """
     found = Plugins(pluggy.PluginManager(PROJECT))
     found.manager.add_hookspecs(specs)
     for candidate in [*_built_in(), *_installed(), *_given(plugins)]:
-        found.statuses.append(_register(found, candidate, blocked))
-    _check_required(found.statuses, required)
+        if safe_mode and candidate.source != BUILT_IN:
+            reason = "safe mode: only what is built in is loaded"
+            found.statuses.append(replace(_status_of(candidate), state=BLOCKED, reason=reason))
+        else:
+            found.statuses.append(_register(found, candidate, blocked))
+    if safe_mode:
+        left = [status.name for status in found.statuses if status.source != BUILT_IN]
+        _log.warning("safe mode: these plugins are not loaded, and decide about nothing: %s", ", ".join(left) or "none")
+    else:
+        check_required(found.statuses, required)
     return found
 
 
 def _built_in() -> list[_Candidate]:
     return [
-        _Candidate(path.rpartition(".")[2], "built-in", partial(importlib.import_module, path))
+        _Candidate(path.rpartition(".")[2], BUILT_IN, partial(importlib.import_module, path))
         for path in DEFAULT_PLUGINS
     ]
 
@@ -123,8 +137,12 @@ def _name_of(plugin: object) -> str:
     return str(name)
 
 
+def _status_of(candidate: _Candidate) -> PluginStatus:
+    return PluginStatus(candidate.name, candidate.source, candidate.distribution, candidate.version, ACTIVE)
+
+
 def _register(found: Plugins, candidate: _Candidate, blocked: Collection[str]) -> PluginStatus:
-    status = PluginStatus(candidate.name, candidate.source, candidate.distribution, candidate.version, ACTIVE)
+    status = _status_of(candidate)
     if candidate.name in blocked:
         return replace(status, state=BLOCKED, reason="listed in blocked_plugins")
     manager = found.manager
@@ -140,7 +158,7 @@ def _register(found: Plugins, candidate: _Candidate, blocked: Collection[str]) -
         manager.check_pending()
         settings = declared_settings(manager, candidate.name)
         deprecated = warn_of_deprecated(manager, plugin)
-    except Exception as error:  # noqa: BLE001 - whatever a plugin raises while loading is its own failure
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises while loading is its own failure
         if plugin is not None and manager.is_registered(plugin):
             manager.unregister(plugin)
         reason = str(error) if isinstance(error, DeclarationRefused) else f"{type(error).__name__}: {error}"
@@ -153,7 +171,8 @@ def _register(found: Plugins, candidate: _Candidate, blocked: Collection[str]) -
     return replace(status, hooks=hooks, api=api, deprecated=deprecated)
 
 
-def _check_required(statuses: Sequence[PluginStatus], required: Collection[str]) -> None:
+def check_required(statuses: Sequence[PluginStatus], required: Collection[str]) -> None:
+    """Raise :class:`PluginError` that names every required plugin which is not active, and why."""
     active = {status.name for status in statuses if status.state == ACTIVE}
     reasons = {status.name: status.reason for status in statuses}
     missing = sorted(set(required) - active)

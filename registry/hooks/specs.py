@@ -478,8 +478,9 @@ def event_happened(event: Event, consumer: str, context: PluginContext) -> None:
     """Hear of what happened, after its commit, in a worker: in order for one repository, and at least once.
 
     What is raised means "not yet": the event is told again later, then put aside as a dead letter, which
-    ``moorage events dead`` lists. No request ever waits for it. ``consumer`` is empty, unless the plugin names some
-    by :func:`event_consumers`::
+    ``moorage events dead`` lists. No request ever waits for it. :class:`~registry.hooks.NotYet` says so without being
+    a failure of the plugin, and may say that the consumer takes nothing at all for the time being. ``consumer`` is
+    empty, unless the plugin names some by :func:`event_consumers`::
 
         from registry.hooks import hookimpl
 

@@ -16,6 +16,18 @@ def _none() -> Mapping[str, str]:
     return NO_ANNOTATIONS
 
 
+def _keep(value: object, **parts: object) -> None:
+    """Set parts of a frozen value while it is made: copies that nobody can change.
+
+    What is no sequence or mapping at all is left for who checks it.
+    """
+    for name, part in parts.items():
+        if isinstance(part, dict):
+            object.__setattr__(value, name, MappingProxyType(dict(part)))
+        elif isinstance(part, list):
+            object.__setattr__(value, name, tuple(part))
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """The operating system and processor that an image of an index is for (OCI image-spec, image index)."""
@@ -40,6 +52,11 @@ class Descriptor:
     artifact_type: str = ""
     platform: Platform | None = None
     auxiliary: bool = False
+
+    def __post_init__(self) -> None:
+        """Copy what could be changed."""
+        if self.annotations is not NO_ANNOTATIONS:
+            _keep(self, annotations=self.annotations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +94,10 @@ class ParsedManifest:
     is_image: bool = False
     document: object = field(default=None, compare=False, repr=False)
 
+    def __post_init__(self) -> None:
+        """Copy what could be changed; ``document`` is its owner's."""
+        _keep(self, blobs=self.blobs, children=self.children, annotations=self.annotations)
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -95,6 +116,10 @@ class Layer:
     author: str = ""
     comment: str = ""
     urls: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Copy what could be changed."""
+        _keep(self, urls=self.urls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from registry.digest import Digest
 from registry.errors import ManifestInvalid
+from registry.hooks.calls import PluginBroke
 from registry.hooks.facade import Hooks
 from registry.hooks.ports import ContentMissing, ContentReader
 from registry.hooks.types import (
@@ -141,16 +142,13 @@ def judge(hooks: Hooks, labels: Iterable[Label], bounds: LifeBounds) -> LabelVer
     events: list[LabelEvent] = []
     warnings: dict[Label, str] = {}
     for key, value in labels:
-        action = hooks.label_actions.get(key)
-        if action is None:
-            continue
         try:
-            effects = [_checked(effect) for effect in action.effects(value)]
+            effects = hooks.label_effects(key, value, lambda named: [_checked(effect) for effect in named])
         except LabelValueRefused as refusal:
             warnings[key, value] = readable(str(refusal))
             continue
-        except Exception as error:  # noqa: BLE001 - a plugin's failure must not refuse a push
-            warnings[key, value] = readable(f"the label's action failed: {type(error).__name__}: {error}")
+        except PluginBroke as error:  # which must not refuse a push
+            warnings[key, value] = readable(f"the label's action failed: {error.reason}")
             continue
         found += effects
         families += [_family(key, value, effect) for effect in effects if isinstance(effect, KeepLast)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from registry.db.engine import Database
 from registry.db.models import GcReview, Manifest, ManifestChild, Repository, Tag
 from registry.digest import Digest
 from registry.errors import ManifestUnknown, UnsupportedMediaType
-from registry.hooks.facade import Hooks
+from registry.hooks.facade import Hooks, PluginFailed
 from registry.hooks.ports import StorageDriver
 from registry.hooks.types import ConversionRequest, ParsedManifest
 from registry.manifests.content import RepositoryContent
@@ -26,6 +27,7 @@ from registry.repositories.current import alive, explain_missing
 from registry.repositories.repositories import require_repository
 
 _CONVERSION_STEPS = 8
+_log = logging.getLogger(__name__)
 _BY_DIGEST = (
     select(Manifest.payload, Manifest.media_type, Manifest.digest, Manifest.repository_id, Manifest.id)
     .join(Repository, Repository.id == Manifest.repository_id)
@@ -164,20 +166,26 @@ class ManifestReader:
         content = RepositoryContent(self._database, self._storage, self._hooks, repository_id, deleted=deleted)
         try:
             start = self._hooks.parse(stored.media_type, stored.payload)
+            for wanted in accepted.media_types:
+                request = ConversionRequest(wanted, repository.value, tag.value, self._keys.sign_schema1)
+                if (step := self._led_to(wanted, start, content, request)) is not None:
+                    digest = str(Digest.of(step.digest_bytes))
+                    return ServedManifest(step.payload, step.media_type, digest, stored.manifest_id)
         except UnsupportedMediaType:  # its plugin was removed: served as it is
             return None
-        for wanted in accepted.media_types:
-            request = ConversionRequest(wanted, repository.value, tag.value, self._keys.sign_schema1)
-            step: ParsedManifest | None = start
-            for _ in range(_CONVERSION_STEPS):
-                step = self._hooks.convert(step, content, request) if step is not None else None
-                if step is None or step.media_type == wanted:
-                    break
-            if step is not None and step.media_type == wanted:
-                return ServedManifest(
-                    step.payload, step.media_type, str(Digest.of(step.digest_bytes)), stored.manifest_id
-                )
+        except PluginFailed as error:  # as good as removed, for who only pulls
+            _log.warning("%s:%s is served as it is stored: %s", repository, tag, error.message)
         return None
+
+    def _led_to(
+        self, wanted: str, start: ParsedManifest, content: RepositoryContent, request: ConversionRequest
+    ) -> ParsedManifest | None:
+        step: ParsedManifest | None = start
+        for _ in range(_CONVERSION_STEPS):
+            step = self._hooks.convert(step, content, request) if step is not None else None
+            if step is None or step.media_type == wanted:
+                break
+        return step
 
 
 def _by_tag(database: Database) -> Select[bytes, str, str, int, int]:

@@ -21,7 +21,7 @@ _LINE_OF_ERROR = re.compile(r"at line (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A plugin's folder, the name and module of its entry point (empty without one), and its files, the main one first."""
+    """A plugin's folder, the name and module of its entry point (empty without one), its files, the main one first."""
 
     root: Path
     name: str

@@ -16,6 +16,8 @@ REQUEST_LINE = 8190
 HEADER_COUNT = 100
 HEADER_SIZE = 16 * 1024
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a heartbeat file there never waits for a disk
+_BOOT_FAILED, _LOAD_FAILED = 253, 254
+"""Statuses by which a process ends the whole server; gunicorn's own, 3 and 4, are those of any library that exits."""
 _CONNECTIONS = 4000
 _FILES = 16384
 
@@ -85,6 +87,7 @@ def _starting(settings: Settings, arbiter: Any) -> None:  # noqa: ANN401 - gunic
     configure(settings)
     refuse_unusable_tls(settings)
     _allow_many_files()
+    arbiter.WORKER_BOOT_ERROR, arbiter.APP_LOAD_ERROR = _BOOT_FAILED, _LOAD_FAILED
     for address in arbiter.cfg.address:
         if isinstance(address, tuple):
             host = f"[{address[0]}]" if ":" in address[0] else address[0]

@@ -2,8 +2,8 @@
 
 import httpx
 import pytest
-from tests.support.registry import RegistryClient
 
+from registry.testing.client import RegistryClient
 from tests.support.images import DOCKER, simple_image, write_layout
 from tests.support.server import MoorageServer
 from tests.support.services import Dockerd

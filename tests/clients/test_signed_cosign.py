@@ -11,8 +11,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from tests.support.registry import RegistryClient
 
+from registry.testing.client import RegistryClient
 from tests.support.commands import Command
 from tests.support.images import Blob, Manifest, artifact, simple_image, simple_index, to_json
 from tests.support.server import MoorageServer
@@ -155,10 +155,11 @@ def tampered(data):
 
 
 @both_formats
-def test_a_pull_by_tag_waits_for_the_signature(crane, cosign, registry, repository, ref, sent, stored):
+def test_a_pull_by_tag_waits_for_the_signature(crane, cosign, server, registry, repository, ref, sent, stored):
     refused = crane.refused("manifest", f"{ref}:signed-1")
     assert f"{repository}:signed-1 carries no signature by key release.pub or p384.pub or rsa.pub" in refused
     assert f"HOST/{repository}@{sent.digest}, then pull again" in refused
+    assert f"rules[0] refuses {repository}:signed-1, {sent.digest}, at pull: none" in server.log.read_text()
     assert crane("digest", f"{ref}:free").strip() == sent.digest
     crane("manifest", f"{ref}@{sent.digest}")
 

@@ -44,7 +44,7 @@ def test_an_index_is_read_in_full(format_, flavour):
 
 
 def test_an_index_may_leave_its_type_out_and_a_list_not():
-    assert parse([]).children == []
+    assert parse([]).children == ()
     with pytest.raises(ManifestInvalid, match="mediaType is required"):
         manifest_list.parse_manifest(DOCKER.index, to_json({"schemaVersion": 2, "manifests": []}))
 

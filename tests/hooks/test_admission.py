@@ -6,7 +6,6 @@ import pytest
 
 from registry.errors import Denied, Unavailable
 from registry.hooks import Digest, StorageError
-from registry.hooks.manager import PluginError
 from registry.manifests.reader import Accepted
 from registry.manifests.restore_plan import Change
 from registry.manifests.tagging import TagChanges
@@ -213,14 +212,19 @@ def test_admission_hooks_that_a_plugin_does_not_need_are_not_asked(with_plugins,
 
 
 @pytest.mark.parametrize("answer", ["admit_pull", ["admit_everything"], 7, [7], [""]])
-def test_admission_hooks_that_are_none_stop_the_start(with_plugins, make_plugin, answer):
-    with pytest.raises(PluginError, match="plugin odd"):
-        with_plugins(make_plugin("odd", admission_hooks=lambda: answer))
+def test_admission_hooks_that_are_none_keep_admission_closed(with_plugins, make_plugin, answer):
+    direct = with_plugins(make_plugin("odd", admission_hooks=lambda: answer, admit_pull=lambda: None))
+    (status,) = [status for status in direct.services.plugins if status.name == "odd"]
+    assert (status.state, status.reason.partition(": ")[0]) == ("failed", "at the start it failed in admission_hooks")
+    direct.push(APP, "v1")
+    with pytest.raises(Denied, match="refused, as the plugin odd failed"):
+        direct.get("v1")
 
 
-def test_admission_hooks_that_fail_stop_the_start(with_plugins, make_plugin):
-    with pytest.raises(PluginError, match=r"plugin odd failed in admission_hooks: .*division"):
-        with_plugins(make_plugin("odd", admission_hooks=lambda: 1 / 0))
+def test_admission_hooks_that_fail_keep_admission_closed(with_plugins, make_plugin):
+    direct = with_plugins(make_plugin("odd", admission_hooks=lambda: 1 / 0, admit_manifest=lambda: None))
+    with pytest.raises(Denied, match="refused, as the plugin odd failed"):
+        direct.push(APP, "v1")
 
 
 def test_admit_tag_change_is_told_what_the_tag_stood_for(asking):

@@ -53,9 +53,10 @@ def test_artifact_types_of_two_plugins_stop_the_start_with_both_names(with_plugi
 
 
 @pytest.mark.parametrize("answer", [MODEL, 7, [7], [""]])
-def test_artifact_types_that_are_none_stop_the_start(with_plugins, make_plugin, answer):
-    with pytest.raises(PluginError, match="plugin odd"):
-        with_plugins(make_plugin("odd", artifact_types=lambda: answer))
+def test_artifact_types_that_are_none_switch_the_plugin_off(with_plugins, make_plugin, answer):
+    services = with_plugins(make_plugin("odd", artifact_types=lambda: answer)).services
+    (status,) = [status for status in services.plugins if status.name == "odd"]
+    assert (status.state, status.reason.partition(": ")[0]) == ("failed", "at the start it failed in artifact_types")
 
 
 def test_validate_artifact_refuses_on_top_of_the_format(start):
@@ -118,7 +119,7 @@ def test_artifact_labels_come_on_top_of_the_format_s_and_take_effect(start):
 def test_what_an_owner_returns_is_checked_by_its_name(start, hook, answer):
     hooks = start(**{hook: lambda: answer}).services.hooks
     manifest = hooks.parse(A_MODEL.media_type, A_MODEL.data)
-    with pytest.raises(PluginFailed, match="plugin models returned"):
+    with pytest.raises(PluginFailed, match=f"plugin models failed in {hook}: it returned"):
         getattr(hooks, hook.removeprefix("artifact_"))(manifest, None)
 
 

@@ -92,14 +92,23 @@ def test_a_blocked_built_in_can_be_replaced(with_plugins, make_plugin):
         ("storage_drivers", ["tape"]),
     ],
 )
-def test_a_claim_of_the_wrong_type_stops_the_start_with_the_name(with_plugins, make_plugin, hook, answer):
-    with pytest.raises(PluginError, match=f"wrong failed in {hook}"):
-        with_plugins(make_plugin("wrong", **{hook: lambda: answer}))
+def test_a_claim_of_the_wrong_type_switches_the_plugin_off_by_its_name(with_plugins, make_plugin, hook, answer):
+    services = with_plugins(make_plugin("wrong", **{hook: lambda: answer})).services
+    (status,) = [status for status in services.plugins if status.name == "wrong"]
+    assert (status.state, status.reason.partition(": ")[0]) == ("failed", f"at the start it failed in {hook}")
 
 
-def test_a_claim_that_raises_stops_the_start_with_the_name(with_plugins, make_plugin):
-    with pytest.raises(PluginError, match="wrong failed in label_actions: ZeroDivisionError"):
-        with_plugins(make_plugin("wrong", label_actions=lambda: 1 / 0))
+def test_a_claim_that_raises_switches_off_what_the_plugin_decides_about(with_plugins, make_plugin):
+    direct = with_plugins(note(make_plugin, label_actions=lambda: 1 / 0))
+    done = direct.app.test_client().put("/v2/team/app/manifests/v1", data=b"{}", content_type=NOTE)
+    assert done.status_code == 503
+    assert done.json["errors"][0]["message"] == "plugin note failed in parse_manifest: it is switched off"
+    direct.push(simple_image("a"), "v1")
+
+
+def test_a_required_plugin_whose_claim_fails_stops_the_start(with_plugins, make_plugin):
+    with pytest.raises(PluginError, match="wrong: at the start it failed in label_actions: ZeroDivisionError"):
+        with_plugins(make_plugin("wrong", label_actions=lambda: 1 / 0), required_plugins=("wrong",))
 
 
 WRONG = [

@@ -12,9 +12,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 import moorage_signed
 from moorage_signed.keys import load_keys
-from registry.app import given_to_plugins
-from registry.hooks.configuration import PluginSettingsRefused, configure
-from registry.hooks.manager import create_plugin_manager
+from registry.hooks.configuration import PluginSettingsRefused
+from registry.plugin_loading import find_plugins, settings_of_plugins
 from registry.settings import load_settings
 from tests.support import signatures as made
 
@@ -159,4 +158,5 @@ at = "push"
 
 
 def configured():
-    return configure(create_plugin_manager(), given_to_plugins(load_settings())).values["signed"]
+    settings = load_settings()
+    return settings_of_plugins(find_plugins(settings), settings).values["signed"]

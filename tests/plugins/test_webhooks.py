@@ -195,13 +195,13 @@ def test_a_delivery_is_a_signed_cloud_event(context, subscribed):
     assert json.loads(body) == {
         "specversion": "1.0",
         "id": event.id,
-        "source": "/moorage",
+        "source": "/api/v1/repositories/team/app",
         "type": TYPE,
         "subject": "latest",
         "time": "2026-01-02T03:04:05.678Z",
         "repository": "team/app",
         "actor": "alice",
-        "sequence": "1",
+        "sequence": "0000000000000001",
         "datacontenttype": "application/json",
         "data": {"digest": "sha256:x"},
     }

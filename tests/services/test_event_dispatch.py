@@ -12,6 +12,7 @@ from registry.events.log import EventLog
 from registry.events.outbox import Outbox
 from registry.events.retries import RetryTerms
 from registry.events.types import REPOSITORY_CHANGED, REPOSITORY_CREATED
+from registry.hooks import NotYet
 from registry.hooks.calls import PluginBroke
 
 SECOND, DAY = 1_000, 86_400_000
@@ -177,6 +178,38 @@ def test_after_three_repositories_in_a_row_the_rest_is_left_for_later(post):
     post.direct.clock.turn(seconds=2)
     post.run()
     assert sorted(event.repository for _, event in post.heard.heard) == sorted(f"r{number}" for number in range(50))
+
+
+def test_a_paused_consumer_waits_for_as_long_as_it_takes_and_no_attempt_is_counted(post):
+    post.write("a:1", "a:2", "b:1")
+    refused = {"a:1"}
+
+    def refuses(_, event):
+        if f"{event.repository}:{event.subject}" in refused:
+            raise NotYet("not now", paused=is_paused)
+
+    post.heard.refuses, is_paused = refuses, False
+    post.run()
+    assert post.heard.subjects() == ["1", "1"]
+    before = post.waiting()
+    is_paused, refused = True, {"a:1", "a:2", "b:2"}
+    post.write("b:2")
+    for _ in range(10):  # more often than there are attempts
+        post.direct.clock.turn(seconds=3600)
+        post.run()
+        assert post.heard.subjects() == ["1"]
+    assert post.waiting() == before
+    refused = {"a:2", "b:2"}
+    post.run()
+    assert post.heard.subjects() == ["1", "2"]
+    assert [(row.position, row.attempts) for row in post.waiting()] == [(2, 0)]
+    refused = {"b:2"}
+    post.run()
+    assert post.heard.subjects() == ["2", "2"]
+    refused = set()
+    assert post.run() == 1
+    assert post.heard.subjects() == ["2"]
+    assert post.waiting() == []
 
 
 def test_consumers_go_on_each_by_itself(direct):

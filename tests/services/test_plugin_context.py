@@ -263,7 +263,5 @@ def test_repositories_are_all_there_are_in_bytewise_order(direct, context):
 
 
 def test_the_clock_is_the_registry_s_and_the_log_the_plugin_s(direct, context):
-    assert context.clock().tzinfo is UTC
-    if direct.services.database.dialect == "sqlite":
-        assert context.clock() == datetime.fromtimestamp(direct.clock.now / 1000, UTC)
+    assert context.clock() == datetime.fromtimestamp(direct.clock.now / 1000, UTC)
     assert (context.plugin, context.log.name, context.settings) == ("robot", "moorage.robot", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from registry.cli.plugins import checking, creating, listing, showing
+from registry.cli.plugins import blocking, checking, creating, listing, showing
 
 _EPILOG = """\b
 Examples:
@@ -31,5 +31,8 @@ def command(context: click.Context, *, config: str | None, as_json: bool) -> Non
 
 command.add_command(listing.command)
 command.add_command(showing.command)
+command.add_command(blocking.block)
+command.add_command(blocking.unblock)
+command.add_command(blocking.health)
 command.add_command(creating.command)
 command.add_command(checking.command)

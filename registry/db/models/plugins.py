@@ -20,7 +20,10 @@ class PluginValue(Base):
 
 
 class PluginBlock(Base):
-    """A plugin that was switched off at run time, for every process of the registry."""
+    """A plugin that is not called any more, in every process of the registry.
+
+    One that an operator blocked counts as not installed; what ``automatic`` ones decide about is refused.
+    """
 
     __tablename__ = "plugin_block"
 
@@ -28,6 +31,7 @@ class PluginBlock(Base):
     blocked_ms: Mapped[Milliseconds]
     actor: Mapped[Actor]
     reason: Mapped[LongText]
+    automatic: Mapped[bool]
 
 
 class PluginHealth(Base):

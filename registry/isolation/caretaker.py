@@ -1,0 +1,99 @@
+"""Looks after the plugins of one process, from a thread of its own: the calls themselves pay nothing for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from pathlib import Path
+
+from registry.errors import RegistryError
+from registry.hooks import crumbs
+from registry.hooks.calls import Calls
+from registry.isolation.blocks import BlockService
+from registry.isolation.health import HealthService
+
+_log = logging.getLogger(__name__)
+_LOOK_SECONDS = 0.25
+_FOLLOW_SECONDS = 1.0
+_FLUSH_SECONDS = 5.0
+_DEATHS = 3
+"""So many processes that died in a plugin within ten minutes switch it off: one more would be found dead as well."""
+
+
+class Caretaker:
+    """Sees slow calls, left threads and dead neighbours, follows blocks, and keeps how plugins did."""
+
+    def __init__(self, calls: Calls, blocks: BlockService, health: HealthService, data: Path) -> None:
+        """Look after ``calls``; processes on the same ``data`` folder are neighbours."""
+        self._calls = calls
+        self._blocks = blocks
+        self._health = health
+        self._folder = crumbs.folder_of(data)
+        self._crumbs: crumbs.Crumbs | None = None
+
+    def start(self) -> None:
+        """Look after this process from now on; what a parent counted is the parent's."""
+        self._health.start()
+        try:
+            names = [(tally.plugin, tally.hook) for tally in self._calls.tallies]
+            self._crumbs = crumbs.Crumbs(self._folder, names)
+            self._calls.shared.crumbs = self._crumbs.slots
+        except OSError as error:
+            _log.warning("who dies in a plugin will not be known: no breadcrumbs in %s: %s", self._folder, error)
+        self.follow()
+        threading.Thread(target=_keep_looking, args=(weakref.ref(self),), name="plugins", daemon=True).start()
+
+    def stop(self) -> None:
+        """Keep what was counted, and take the breadcrumbs away: this process ends as it should."""
+        self._health.flush()
+        if self._crumbs is not None:
+            self._crumbs.forget()
+            self._crumbs = None
+
+    def look(self) -> None:
+        """Find what is slow or was left by plugins."""
+        self._calls.look_after()
+
+    def follow(self) -> None:
+        """Tell of neighbours that died, and follow what was decided about plugins."""
+        try:
+            self._bury()
+            self._blocks.refresh()
+        except RegistryError as error:
+            _log.debug("what was decided about plugins is not known now: %s", error.message)
+
+    def flush(self) -> None:
+        """Keep how plugins did."""
+        self._health.flush()
+
+    def _bury(self) -> None:
+        for death in crumbs.bury(self._folder):
+            for plugin, hook in death.seen_in:
+                _log.error("process %d died while plugin %s was in %s", death.pid, plugin, hook)
+                died = crumbs.deaths_of(self._folder, plugin)
+                if died >= _DEATHS and plugin in self._calls.guards:
+                    self._calls.guards[plugin].switch_off(f"{died} processes died in it, the last one in {hook}")
+                self._health.count_death(plugin, hook, f"the process {death.pid} died")
+
+
+def _keep_looking(owner: weakref.ref[Caretaker]) -> None:
+    started = time.monotonic()
+    next_follow, next_flush = started + _FOLLOW_SECONDS, started + _FLUSH_SECONDS
+    while True:
+        time.sleep(_LOOK_SECONDS)
+        caretaker, now = owner(), time.monotonic()
+        if caretaker is None:
+            return
+        try:
+            caretaker.look()
+            if now >= next_follow:
+                caretaker.follow()
+                next_follow = now + _FOLLOW_SECONDS
+            if now >= next_flush:
+                caretaker.flush()
+                next_flush = now + _FLUSH_SECONDS
+        except Exception:  # noqa: BLE001 - the next look may go better, and nobody else looks
+            _log.exception("plugins could not be looked after")
+        del caretaker

@@ -1,0 +1,115 @@
+"""How plugins did: added up in the database, followed by every process, and shown."""
+
+import pytest
+
+from registry.access.actors import Actor
+from registry.errors import PluginUnknown, RequestInvalid
+from registry.hooks.calls import PluginBroke, PluginOff
+
+ACTOR = Actor("ada")
+
+
+def fail(services, plugin, times):
+    for _ in range(times):
+        with pytest.raises(PluginBroke):
+            services.hooks.calls.call(plugin, "event_happened", event=None, context=None)
+
+
+@pytest.fixture
+def two(with_plugins, make_plugin):
+    """Give the services of two processes of one registry, with a plugin that breaks."""
+    return [with_plugins(make_plugin("bad", event_happened=lambda: 1 / 0)).services for _ in range(2)]
+
+
+def test_what_processes_count_is_added_up(two):
+    one, other = two
+    fail(one, "bad", 2)
+    fail(other, "bad", 3)
+    for services in two:
+        services.caretaker.flush()
+        services.caretaker.flush()
+    health = {row.hook: row for row in one.plugin_blocks.cared_for(ACTOR)["bad"].health}["event_happened"]
+    assert (health.calls, health.failures) == (5, 5)
+    assert health.last_error == "ZeroDivisionError: division by zero"
+    assert health.last_error_ms > 0
+    fail(one, "bad", 1)
+    one.caretaker.flush()
+    assert [row.failures for row in one.plugin_blocks.cared_for(ACTOR)["bad"].health if row.failures] == [6]
+
+
+def test_what_one_process_switched_off_is_off_in_all_until_it_is_unblocked(two):
+    one, other = two
+    one.hooks.calls.guards["bad"].switch_off("four of its threads hang")
+    for services in two:
+        services.caretaker.follow()
+    with pytest.raises(PluginOff, match="four of its threads hang"):
+        other.hooks.calls.call("bad", "event_happened", event=None, context=None)
+    block = one.plugin_blocks.cared_for(ACTOR)["bad"].block
+    assert block is not None
+    assert (block.automatic, block.actor) == (True, "moorage")
+    other.plugin_blocks.unblock(ACTOR, "bad")
+    one.caretaker.follow()
+    assert not one.hooks.calls.guards["bad"].off
+    fail(one, "bad", 1)
+
+
+def test_a_new_start_gives_those_another_chance_that_were_switched_off_and_nobody_else(two):
+    one, other = two
+    one.hooks.calls.guards["bad"].switch_off("it hangs")
+    one.plugin_blocks.block(ACTOR, "keep", "not now")
+    one.caretaker.follow()
+    other.plugin_blocks.start_anew()
+    one.caretaker.follow()
+    assert one.hooks.calls.guards["bad"].off == ""
+    assert one.hooks.calls.guards["keep"].blocked == "not now"
+
+
+def test_an_operator_s_block_stands_over_what_the_registry_switches_off(two):
+    one, other = two
+    one.plugin_blocks.block(ACTOR, "bad", "it is being mended")
+    other.hooks.calls.guards["bad"].switch_off("it hangs")
+    other.caretaker.follow()
+    assert other.hooks.calls.guards["bad"].blocked == "it is being mended"
+    assert list(other.hooks.calls.plugins("event_happened")) == []
+
+
+def test_who_is_unknown_or_called_anyway_cannot_be_blocked_or_unblocked(two):
+    service = two[0].plugin_blocks
+    with pytest.raises(PluginUnknown):
+        service.block(ACTOR, "nobody", "why")
+    with pytest.raises(PluginUnknown, match="not blocked"):
+        service.unblock(ACTOR, "bad")
+    with pytest.raises(RequestInvalid, match="say why"):
+        service.block(ACTOR, "bad", "  ")
+
+
+def test_the_api_shows_health_and_takes_blocks(with_plugins, make_plugin):
+    direct = with_plugins(make_plugin("bad", event_happened=lambda: 1 / 0))
+    fail(direct.services, "bad", 1)
+    direct.services.caretaker.flush()
+    client = direct.app.test_client()
+    assert client.put("/api/v1/plugins/bad/block", json={"reason": "it breaks"}).status_code == 204
+    (shown,) = [one for one in client.get("/api/v1/plugins").json["items"] if one["name"] == "bad"]
+    assert (shown["state"], shown["block"]["reason"], shown["block"]["by"]) == ("blocked", "it breaks", "anonymous")
+    assert [(one["hook"], one["failures"]) for one in shown["health"]] == [("event_happened", 1)]
+    checks = {check["name"]: check for check in client.get("/health/ready").json["checks"]}
+    assert checks["plugins"]["ok"]
+    assert checks["plugins"]["detail"].startswith("bad is blocked: it breaks; bad failed in event_happened")
+    assert client.delete("/api/v1/plugins/bad/block").status_code == 204
+    assert client.delete("/api/v1/plugins/bad/block").status_code == 404
+    assert client.put("/api/v1/plugins/nobody/block", json={"reason": "why"}).status_code == 404
+
+
+def test_a_neighbour_that_died_in_a_plugin_counts_against_it_and_three_switch_it_off(
+    with_plugins, make_plugin, monkeypatch
+):
+    from registry.isolation import caretaker
+
+    direct = with_plugins(make_plugin("bad", event_happened=lambda: None))
+    deaths = [caretaker.crumbs.Death(number, [("bad", "event_happened")]) for number in range(3)]
+    monkeypatch.setattr(caretaker.crumbs, "bury", lambda _: [deaths.pop()] if deaths else [])
+    monkeypatch.setattr(caretaker.crumbs, "deaths_of", lambda *_: 3 - len(deaths))
+    for count in range(1, 4):
+        direct.services.caretaker.follow()
+        assert bool(direct.services.hooks.calls.guards["bad"].off) is (count == 3)
+    assert [row.failures for row in direct.services.plugin_blocks.cared_for(ACTOR)["bad"].health] == [3]

@@ -1,0 +1,245 @@
+"""Bad plugins in a server of several processes: what is healthy goes on being pulled, and each is told by its name."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from registry.testing.client import RegistryClient
+from tests.isolation.installed import install, owner
+from tests.support.images import simple_image
+from tests.support.ports import PATIENCE, wait_until
+from tests.support.server import MoorageServer
+
+pytestmark = [pytest.mark.needs_tools, pytest.mark.timeout(300)]
+
+NOTE = "application/vnd.example.note.v1+json"
+IMAGE = simple_image("healthy")
+
+# What each plugin does, as a statement inside of a hook.
+WAYS = {
+    "raises": "raise ZeroDivisionError('no')",
+    "sleeps": "time.sleep(30)",
+    "exits": "raise SystemExit(3)",
+    "leaks": "[threading.Thread(target=hang, daemon=True).start() for _ in range(20)]; raise OSError",
+    "rubbish": "return 7",
+    "recurses": "parse_manifest(media_type, payload)",
+    "dies": "os._exit(3)",
+}
+
+
+@pytest.fixture
+def serving(tmp_path) -> Callable[..., MoorageServer]:
+    """Give the function that makes a server of two processes with plugins, whose calls may take a fifth of a second."""
+
+    def make(plugins: dict[str, str], **settings: str) -> MoorageServer:
+        env = {**install(tmp_path / "plugins", plugins), "MOORAGE_HOOK_DEADLINE": "0.2", **settings}
+        return MoorageServer(tmp_path / "data", workers=2, env=env)
+
+    return make
+
+
+def put(server: MoorageServer, media_type: str, name: str = "note") -> httpx.Response:
+    headers = {"Content-Type": media_type}
+    return httpx.put(f"{server.url}/v2/team/app/manifests/{name}", content=b"{}", headers=headers, timeout=30)
+
+
+def command(server: MoorageServer, *words: str) -> str:
+    """Return what a command prints about a running server."""
+    code = (
+        "import sys; from registry.cli.plugins.blocking import block, health, unblock; "
+        "commands = {'block': block, 'health': health, 'unblock': unblock}; "
+        "commands[sys.argv[1]](args=sys.argv[2:])"
+    )
+    argv = [sys.executable, "-c", code, *words, "--server", server.url]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def plugins(server: MoorageServer) -> dict[str, dict]:
+    return {one["name"]: one for one in httpx.get(f"{server.url}/api/v1/plugins").json()["items"]}
+
+
+def failures(server: MoorageServer, plugin: str) -> dict[str, int]:
+    return {one["hook"]: one["failures"] for one in plugins(server)[plugin]["health"] if one["failures"]}
+
+
+@contextmanager
+def pulling(server: MoorageServer) -> Iterator[list[object]]:
+    """Pull what is healthy all the time, each time over a connection of its own; give what did not go well."""
+    failed: list[object] = []
+    done = threading.Event()
+    pulled = threading.Event()
+
+    def pull() -> None:
+        while not done.is_set():
+            try:
+                answer = httpx.get(f"{server.url}/v2/team/app/manifests/v1", timeout=30)
+                if answer.content != IMAGE.data:
+                    failed.append(answer.status_code)
+            except httpx.HTTPError as error:
+                failed.append(error)
+            pulled.set()
+
+    thread = threading.Thread(target=pull)
+    thread.start()
+    try:
+        assert pulled.wait(PATIENCE)
+        yield failed
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "dies"])
+def test_a_bad_format_harms_nobody_else(serving, way):
+    with serving({way: owner(NOTE, parse_manifest=WAYS[way])}) as server, httpx.Client(base_url=server.url) as client:
+        RegistryClient(client).push("team/app", IMAGE, "v1")
+        with pulling(server) as failed:
+            for _ in range(10):
+                answer = put(server, NOTE)
+                assert answer.status_code in (500, 503), answer.text
+                assert answer.json()["errors"][0]["detail"] == {"plugin": way, "hook": "parse_manifest"}
+        assert failed == []
+        RegistryClient(client).push("team/app", simple_image("another"), "v2")
+        wait_until(lambda: failures(server, way).get("parse_manifest", 0) > 0, PATIENCE, "the failures are kept")
+        if way == "leaks":
+            wait_until(lambda: failures(server, way).get("threads", 0) > 0, PATIENCE, "its threads are seen")
+        if way == "sleeps":
+            wait_until(lambda: put(server, NOTE).status_code == 503, PATIENCE, "the plugin is switched off")
+            wait_until(lambda: plugins(server)[way]["state"] == "switched off", PATIENCE, "all know it")
+        ready = httpx.get(f"{server.url}/health/ready").json()
+        assert ready["status"] == "ready"
+
+
+def test_a_plugin_that_kills_its_process_is_named_and_switched_off(serving):
+    with serving({"dies": owner(NOTE, parse_manifest=WAYS["dies"])}) as server:
+        with httpx.Client(base_url=server.url) as client:
+            RegistryClient(client).push("team/app", IMAGE, "v1")
+        before = set(server.worker_pids)
+        told = "died while plugin dies was in parse_manifest"
+        for count in range(1, 4):
+            with pytest.raises(httpx.HTTPError):
+                put(server, NOTE)
+            wait_until(lambda count=count: server.log.read_text().count(told) == count, PATIENCE, "the death is told")
+            answer = httpx.get(f"{server.url}/v2/team/app/manifests/v1", timeout=30)
+            assert answer.content == IMAGE.data
+        wait_until(lambda: len(server.worker_pids) == 2, PATIENCE, "the dead are replaced")
+        assert set(server.worker_pids) != before
+        wait_until(lambda: plugins(server)["dies"]["state"] == "switched off", PATIENCE, "the plugin is switched off")
+        assert "3 processes died in it" in plugins(server)["dies"]["reason"]
+        assert failures(server, "dies") == {"parse_manifest": 3}
+        refused = put(server, NOTE)
+        assert (refused.status_code, refused.json()["errors"][0]["detail"]["plugin"]) == (503, "dies")
+
+
+@pytest.mark.parametrize("way", ["raises", "sleeps", "exits", "rubbish"])
+def test_a_bad_admission_stays_closed_and_a_blocked_one_does_not_apply(serving, way):
+    code = f"@hookimpl\ndef admit_manifest(push):\n    {WAYS[way]}\n"
+    with serving({way: code}) as server, httpx.Client(base_url=server.url, timeout=30) as client:
+        registry = RegistryClient(client)
+        for blob in IMAGE.walk():
+            if blob is not IMAGE:
+                registry.push_blob("team/app", blob)
+
+        def push() -> int:
+            headers = {"Content-Type": IMAGE.media_type}
+            return client.put("/v2/team/app/manifests/v1", content=IMAGE.data, headers=headers).status_code
+
+        answers = [push() for _ in range(8)]
+        assert answers == [403] * 8
+        command(server, "block", way, "--reason", "it is being mended")
+        wait_until(lambda: push() == 201, PATIENCE, "pushes go on")
+        assert plugins(server)[way]["state"] == "blocked"
+        assert f"{way} is blocked: it is being mended" in httpx.get(f"{server.url}/health/ready").text
+        command(server, "unblock", way)
+        wait_until(lambda: push() == 403, PATIENCE, "admission is closed again")
+
+
+def test_a_blocked_format_is_refused_by_its_name_and_stays_pullable_in_every_process(serving):
+    with serving({"note": owner(NOTE)}) as server:
+        assert put(server, NOTE).status_code == 201
+        command(server, "block", "note", "--reason", "it is being mended")
+        wait_until(lambda: {put(server, NOTE).status_code for _ in range(8)} == {415}, PATIENCE, "all follow")
+        (error,) = put(server, NOTE).json()["errors"]
+        assert "plugin note, which owns it, is blocked" in error["message"]
+        pulled = httpx.get(f"{server.url}/v2/team/app/manifests/note")
+        assert (pulled.status_code, pulled.content) == (200, b"{}")
+        server.restart()
+        assert put(server, NOTE).status_code == 415
+        command(server, "unblock", "note")
+        wait_until(lambda: {put(server, NOTE).status_code for _ in range(8)} == {201}, PATIENCE, "all follow")
+        told = json.loads(command(server, "health", "--json"))
+        assert any(one["plugin"] == "note" and one["calls"] for one in told)
+
+
+@pytest.mark.parametrize(("hook", "way"), [("label_actions", "sleeps"), ("storage_drivers", "exits")])
+def test_a_plugin_that_goes_wrong_at_the_start_keeps_nobody_from_serving(serving, hook, way):
+    with serving({way: f"@hookimpl\ndef {hook}():\n    {WAYS[way]}\n"}) as server:
+        with httpx.Client(base_url=server.url) as client:
+            RegistryClient(client).push("team/app", IMAGE, "v1")
+        assert plugins(server)[way]["state"] == "failed"
+        assert f"at the start it failed in {hook}" in plugins(server)[way]["reason"]
+
+
+@pytest.mark.parametrize("way", ["raises", "exits"])
+def test_a_plugin_that_fails_at_import_keeps_nobody_from_serving(serving, way):
+    with serving({way: WAYS[way]}) as server:
+        assert plugins(server)[way]["state"] == "failed"
+
+
+def test_in_safe_mode_only_what_is_built_in_is_loaded(serving):
+    server = serving({"dies": "os._exit(3)"})
+    server._child.argv = [*server._child.argv, "--safe-mode"]
+    with server:
+        found = plugins(server)
+        assert found["dies"]["state"] == "blocked"
+        assert "safe mode" in found["dies"]["reason"]
+        assert "safe mode" in httpx.get(f"{server.url}/health/ready").text
+        assert {one["state"] for one in found.values() if one["source"] == "built-in"} == {"active"}
+
+
+def test_no_breadcrumbs_are_left_behind_by_a_server_that_ends_as_it_should(serving, tmp_path):
+    from registry.hooks.crumbs import folder_of
+
+    folder: Path = folder_of(tmp_path / "data")
+    with serving({"note": owner(NOTE)}) as server:
+        assert put(server, NOTE).status_code == 201
+        assert len(list(folder.glob("*.run"))) == 2
+    assert list(folder.glob("*")) == []
+
+
+OBSERVERS = {way: statement for way, statement in WAYS.items() if way not in ("rubbish", "recurses")}
+
+
+@pytest.mark.parametrize("way", OBSERVERS)
+def test_a_bad_observer_holds_up_nobody_but_itself(serving, way, tmp_path):
+    good = f"""
+    @hookimpl
+    def event_happened(event):
+        with open({str(tmp_path / "heard")!r}, "a") as file:
+            file.write(event.subject + "\\n")
+    """
+    bad = f"@hookimpl\ndef event_happened(event):\n    {WAYS[way]}\n"
+    server = serving({way: bad, "good": good}, MOORAGE_HOOK_DEADLINE="0.1")
+    server.worker = True
+    server._child.argv = server._command()
+    with server, httpx.Client(base_url=server.url, timeout=30) as client:
+        registry = RegistryClient(client)
+        wait_until(lambda: "the worker runs" in server.log.read_text(), PATIENCE, "the worker runs")
+        registry.push("team/app", IMAGE, "v1")
+        with pulling(server) as failed:
+            for number in range(3):
+                registry.push("team/app", simple_image(str(number)), f"tag{number}")
+            heard = tmp_path / "heard"
+            wait_until(lambda: heard.exists() and "tag2" in heard.read_text(), PATIENCE, "the good one hears of all")
+            wait_until(lambda: failures(server, way).get("event_happened", 0) > 0, PATIENCE, "its failures are kept")
+            if way == "dies":
+                wait_until(lambda: plugins(server)[way]["state"] == "switched off", PATIENCE, "it is switched off")
+        assert failed == []
+        assert not failures(server, "good")

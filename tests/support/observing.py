@@ -1,0 +1,42 @@
+"""A worker's dispatcher whose one observer writes what it hears to a file; it runs until it is killed.
+
+``python -m tests.support.observing DATABASE_URL DATA FILE`` appends a line an event: position, repository, id.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from registry.app import create_app
+from registry.events.dispatcher import Dispatcher
+from registry.events.retries import RetryTerms
+from registry.hooks.events import Event
+from registry.settings import Settings
+
+
+class Writing:
+    """Stands where the observers are."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def names(self) -> Mapping[str, Sequence[str] | None]:
+        """Name the one consumer."""
+        return {"one": ["one"]}
+
+    def tell(self, consumer: str, event: Event) -> None:
+        """Write one line in one step, which a kill leaves whole."""
+        os.write(self._file, f"{event.position} {event.repository} {event.id}\n".encode())
+
+
+def main(database_url: str, data: str, path: str) -> None:
+    """Dispatch until killed; the holder has the same name every time, so that no lease has to end first."""
+    services = create_app(Settings(data=Path(data), database_url=database_url)).extensions["moorage"]
+    observers = Writing(Path(path))
+    dispatcher = Dispatcher(services.database, services.log, observers, "observing", RetryTerms())  # type: ignore[arg-type] # it stands where the observers are
+    dispatcher.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
