@@ -32,7 +32,7 @@ def installed(built, tmp_path_factory):
 
 def sources(folder):
     files = (file.relative_to(ROOT) for file in (ROOT / folder).rglob("*") if file.is_file())
-    return {str(file) for file in files if "__pycache__" not in file.parts}
+    return {str(file) for file in files if not any(part.endswith(("__pycache__", "_cache")) for part in file.parts)}
 
 
 def test_the_sdist_holds_all_that_a_checkout_does(built):
