@@ -9,6 +9,8 @@ from moorage_admission.judging import Finding, judge
 from moorage_admission.rules import Rule, Settings
 from registry.hooks import Denied, ManifestPush, PluginContext, RepositoryReader, TagChange, hookimpl
 
+MOORAGE_API = "1.2"
+
 __all__ = ["Rule", "Settings"]
 
 

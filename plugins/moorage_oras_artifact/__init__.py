@@ -20,6 +20,8 @@ from registry.hooks import (
     hookimpl,
 )
 
+MOORAGE_API = "1.2"
+
 TITLE = "org.opencontainers.image.title"
 HELM = "application/vnd.cncf.helm.config.v1+json"
 SPDX = ("application/spdx+json", "text/spdx+json")

@@ -12,7 +12,7 @@ from typing import Any
 from registry.hooks.manager import ENTRY_POINT_GROUP
 from registry.plugin_checks.findings import Finding
 
-__all__ = ["Package", "check_project", "read_package"]
+__all__ = ["Package", "check_project", "files_of", "read_package"]
 
 _OLDEST_PYTHON = (3, 11)
 _GROUP = f"project.entry-points.{ENTRY_POINT_GROUP}"
@@ -21,7 +21,7 @@ _LINE_OF_ERROR = re.compile(r"at line (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A plugin's folder, the name and module of its entry point (empty without one), and the module's files."""
+    """A plugin's folder, the name and module of its entry point (empty without one), its files, the main one first."""
 
     root: Path
     name: str
@@ -115,9 +115,14 @@ def _files(source: Path, module: str) -> list[Path]:
     if not module:
         return []
     path = source.joinpath(*module.split("."))
-    if path.is_dir():
-        return sorted(path.rglob("*.py"))
-    return [path.with_suffix(".py")] if path.with_suffix(".py").is_file() else []
+    return files_of(path if path.is_dir() else path.with_suffix(".py"))
+
+
+def files_of(module: Path) -> list[Path]:
+    """Return the files of a package or of a single module, the one that is imported by its name first."""
+    if module.is_dir():
+        return sorted(module.rglob("*.py"), key=lambda file: (file != module / "__init__.py", file))
+    return [module] if module.is_file() else []
 
 
 def _line(text: str, start: str, default: int = 1) -> int:

@@ -45,21 +45,22 @@ def run_contracts(package: Package, hooks: Collection[str]) -> Run:
     """Run the contracts of ``hooks`` and the package's own tests; raises :class:`NoPytest`."""
     if find_spec("pytest") is None:
         raise NoPytest("contracts are run by pytest: pip install 'moorage[testing]'")
+    root = package.root.resolve()
     with TemporaryDirectory(prefix="moorage-check-") as folder:
         scratch = Path(folder)
         suite = scratch / "test_contracts.py"
         suite.write_text("\n".join(_suite(package.module, hooks)), encoding="utf-8")
         report = scratch / "report"
         report.touch()
-        own = package.root / "tests"
+        own = root / "tests"
         done = subprocess.run(  # noqa: S603 - pytest of this environment, on a plugin that is about to be installed
             [
                 *(sys.executable, "-m", "pytest", "-q", "-p", "registry.testing.reporting", "-p", "no:cacheprovider"),
-                *("--rootdir", str(package.root), "--moorage-report", str(report), "--moorage-root", str(package.root)),
+                *("--rootdir", str(root), "--moorage-report", str(report), "--moorage-root", str(root)),
                 *("--import-mode=importlib", str(suite), *([str(own)] if own.is_dir() else [])),
             ],
-            cwd=package.root,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(package.source), *sys.path[1:]])},
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(package.source.resolve()), *sys.path[1:]])},
             capture_output=True,
             text=True,
             check=False,

@@ -1,12 +1,13 @@
 """The examples as strangers install them: from wheels, against a running server, and gone again."""
 
 import shutil
+from contextlib import contextmanager
 
 import httpx
 import pytest
 
 from registry.testing.client import Refused, RegistryClient
-from registry.testing.images import Blob, artifact, image, layer, simple_image, to_json
+from registry.testing.images import Blob, artifact, image, layer, to_json
 from tests.support.ports import PATIENCE, wait_until
 from tests.support.server import MoorageServer
 from tests.thirdparty.building import EXAMPLES, run
@@ -18,8 +19,11 @@ CONFIG = Blob(to_json({"architecture": "wasm", "os": "wasip2"}), "application/vn
 SIGNATURE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 
-def client_of(server):
-    return RegistryClient(httpx.Client(base_url=server.url))
+@contextmanager
+def running(server):
+    """Give a client of a server, which runs meanwhile."""
+    with server, httpx.Client(base_url=server.url) as http:
+        yield RegistryClient(http)
 
 
 def test_there_are_three():
@@ -44,8 +48,7 @@ def test_they_work_together_and_leave_what_is_stored(python, wheels, tmp_path):
     server = MoorageServer(tmp_path / "data", python=python, cwd=tmp_path, worker=True)
     module = artifact("", MODULE, config=CONFIG)
     wished = image(layer({"file": b"1"}), labels={"org.example.promote-when-signed": "stable"})
-    with server:
-        client = client_of(server)
+    with running(server) as client:
         client.push("team/module", module, "v1")
         assert client.labels("team/module", module.digest)["org.example.wasm.os"]["value"] == "wasip2"
         with pytest.raises(Refused, match="one layer"):
@@ -56,8 +59,7 @@ def test_they_work_together_and_leave_what_is_stored(python, wheels, tmp_path):
         assert client.digest("team/app", "stable") == wished.digest
     names = ["moorage-wasm", "moorage-promote"]
     run(python, "-m", "pip", "uninstall", "--quiet", "--yes", *names)
-    with server:
-        client = client_of(server)
+    with running(server) as client:
         assert client.everything("team/module", "v1") == module.everything()
         assert client.everything("team/app", "stable") == wished.everything()
         client.push("team/module", artifact("", Blob(b"none", "text/plain"), config=CONFIG), "v2")
@@ -67,13 +69,13 @@ def test_they_work_together_and_leave_what_is_stored(python, wheels, tmp_path):
 def test_blobs_lie_where_fsspec_is_told(python, wheels, tmp_path):
     url = f"fsspec:file://{tmp_path / 'blobs'}"
     server = MoorageServer(tmp_path / "data", python=python, cwd=tmp_path, env={"MOORAGE_STORAGE_URL": url})
-    pushed = simple_image("a")
-    with server:
-        client_of(server).push("team/app", pushed, "v1")
+    pushed = image(layer({"file": b"1"}))
+    with running(server) as client:
+        client.push("team/app", pushed, "v1")
     assert len(list((tmp_path / "blobs" / "blobs").iterdir())) == len(pushed.blobs)
     run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "moorage-fsspec")
     with pytest.raises(AssertionError, match="no plugin offers storage for fsspec"), server:
         pass
     run(python, "-m", "pip", "install", "--quiet", "--no-deps", wheels["moorage_fsspec"])
-    with server:
-        assert client_of(server).everything("team/app", "v1") == pushed.everything()
+    with running(server) as client:
+        assert client.everything("team/app", "v1") == pushed.everything()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HANDED_OUT = ("registry", "plugins", "migrations", "tests", "benchmarks", "docs", "scripts")
+HANDED_OUT = ("registry", "plugins", "migrations", "tests", "benchmarks", "docs", "examples", "scripts")
 PLUGINS = sorted(folder.name for folder in (ROOT / "plugins").glob("moorage_*"))
 
 
@@ -32,7 +32,7 @@ def installed(built, tmp_path_factory):
 
 def sources(folder):
     files = (file.relative_to(ROOT) for file in (ROOT / folder).rglob("*") if file.is_file())
-    return {str(file) for file in files if "__pycache__" not in file.parts}
+    return {str(file) for file in files if not any(part.endswith(("__pycache__", "_cache")) for part in file.parts)}
 
 
 def test_the_sdist_holds_all_that_a_checkout_does(built):

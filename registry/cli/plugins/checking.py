@@ -11,7 +11,7 @@ import click
 from registry.cli.common import print_json
 from registry.hooks.manager import DEFAULT_PLUGINS, ENTRY_POINT_GROUP
 from registry.plugin_checks.findings import Finding, meant
-from registry.plugin_checks.project import Package, check_project, read_package
+from registry.plugin_checks.project import Package, check_project, files_of, read_package
 from registry.plugin_checks.running import NoPytest, run_contracts
 from registry.plugin_checks.source import check_source, hooks_of
 
@@ -67,8 +67,8 @@ def _installed(name: str) -> Package:
     if found is None or found.origin is None:
         raise click.ClickException(f"the plugin {name} names {module}, which is not installed: install it again")
     file = Path(found.origin)
-    root = file.parent if file.name == "__init__.py" else file
-    return Package(file.parent, name, module, tuple(sorted(root.rglob("*.py"))) if root.is_dir() else (file,))
+    files = files_of(file.parent if file.name == "__init__.py" else file)
+    return Package(file.parent, name, module, tuple(files))
 
 
 def _print(findings: list[Finding], passed: int, *, as_json: bool) -> None:

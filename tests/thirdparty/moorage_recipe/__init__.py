@@ -16,6 +16,7 @@ from registry.hooks import (
     hookimpl,
 )
 
+MOORAGE_API = "1.1"
 RECIPE = "application/vnd.example.recipe.v1+json"
 
 
