@@ -11,6 +11,8 @@ from moorage_webhooks.settings import Settings
 from moorage_webhooks.subscriptions import NoSuchSubscription, Subscriptions
 from registry.hooks import Event, PluginContext, hookimpl
 
+MOORAGE_API = "1.2"
+
 
 @hookimpl
 def plugin_settings() -> type:
