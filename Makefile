@@ -11,7 +11,7 @@ IN_MEMORY = $(shell test -w /dev/shm && test "$$(df -Pk /dev/shm | awk 'END { pr
   && echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
 PYTHONS := python3.13 python3.12 python3.11 python3
 
-.PHONY: help setup serve test test-all soak bench lint format tools clean
+.PHONY: help setup serve test test-all soak bench docs lint format tools clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ bench: setup ## measure beside other registries, then collection beside pulls (w
 	$(BIN)/python -m benchmarks $(ARGS)
 	$(if $(ARGS),,$(BIN)/python -m benchmarks.collection)
 
+docs: setup ## make the pages of docs/ that repeat code, and the site of all of them in site/
+	$(BIN)/python scripts/generate_docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo 'docs: open site/index.html in a browser; for the search, which browsers allow to servers alone:'
+	@echo '  $(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8000   (http://127.0.0.1:8000)'
+
 lint: setup ## style, format and types
 	@status=0; \
 	for check in "ruff check ." "ruff format --check ." "mypy"; do \
@@ -89,4 +95,4 @@ tools: ## install the services and clients that test-all needs (root)
 	scripts/install-tools $(ARGS)
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) site .mypy_cache .pytest_cache .ruff_cache

@@ -6,6 +6,7 @@ ones) follow the form the specification gives for further codes.
 
 from __future__ import annotations
 
+# Long: one class a code, all in one place.
 from typing import ClassVar
 
 

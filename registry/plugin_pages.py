@@ -146,7 +146,7 @@ def _contained(
     @wraps(function)
     def call(*given: object, **arguments: object) -> object:
         try:
-            return calls.run(plugin, _HOOK, partial(function, *given, **arguments), passes=passes)
+            return calls.run(plugin, _HOOK, partial(function, *given, **arguments), passes=passes, endless=True)
         except PluginBroke as error:
             raise PluginFailed(str(error), detail={"plugin": plugin}) from error
 

@@ -13,8 +13,9 @@ from moorage_signed.search import Search, is_evidence
 from moorage_signed.settings import PULL, TAG, Rule, Settings
 from registry.hooks import Denied, PluginContext, RepositoryReader, TagChange, TagPull, hookimpl
 
-__all__ = ["Rule", "Settings", "admission_hooks", "admit_pull", "admit_tag_change", "plugin_settings"]
+__all__ = ["MOORAGE_API", "Rule", "Settings", "admission_hooks", "admit_pull", "admit_tag_change", "plugin_settings"]
 
+MOORAGE_API = "1.2"
 _OF_COSIGN = re.compile(r"sha256-[0-9a-f]{64}\.(?:sig|att)")
 _REASONS, _KEYS = 2, 3
 _NOTHING = "none is stored with it"

@@ -131,12 +131,13 @@ class Dispatcher:
         return self._database.write(work)
 
     def _pending(self) -> Sequence[str]:
-        """Return the consumers that are behind, or have something due again."""
+        """Return the consumers that are behind, or have something due again, and whose plugin is called now."""
         with self._database.read() as connection:
             head = self._log.head(connection)
             due = set(connection.scalars(_DUE, {"now": self._database.now(connection)}))
             rows = connection.execute(_CONSUMERS).all()
-        return [row.name for row in rows if row.position < head or row.name in due]
+        behind = [row.name for row in rows if row.position < head or row.name in due]
+        return [name for name in behind if self._observers.hears(name)]
 
     def _enrol(self) -> None:
         """Let new consumers begin at the present, and forget those that their plugin names no more."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
@@ -16,6 +16,8 @@ from registry.db.models import EventConsumer
 from registry.db.models import Outbox as OutboxRow
 from registry.hooks.events import Event
 
+LoggedEvent: TypeAlias = Event
+"""What the log holds, for those who do not speak to plugins."""
 NOBODY = ""
 """The consumer whose position is the last one that was given."""
 _PLACED_AT_ONCE = 1000

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from registry.errors import RegistryError
-from registry.hooks.calls import Calls, PluginBroke
+from registry.hooks.calls import Calls, PluginBroke, WrongAnswer
 from registry.hooks.context import PluginContext
 from registry.hooks.events import Event
 from registry.hooks.ports import StorageError
@@ -39,6 +39,11 @@ class Observers:
             for plugin in self._calls.plugins("event_happened")
         }
 
+    def hears(self, consumer: str) -> bool:
+        """Tell whether a consumer's plugin is called now; else its events wait."""
+        plugin = consumer.partition("/")[0]
+        return plugin in self._calls.plugins("event_happened") and not self._calls.guards[plugin].off
+
     def tell(self, consumer: str, event: Event) -> None:
         """Tell a consumer of an event; raises one of :data:`NOT_YET`."""
         plugin, _, part = consumer.partition("/")
@@ -46,20 +51,18 @@ class Observers:
 
     def _parts(self, plugin: str) -> Sequence[str] | None:
         try:
-            answer = self._calls.call(plugin, "event_consumers", context=self._contexts(plugin))
-            return [f"{plugin}/{part}" for part in _checked(plugin, answer)]
+            parts = self._calls.call(plugin, "event_consumers", _read, context=self._contexts(plugin)) or ()
+            return [f"{plugin}/{part}" for part in parts]
         except NOT_YET as error:
             _log.warning("the consumers of plugin %s stay as they are: %s", plugin, error)
             return None
 
 
-def _checked(plugin: str, answer: object) -> Sequence[str]:
-    if answer is None:
-        return []
+def _read(answer: object) -> Sequence[str]:
     if isinstance(answer, str) or not isinstance(answer, Iterable):
-        raise PluginBroke(plugin, "event_consumers", f"names are expected, not {type(answer).__name__}")
+        raise WrongAnswer(f"names are expected, not {type(answer).__name__}")
     parts = list(answer)
     for part in parts:
         if not isinstance(part, str) or _PART.fullmatch(part) is None:
-            raise PluginBroke(plugin, "event_consumers", f"{part!r} is no name: 128 of A-Z, a-z, 0-9, . _ -")
+            raise WrongAnswer(f"{part!r} is no name: 128 of A-Z, a-z, 0-9, . _ -")
     return list(dict.fromkeys(parts))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType, UnionType
+from types import MappingProxyType, ModuleType, UnionType
 from typing import get_args
 
 ATTRIBUTE = "@"
+NO_EVENTS: Mapping[str, Iterable[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Inventory:
     ``hooks`` are the arguments of each hook. ``fields`` are those that a class's constructor takes, in order,
     ``methods`` the parameters of functions and of a class's methods by the class's name; what has a default ends with
     ``=``, and what is no method but an attribute has :data:`ATTRIBUTE` in their place. ``members`` are the classes of a
-    union.
+    union. ``further`` are the public names of further modules, ``events`` the fields of data of each type of events.
     """
 
     names: Sequence[str]
@@ -27,10 +28,20 @@ class Inventory:
     fields: Mapping[str, Sequence[str]]
     methods: Mapping[str, Mapping[str, Sequence[str]]]
     members: Mapping[str, Sequence[str]]
+    further: Mapping[str, Sequence[str]]
+    events: Mapping[str, Sequence[str]]
 
 
-def take_inventory(public: ModuleType, specs: ModuleType) -> Inventory:
-    """Return what the module ``public`` lists in ``__all__``, and the hooks that ``specs`` defines."""
+def take_inventory(
+    public: ModuleType,
+    specs: ModuleType,
+    further: Iterable[ModuleType] = (),
+    events: Mapping[str, Iterable[str]] = NO_EVENTS,
+) -> Inventory:
+    """Return what the module ``public`` and ``further`` ones list in ``__all__``, and the hooks that ``specs`` defines.
+
+    ``events`` are the names of fields by type.
+    """
     names = sorted(public.__all__)
     values = {name: getattr(public, name) for name in names}
     classes = {name: value for name, value in values.items() if isinstance(value, type) and value.__name__ == name}
@@ -51,6 +62,8 @@ def take_inventory(public: ModuleType, specs: ModuleType) -> Inventory:
             for name, value in values.items()
             if isinstance(value, UnionType | type) and name not in classes
         },
+        further={module.__name__: sorted(module.__all__) for module in further},
+        events={name: sorted(fields) for name, fields in events.items()},
     )
 
 

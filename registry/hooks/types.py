@@ -104,7 +104,8 @@ class Layer:
     """One step of an image, base first.
 
     ``digest`` and ``size`` (compressed bytes) are those of the layer's blob; for a step that changed no file
-    (``empty``) they are None and 0. The rest comes from the image's history, as far as it has one.
+    (``empty``) they are None and 0. The rest comes from the image's history, as far as it has one; ``created`` is the
+    time as that states it (RFC 3339).
     """
 
     digest: Digest | None

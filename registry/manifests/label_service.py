@@ -55,7 +55,7 @@ from registry.names import RepositoryName
 from registry.pages import Page, cut
 from registry.repositories.periods import Periods
 from registry.repositories.repositories import require_repository
-from registry.repositories.tag_values import LifeBounds, TagEffects
+from registry.repositories.tag_values import LifeBounds
 
 T = TypeVar("T")
 MAX_KEY, MAX_VALUE = 1024, 64 * 1024
@@ -156,11 +156,10 @@ class LabelService:
                     insert(_LABEL).values(manifest_id=found.manifest_id, **row).returning(_LABEL.c.id)
                 )
                 now = self._tell(connection, MANIFEST_LABELLED, found, (key, value), actor)
-                asked = tuple(event for event in verdict.effects.events if (event.label, event.value) == (key, value))
-                effects = TagEffects(events=asked)
+                asked = [event for event in verdict.effects.events if (event.label, event.value) == (key, value)]
                 place = found.repository_id
-                self._periods.events.asked_for(connection, now, place, str(digest), None, effects, actor)
-                self._apply(connection, now, found, verdict, actor, pinned=pinned)
+                self._periods.events.asked_for(connection, now, place, str(digest), None, asked, actor)
+                self._apply(connection, found, verdict, actor, pinned=pinned)
                 return StoredLabel(made.scalar_one(), **row)
 
             return self._database.write(work)
@@ -188,8 +187,8 @@ class LabelService:
             def work(connection: Connection) -> None:
                 pinned = self._lock(connection, found)
                 connection.execute(delete(_LABEL).where(_LABEL.c.id == label_id))
-                now = self._tell(connection, MANIFEST_UNLABELLED, found, gone, actor)
-                self._apply(connection, now, found, verdict, actor, pinned=pinned)
+                self._tell(connection, MANIFEST_UNLABELLED, found, gone, actor)
+                self._apply(connection, found, verdict, actor, pinned=pinned)
 
             self._database.write(work)
 
@@ -259,15 +258,9 @@ class LabelService:
         return now
 
     def _apply(
-        self,
-        connection: Connection,
-        now: int,
-        found: _Labelled,
-        verdict: LabelVerdict,
-        actor: Actor,
-        *,
-        pinned: bool,
+        self, connection: Connection, found: _Labelled, verdict: LabelVerdict, actor: Actor, *, pinned: bool
     ) -> None:
+        now = self._database.now(connection)
         self._periods.apply_labels(connection, now, found.repository_id, found.manifest_id, verdict.effects, actor)
         if verdict.pin != pinned:
             connection.execute(_PIN, {"b_id": found.manifest_id, "b_pin": verdict.pin})

@@ -8,9 +8,8 @@ transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from sqlalchemy import Connection, bindparam, false, insert, null, select, update
+from sqlalchemy import Connection, bindparam, false, insert, null, select
 
 from registry.access.actors import Actor
 from registry.content.reviews import Reviews
@@ -21,6 +20,7 @@ from registry.events.outbox import Outbox
 from registry.names import TagName
 from registry.repositories.current import CURRENT, current_of_manifest, is_alive, unended
 from registry.repositories.label_effects import goes_on, labelled_end
+from registry.repositories.period_changes import END, RELABEL, SET, as_read
 from registry.repositories.protection import Protection
 from registry.repositories.tag_events import TagEvents
 from registry.repositories.tag_values import EndReason, ExpirySource, Family, Period, TagEffects, TagTarget
@@ -55,25 +55,6 @@ _COLUMNS = (
 _INSERT = insert(_TAG).values(
     current=1, immutable=false(), end_reason=null(), **{column: bindparam(column) for column in _COLUMNS}
 )
-CHANGE = update(_TAG).where(
-    _TAG.c.id == bindparam("b_id"),
-    _TAG.c.current == 1,
-    _TAG.c.immutable == bindparam("b_was_immutable"),
-    _TAG.c.label_immutable == bindparam("b_was_label_immutable"),
-    _TAG.c.lifetime_end_ms.is_not_distinct_from(bindparam("b_was_end")),
-    _TAG.c.expiry_source.is_not_distinct_from(bindparam("b_was_source")),
-)
-"""Changes a current period that is still as it was read: give it :func:`as_read`, and see that it changes one row."""
-_END = CHANGE.values(current=None, lifetime_end_ms=bindparam("b_end"), end_reason=bindparam("b_reason"))
-_SET = CHANGE.values(
-    lifetime_end_ms=bindparam("b_end"), expiry_source=bindparam("b_source"), immutable=bindparam("b_immutable")
-)
-_RELABEL = CHANGE.values(
-    lifetime_end_ms=bindparam("b_end"),
-    expiry_source=bindparam("b_source"),
-    label_immutable=bindparam("b_immutable"),
-    family=bindparam("b_family"),
-)
 _OLDER = (
     CURRENT.where(
         Tag.repository_id == bindparam("repository"),
@@ -86,17 +67,6 @@ _OLDER = (
 )
 
 
-def as_read(row: Period) -> dict[str, object]:
-    """Return the values by which :data:`CHANGE` finds a period, and finds it unchanged."""
-    return {
-        "b_id": row.id,
-        "b_was_immutable": row.immutable,
-        "b_was_label_immutable": row.label_immutable,
-        "b_was_end": row.lifetime_end_ms,
-        "b_was_source": row.expiry_source,
-    }
-
-
 class Periods:
     """Starts and ends periods, queues reviews of what they held, and tells of all that."""
 
@@ -106,9 +76,9 @@ class Periods:
         self._find_latest = database.prepare(_LATEST)
         self._find_last_end = database.prepare(_LAST_END)
         self._insert = database.prepare_change(_INSERT)
-        self._end = database.prepare_change(_END)
-        self._set = database.prepare_change(_SET)
-        self._relabel = database.prepare_change(_RELABEL)
+        self._end = database.prepare_change(END)
+        self._set = database.prepare_change(SET)
+        self._relabel = database.prepare_change(RELABEL)
         self._reviews = reviews
         self._protection = protection
 
@@ -150,8 +120,7 @@ class Periods:
             },
         )
         previous = row.digest if row is not None and is_alive(row, now) else None
-        told = replace(target, effects=effects)
-        self.events.started(connection, repository_id, name.value, told, (start, end), previous, actor)
+        self.events.started(connection, repository_id, name.value, target, (start, end), previous, actor)
         if row is None:
             self._require_last(connection, repository_id, name, start)
         if end is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, bindparam, update
 
 from registry.access.actors import Actor
@@ -10,7 +12,7 @@ from registry.db.engine import Database
 from registry.db.models import Tag
 from registry.events.outbox import Outbox, time_text
 from registry.events.types import TAG_CHANGED, TAG_DELETED, TAG_EXPIRED, TAG_RESTORED, TAG_UPDATED, label_event
-from registry.repositories.tag_values import EndReason, Period, TagEffects, TagTarget
+from registry.repositories.tag_values import EndReason, LabelEvent, Period, TagTarget
 
 _TAG = table(Tag)
 _LAPSE = (
@@ -51,7 +53,7 @@ class TagEvents:
         kind = TAG_RESTORED if target.reversion else TAG_CHANGED
         self._outbox.record(connection, start, kind, repository_id, name, actor.principal, data)
         if effects.events:
-            self.asked_for(connection, start, repository_id, target.digest, name, effects, actor)
+            self.asked_for(connection, start, repository_id, target.digest, name, effects.events, actor)
 
     def asked_for(
         self,
@@ -60,11 +62,11 @@ class TagEvents:
         repository_id: int,
         digest: str,
         tag: str | None,
-        effects: TagEffects,
+        events: Sequence[LabelEvent],
         actor: Actor,
     ) -> None:
         """Tell what labels ask for."""
-        for event in effects.events:
+        for event in events:
             data = {"tag": tag, "label": event.label, "data": event.data}
             kind = label_event(event.name)
             self._outbox.record(connection, now, kind, repository_id, digest, actor.principal, data)

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from registry.events import types
-from registry.events.types import EventType
+from registry.events.types import TYPES, EventType
 from registry.hooks import Event
 
 __all__ = ["EVENT_TYPES", "event"]
 
-EVENT_TYPES: Mapping[str, EventType] = {
-    one.name: one for one in vars(types).values() if isinstance(one, EventType) and not one.name.endswith(".")
-}
+EVENT_TYPES: Mapping[str, EventType] = {one.name: one for one in TYPES}
 """What the registry tells of by itself, by name."""
 
 

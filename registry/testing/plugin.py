@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from registry.hooks import PluginContext
+    from registry.services import Services
     from registry.testing.client import RegistryClient
     from registry.testing.clock import Clock
     from registry.testing.faults import Faults
@@ -182,9 +183,21 @@ def moorage_context(moorage_app: Flask, request: pytest.FixtureRequest) -> Plugi
 
 @pytest.fixture
 def moorage_worker(moorage_app: Flask) -> Callable[[], bool]:
-    """Return the function that does what is due now, as ``moorage worker`` would; it tells whether none failed."""
+    """Return the function that does what is due now, as ``moorage worker`` would; it tells whether no job failed.
+
+    Observers are told of what happened, and of what they made happen. They hear of what comes after this fixture.
+    """
     from registry.work.worker import Worker, new_holder
 
-    worker = Worker(moorage_app.extensions["moorage"].queue, new_holder())
-    worker.run_due()  # a worker that starts makes the schedules of all jobs
-    return worker.run_due
+    services: Services = moorage_app.extensions["moorage"]
+    holder = new_holder()
+    worker, dispatcher = Worker(services.queue, holder), services.dispatcher(holder)
+
+    def run() -> bool:
+        sound = worker.run_due()
+        while dispatcher.run_due():
+            sound = worker.run_due() and sound
+        return sound
+
+    run()  # a worker that starts makes the schedules of all jobs, and lists the observers
+    return run

@@ -56,7 +56,7 @@ def _job(calls: Calls, plugin: str, job: PluginJob) -> Job:
 def _run(calls: Calls, plugin: str, job: PluginJob, context: JobContext) -> Result:
     """Run a job of a plugin; whatever it does wrong becomes the error of its run."""
     try:
-        result: Result = calls.run(plugin, _HOOK, partial(_carry_out, job), _Progress(context))
+        result: Result = calls.run(plugin, _HOOK, partial(_carry_out, job), _Progress(context), endless=True)
     except PluginBroke as error:
         raise PluginFailed(f"plugin {plugin} failed in job {job.name}: {error.reason}") from error
     return result

@@ -1,5 +1,6 @@
 """Jobs of plugins: listed, scheduled and run like the registry's own, and contained."""
 
+import threading
 from datetime import timedelta
 
 import pytest
@@ -71,6 +72,15 @@ def test_jobs_are_handed_the_plugin_s_context(with_plugins, make_plugin):
 
     with_plugins(make_plugin("note", jobs=jobs))
     assert [context.plugin for context in given] == ["note"]
+
+
+def test_jobs_may_take_longer_than_a_request_waits_for_a_plugin(with_plugins, make_plugin):
+    def count(run):
+        threading.Event().wait(0.3)
+        return {"counted": 1}
+
+    direct = with_plugins(make_plugin("note", jobs=lambda: [job(count)]), hook_deadline=0.05)
+    assert run_by_hand(direct).result == {"counted": 1}
 
 
 def leave():

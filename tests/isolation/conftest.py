@@ -55,9 +55,9 @@ def with_plugins(tmp_path):
     """Give the function that makes an app with plugins; every app stands on the same database and storage."""
     made: list[Direct] = []
 
-    def start(*plugins: object) -> Direct:
-        settings = Settings(data=tmp_path, storage_url=f"file://{tmp_path / 'storage'}")
-        direct = Direct(create_app(settings, plugins, clock=(clock := ManualClock())), clock)
+    def start(*plugins: object, **settings: Any) -> Direct:
+        values = {"data": tmp_path, "storage_url": f"file://{tmp_path / 'storage'}", **settings}
+        direct = Direct(create_app(Settings(**values), plugins, clock=(clock := ManualClock())), clock)
         upgrade(direct.app)
         made.append(direct)
         return direct

@@ -9,7 +9,10 @@ import os
 import threading
 import time
 
-from registry.hooks import Denied, LabelAction, ParsedManifest, hookimpl
+from registry.hooks import ParsedManifest, hookimpl
+
+def hang():
+    time.sleep(30)
 
 """
 

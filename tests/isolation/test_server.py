@@ -27,9 +27,9 @@ WAYS = {
     "raises": "raise ZeroDivisionError('no')",
     "sleeps": "time.sleep(30)",
     "exits": "raise SystemExit(3)",
-    "leaks": "[threading.Thread(target=time.sleep, args=(30,), daemon=True).start() for _ in range(20)]; raise OSError",
+    "leaks": "[threading.Thread(target=hang, daemon=True).start() for _ in range(20)]; raise OSError",
     "rubbish": "return 7",
-    "recurses": f"{'parse_manifest'}(media_type, payload)",
+    "recurses": "parse_manifest(media_type, payload)",
     "dies": "os._exit(3)",
 }
 
@@ -178,8 +178,7 @@ def test_a_blocked_format_is_refused_by_its_name_and_stays_pullable_in_every_pro
         assert any(one["plugin"] == "note" and one["calls"] for one in told)
 
 
-@pytest.mark.parametrize("way", ["raises", "sleeps", "exits", "rubbish"])
-@pytest.mark.parametrize("hook", ["manifest_media_types", "label_actions", "storage_drivers", "artifact_types"])
+@pytest.mark.parametrize(("hook", "way"), [("label_actions", "sleeps"), ("storage_drivers", "exits")])
 def test_a_plugin_that_goes_wrong_at_the_start_keeps_nobody_from_serving(serving, hook, way):
     with serving({way: f"@hookimpl\ndef {hook}():\n    {WAYS[way]}\n"}) as server:
         with httpx.Client(base_url=server.url) as client:
@@ -213,3 +212,34 @@ def test_no_breadcrumbs_are_left_behind_by_a_server_that_ends_as_it_should(servi
         assert put(server, NOTE).status_code == 201
         assert len(list(folder.glob("*.run"))) == 2
     assert list(folder.glob("*")) == []
+
+
+OBSERVERS = {way: statement for way, statement in WAYS.items() if way not in ("rubbish", "recurses")}
+
+
+@pytest.mark.parametrize("way", OBSERVERS)
+def test_a_bad_observer_holds_up_nobody_but_itself(serving, way, tmp_path):
+    good = f"""
+    @hookimpl
+    def event_happened(event):
+        with open({str(tmp_path / "heard")!r}, "a") as file:
+            file.write(event.subject + "\\n")
+    """
+    bad = f"@hookimpl\ndef event_happened(event):\n    {WAYS[way]}\n"
+    server = serving({way: bad, "good": good}, MOORAGE_HOOK_DEADLINE="0.1")
+    server.worker = True
+    server._child.argv = server._command()
+    with server, httpx.Client(base_url=server.url, timeout=30) as client:
+        registry = RegistryClient(client)
+        wait_until(lambda: "the worker runs" in server.log.read_text(), PATIENCE, "the worker runs")
+        registry.push("team/app", IMAGE, "v1")
+        with pulling(server) as failed:
+            for number in range(3):
+                registry.push("team/app", simple_image(str(number)), f"tag{number}")
+            heard = tmp_path / "heard"
+            wait_until(lambda: heard.exists() and "tag2" in heard.read_text(), PATIENCE, "the good one hears of all")
+            wait_until(lambda: failures(server, way).get("event_happened", 0) > 0, PATIENCE, "its failures are kept")
+            if way == "dies":
+                wait_until(lambda: plugins(server)[way]["state"] == "switched off", PATIENCE, "it is switched off")
+        assert failed == []
+        assert not failures(server, "good")

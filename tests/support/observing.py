@@ -5,7 +5,6 @@
 
 import os
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def main(database_url: str, data: str, path: str) -> None:
     services = create_app(Settings(data=Path(data), database_url=database_url)).extensions["moorage"]
     observers = Writing(Path(path))
     dispatcher = Dispatcher(services.database, services.log, observers, "observing", RetryTerms())  # type: ignore[arg-type] # it stands where the observers are
-    threading.Thread(target=dispatcher.run).start()
+    dispatcher.run()
 
 
 if __name__ == "__main__":

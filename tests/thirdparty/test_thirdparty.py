@@ -6,43 +6,16 @@ import hashlib
 import json
 import os
 import sqlite3
-import subprocess
-import sys
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.server import MoorageServer
+from tests.thirdparty.building import ROOT, run
 
 pytestmark = [pytest.mark.needs_tools, pytest.mark.timeout(400)]
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 RECIPE = "application/vnd.example.recipe.v1+json"
-
-
-def run(*command: str | Path, cwd: Path | None = None) -> str:
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("wheels")
-    for source in (ROOT, HERE):
-        run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, source)
-    return sorted(folder.glob("*.whl"))
-
-
-@pytest.fixture(scope="module")
-def python(tmp_path_factory, wheels) -> Path:
-    """A fresh environment with both wheels and nothing of the checkout."""
-    folder = tmp_path_factory.mktemp("fresh") / "venv"
-    run(sys.executable, "-m", "venv", folder)
-    run(folder / "bin" / "pip", "install", "--quiet", *wheels)
-    return folder / "bin" / "python"
 
 
 def push_blob(client: httpx.Client, payload: bytes) -> dict[str, object]:

@@ -1,37 +1,21 @@
-"""``moorage retention`` on a data folder, and that docs/retention.md shows what it prints."""
+"""``moorage retention`` on a data folder."""
 
 import json
 import os
 import re
-import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import text
 
 from registry.access.actors import Actor
 from registry.cli import connecting, main, retention
 from registry.repositories.rules import Scope
 from registry.testing.apps import blank_data, quick_folder, running_app
 from tests.support.api import Api
-from tests.support.images import artifact, image, layer
+from tests.support.doc_worlds import made, push_aged
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "retention.md"
-DAY = 86_400_000
-# The repository of docs/retention.md: tags with their age and their last pull, in days.
-TAGS = {
-    "latest": (1, 0),
-    "main-101": (60, None),
-    "main-102": (40, 5),
-    "main-103": (20, None),
-    "main-104": (2, None),
-    "pr-12": (45, 2),
-    "pr-17": (3, None),
-    "v1.0": (400, 90),
-    "v1.1": (200, 1),
-}
-UNTAGGED = {"old": 30, "new": 2}
 
 
 @pytest.fixture(scope="module")
@@ -46,44 +30,11 @@ def elsewhere(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
 
 
-def made(name):
-    return image(layer({"f": name.encode()}))
-
-
 @pytest.fixture
 def app(blank):
     with quick_folder() as folder, running_app(folder / "data", blank=blank) as app:
-        api = Api(app.test_client())
-        for name in TAGS:
-            api.push("team/app", made(name), name)
-        for name in UNTAGGED:
-            api.push("team/app", made(name), made(name).digest)
-        signed = made("main-101")
-        api.push("team/app", artifact("text/x"), signed.digest.replace(":", "-") + ".sig")
-        age(app)
+        push_aged(app)
         yield app
-
-
-def age(app):
-    """Let what was pushed just now be as old as the page says."""
-    database = app.extensions["moorage"].database
-
-    def work(connection):
-        now = database.now(connection)
-        connection.execute(text("UPDATE manifest SET lease_until = 0"))
-        for name, (days, pulled) in TAGS.items():
-            values = {"name": name, "start": now - days * DAY, "digest": made(name).digest}
-            connection.execute(text("UPDATE tag SET lifetime_start_ms = :start WHERE name = :name"), values)
-            values["pulled"] = None if pulled is None else now - pulled * DAY
-            connection.execute(text("UPDATE manifest SET last_pulled_at = :pulled WHERE digest = :digest"), values)
-        for name, days in UNTAGGED.items():
-            values = {"created": now - days * DAY, "digest": made(name).digest}
-            connection.execute(text("UPDATE manifest SET created_ms = :created WHERE digest = :digest"), values)
-        connection.execute(
-            text("UPDATE tag SET lifetime_start_ms = :start WHERE name LIKE 'sha256-%'"), {"start": now - 60 * DAY}
-        )
-
-    database.write(work)
 
 
 def call(app, *args, code=0, stdin=None):
@@ -167,25 +118,6 @@ def test_a_draft_that_is_none_is_a_mistake_of_usage(app, text):
 def test_a_draft_that_cannot_be_used_names_the_field(app):
     told = call(app, "retention", "plan", "team/app", "--draft", 'a={"keep": {"last": 0}}', code=1)
     assert "keep.last must be a whole number" in told
-
-
-def examples():
-    """Return the commands of the page, each with the output that stands below it."""
-    blocks = re.findall(r"```console\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    return [(block.partition("\n")[0].removeprefix("$ "), block.partition("\n")[2]) for block in blocks]
-
-
-def plain(told):
-    """Return lines as the page shows them: columns apart, digests cut short, each plan the first."""
-    told = re.sub(r"(sha256[:-][0-9a-f]{6})[0-9a-f]{58}", r"\1…", told)
-    told = re.sub(r"^plan [0-9]+ ", "plan 1 ", told, flags=re.MULTILINE)
-    return [re.sub(r" {2,}", "  ", line.strip()) for line in told.splitlines() if line.strip("─ ")]
-
-
-def test_the_page_shows_what_commands_print(app):
-    assert examples()
-    for command, told in examples():
-        assert plain(call(app, *shlex.split(command)[1:])) == plain(told)
 
 
 def test_the_definitions_on_the_page_are_accepted(app):

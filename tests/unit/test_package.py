@@ -41,7 +41,7 @@ def test_the_sdist_holds_all_that_a_checkout_does(built):
         held = {name.partition("/")[2] for name in archive.getnames()}
     wanted = set().union(*map(sources, HANDED_OUT))
     assert wanted - held == set()
-    assert {"Makefile", "README.md", "LICENSE", "CHANGELOG.md", "wsgi.py", "gunicorn.conf.py"} <= held
+    assert {"Makefile", "README.md", "LICENSE", "CHANGELOG.md", "wsgi.py", "gunicorn.conf.py", "mkdocs.yml"} <= held
 
 
 def test_the_wheel_holds_every_module_migration_and_bundled_plugin(installed):

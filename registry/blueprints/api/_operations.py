@@ -7,7 +7,6 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import UnionType
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -165,7 +164,7 @@ def _declared(
 ) -> Operation:
     hints = get_type_hints(function)
     answer = hints.pop("return")
-    streams = get_origin(answer) is UnionType and Stream in get_args(answer)
+    streams = Stream in get_args(answer)
     if streams:
         (answer,) = (one for one in get_args(answer) if one is not Stream)
     if get_origin(answer) is Reply:

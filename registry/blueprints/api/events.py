@@ -19,8 +19,7 @@ from registry.blueprints.api._pages import PageOf, PageQuery, page_of
 from registry.blueprints.api._times import Time, milliseconds, moment
 from registry.errors import ConsumerUnknown, InputInvalid, LetterUnknown, NameInvalid, PaginationInvalid
 from registry.events import service
-from registry.events.log import EventFilter
-from registry.hooks.events import Event
+from registry.events.log import EventFilter, LoggedEvent
 
 blueprint = Blueprint("api_events", __name__, url_prefix=PREFIX)
 _HEARTBEAT_SECONDS = 15.0
@@ -183,7 +182,7 @@ def _stream(actor: Actor, query: EventsQuery, wanted: EventFilter) -> Iterator[b
     return _pieces(found.tail.follow(after, wanted, stopping), found.external_url)
 
 
-def _pieces(batches: Iterator[Sequence[Event]], base: str) -> Iterator[bytes]:
+def _pieces(batches: Iterator[Sequence[LoggedEvent]], base: str) -> Iterator[bytes]:
     yield _RETRY
     sent = time.monotonic()
     for batch in batches:
@@ -196,12 +195,12 @@ def _pieces(batches: Iterator[Sequence[Event]], base: str) -> Iterator[bytes]:
         sent = time.monotonic()
 
 
-def _piece(event: Event, base: str) -> bytes:
+def _piece(event: LoggedEvent, base: str) -> bytes:
     data = msgspec.json.encode(event.as_cloudevent(base))
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.position, event.type.encode(), data)
 
 
-def _shown(event: Event) -> CloudEvent:
+def _shown(event: LoggedEvent) -> CloudEvent:
     return msgspec.convert(event.as_cloudevent(services().external_url), CloudEvent)
 
 
