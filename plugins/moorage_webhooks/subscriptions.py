@@ -14,6 +14,7 @@ from registry.hooks import EgressRefused, Event, PluginContext, StoreConflict
 MOST, MOST_PATTERNS, MOST_KEYS = 200, 50, 3
 SHORTEST_SECRET = 16
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_URL = re.compile(r"https?://[!-~]{1,2040}")
 _PATTERN = re.compile(r"[!-~]{1,255}")
 _KEY = re.compile(r"[!-~]{16,255}")
 _DEFINITION, _STATE = "subscription/", "state/"
@@ -70,6 +71,8 @@ def checked(subscription: Subscription) -> Subscription:
     """Return the subscription, or raise :class:`SubscriptionInvalid`."""
     if not _NAME.fullmatch(subscription.name):
         raise SubscriptionInvalid("name: 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit")
+    if not _URL.fullmatch(subscription.url):
+        raise SubscriptionInvalid("url: a URL starts with http:// or https://, and has 2048 characters at most")
     for what, patterns in (("types", subscription.types), ("repositories", subscription.repositories)):
         if not 1 <= len(patterns) <= MOST_PATTERNS or not all(map(_PATTERN.fullmatch, patterns)):
             raise SubscriptionInvalid(f"{what}: 1 to {MOST_PATTERNS} patterns such as * or team/*, without blanks")

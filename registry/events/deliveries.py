@@ -98,15 +98,15 @@ class Deliveries:
             now = self._database.now(connection)
             position = connection.execute(_POSITION, {"consumer": consumer}).scalar() or 0
             last = first.position if first.alone else position
-            events = self._log.of_repository(connection, first.repository, first.position, last, _AT_ONCE)
+            events = self._log.of_repository(connection, first.repository, first.position, last, _AT_ONCE + 1)
         left: list[Waiting] = []
-        next_position = first.position
+        done = 0
         give_up = time.monotonic() + _COMMIT_SECONDS
-        for event in events:
+        for event in events[:_AT_ONCE]:
             error = self._told(consumer, event, going)
             if going.paused:
                 break
-            next_position = event.position + 1
+            done += 1
             if error is not None:
                 before = first if event.position == first.position else None
                 left.append(self._terms.after_failure(event, error, now, before))
@@ -114,11 +114,13 @@ class Deliveries:
                     break
             if going.enough or stopping() or time.monotonic() > give_up:
                 break
-        if going.paused and next_position == first.position:
+        if going.paused and done == 0:
             return  # it stays as it is
         waits = bool(left) and left[-1].dead_ms is None
-        if events and not waits and next_position <= last:
-            left.append(Waiting(next_position, first.repository, False, 0, now, now, None, ""))  # noqa: FBT003 - a row
+        if not waits and done < len(events):
+            # Its very position: at any other, it would take the place of what waits of another repository.
+            behind = events[done].position
+            left.append(Waiting(behind, first.repository, False, 0, now, now, None, ""))  # noqa: FBT003 - a row
 
         def work(connection: Connection) -> None:
             self._lease.require(connection)

@@ -21,9 +21,9 @@ from tests.support.server import MoorageServer
 
 SECRET = "whsec_" + "5" * 32
 REPOSITORIES = [f"team/app-{number}" for number in range(8)]
-ODD = 25
+ODD, ODD_AND_SLOW = 25, 100
 """Every so many events a bad receiver behaves badly, at the first attempt."""
-TIMEOUT = 1.0
+TIMEOUT = 5.0
 pytestmark = pytest.mark.needs_tools
 
 
@@ -39,16 +39,16 @@ def verified(head, body):
 
 
 class Receiver(Listener):
-    """Keeps what it took, in its order; `misbehave` deals with every 25th event once, and does not take it then."""
+    """Keeps what it took, in its order; `misbehave` deals with one event of `odd` once, and does not take it then."""
 
-    def __init__(self, misbehave=None, port=0):
+    def __init__(self, misbehave=None, port=0, odd=ODD):
         super().__init__(self._deal_with, port=port)
         self.taken = []
         self.bodies = defaultdict(set)
         self.times = {}
         self.refused = set()
         self.wrong = []
-        self._misbehave = misbehave
+        self._misbehave, self._odd = misbehave, odd
         self._lock = threading.Lock()
 
     @property
@@ -68,7 +68,7 @@ class Receiver(Listener):
             self.wrong.append(f"{error!r}: {head!r} {body!r}")
             return
         with self._lock:
-            is_odd = int(hashlib.sha256(event.encode()).hexdigest(), 16) % ODD == 0 and event not in self.refused
+            is_odd = int(hashlib.sha256(event.encode()).hexdigest(), 16) % self._odd == 0 and event not in self.refused
             if self._misbehave and is_odd:
                 self.refused.add(event)
             else:
@@ -190,7 +190,7 @@ def test_nothing_is_lost_or_mixed_up(tmp_path, figure):
             "failing": Receiver(answers_500),
             "closing": Receiver(closes_early),
             "redirecting": Receiver(redirects_to(canary)),
-            "slow": Receiver(is_too_slow),
+            "slow": Receiver(is_too_slow, odd=ODD_AND_SLOW),
         }
         for receiver in receivers.values():
             stack.enter_context(receiver)

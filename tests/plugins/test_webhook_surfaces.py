@@ -87,6 +87,7 @@ def test_lists_are_aligned(run):
     ("arguments", "reason"),
     [
         (("add", "ci", "ftp://x"), "url: a URL starts with"),
+        (("add", "ci", "http://x"), "url: x is no host"),
         (("add", "CI", URL), "name: "),
         (("add", "audit", URL), "declared in the settings"),
         (("remove", "audit"), "declared in the settings"),
@@ -97,7 +98,7 @@ def test_lists_are_aligned(run):
     ],
 )
 def test_what_cannot_be_is_told(run, context, arguments, reason):
-    context.egress.answers["ftp://x"] = EgressRefused("a URL starts with http")
+    context.egress.answers["http://x"] = EgressRefused("x is no host")
     output = run(*arguments, fails=1)
     assert output.startswith("Error: ")
     assert reason in output

@@ -64,6 +64,9 @@ def test_what_was_added_is_found_again(context, subscriptions):
         ({"name": "CI"}, "name"),
         ({"name": "a/b"}, "name"),
         ({"name": "a" * 64}, "name"),
+        ({"url": "ftp://example.org/"}, "url"),
+        ({"url": "https://"}, "url"),
+        ({"url": "https://example.org/" + "x" * 2048}, "url"),
         ({"types": ()}, "types"),
         ({"types": ("a b",)}, "types"),
         ({"types": ("*",) * 51}, "types"),
@@ -138,6 +141,7 @@ def test_a_paused_one_waits_with_what_it_is_subscribed_to(context, subscriptions
     ("made", "reason"),
     [
         (lambda: Declared(name="audit", url=URL), "secret"),
+        (lambda: Declared(name="audit", secret=KEY), "url"),
         (lambda: Settings(subscriptions=(Declared(name="a", url=URL, secret=KEY),) * 2), "one name"),
         (lambda: Settings(timeout_seconds=0), "timeout_seconds"),
         (lambda: Settings(timeout_seconds=31), "timeout_seconds"),

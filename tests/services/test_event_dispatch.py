@@ -184,6 +184,24 @@ def test_after_three_repositories_in_a_row_the_rest_is_left_for_later(post):
     assert sorted(event.repository for _, event in post.heard.heard) == sorted(f"r{number}" for number in range(50))
 
 
+def test_what_waits_of_one_repository_never_takes_the_place_of_another(post, monkeypatch):
+    chances = iter([0.25, 0.0, 0.0])  # b is due before a
+    monkeypatch.setattr("registry.events.retries.random.uniform", lambda *_: next(chances))
+    post.write("a:1", "b:1")
+    post.heard.refuses = lambda _, event: True
+    post.run()
+    assert post.heard.subjects() == ["1", "1"]
+    post.direct.clock.turn(seconds=2)
+    post.heard.refuses = lambda _, event: event.repository == "b"
+    post.run()
+    post.direct.clock.turn(seconds=20)
+    post.heard.heard.clear()
+    post.heard.refuses = lambda _, event: False
+    assert post.run() == 1
+    assert post.heard.subjects(repository="b") == ["1"]
+    assert post.waiting() == []
+
+
 def test_a_paused_consumer_waits_for_as_long_as_it_takes_and_no_attempt_is_counted(post):
     post.write("a:1", "a:2", "b:1")
     refused = {"a:1"}

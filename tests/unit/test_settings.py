@@ -139,6 +139,28 @@ def test_bad_values_are_refused_by_name(name, value):
     assert any(problem.startswith(f"--{name.replace('_', '-')}: ") for problem in problems({name: value}))
 
 
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("", ()),
+        ("10.0.0.0/8, ci.internal", ("10.0.0.0/8", "ci.internal")),
+        (["10.1.2.3", "fd00::/8", "::1"], ("10.1.2.3", "fd00::/8", "::1")),
+        (["Hooks.example.org."], ("Hooks.example.org.",)),
+    ],
+)
+def test_networks_addresses_and_hosts_are_allowed(value, read):
+    assert load_settings({"egress_allow": value}, {}).egress_allow == read
+
+
+@pytest.mark.parametrize(
+    "entry", ["10.0.0.0/99", "10.0.0", "http://ci.internal", "ci.internal:80", "*.internal", "a b", "-x"]
+)
+def test_what_is_neither_network_nor_address_nor_host_is_refused(entry):
+    (problem,) = problems({"egress_allow": ["ci.internal", entry]})
+    assert problem.startswith("--egress-allow: expected networks such as 10.1.0.0/16, addresses and host names")
+    assert repr(entry) in problem
+
+
 @pytest.mark.parametrize("url", ["mysql://db/x", "postgres://db/x", "oracle+x://db/x", "sqlitex:///x"])
 def test_databases_that_moorage_does_not_know_are_refused_with_those_it_knows(url):
     assert "expected sqlite:////path/to/moorage.db or postgresql+psycopg://" in problems({"database_url": url})[0]
