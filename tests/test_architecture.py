@@ -97,6 +97,10 @@ FORBIDDEN = {
 
 # Imports inside functions, by the prefix of the importing module: each has its reason.
 DEFERRED = {
+    (
+        "plugins.moorage_webhooks",
+        "moorage_webhooks.pages",
+    ): "Flask is for servers; the commands of plugins answer at once",
     ("registry.storage.builtin", "registry.storage.s3_driver"): "boto3 costs 30 MiB, which only a registry on S3 pays",
     ("registry.testing.plugin", ""): "every run of pytest loads it, also where no fixture of it is used",
     ("registry.cli", ""): "a command loads what it runs, so that --help answers at once",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from moorage_webhooks.commands import webhooks_command
-from moorage_webhooks.pages import webhooks_pages
 from moorage_webhooks.sending import Deliveries
 from moorage_webhooks.settings import Settings
 from moorage_webhooks.subscriptions import NoSuchSubscription, Subscriptions
@@ -45,4 +44,6 @@ def cli_commands(open_context: Callable[[], PluginContext]) -> Iterable[object]:
 @hookimpl
 def blueprints(context: PluginContext) -> Iterable[object]:
     """Add ``/webhooks``."""
+    from moorage_webhooks.pages import webhooks_pages  # noqa: PLC0415 - commands need no Flask, and answer at once
+
     return [webhooks_pages(context)]

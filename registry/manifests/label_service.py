@@ -30,7 +30,6 @@ from registry.hooks.types import ParsedManifest
 from registry.manifests.content import RepositoryContent, as_stored
 from registry.manifests.labels import (
     API,
-    MAX_LABELS,
     Judgement,
     Label,
     LabelVerdict,
@@ -49,7 +48,7 @@ from registry.manifests.stored_labels import (
     added_labels,
     mark,
     own_labels,
-    used,
+    require_room,
 )
 from registry.names import RepositoryName
 from registry.pages import Page, cut
@@ -59,8 +58,6 @@ from registry.repositories.tag_values import LifeBounds
 
 T = TypeVar("T")
 MAX_KEY, MAX_VALUE = 1024, 64 * 1024
-MAX_ADDED = 1024 * 1024
-"""How many characters all keys and values that were added to one manifest may have: each push of it reads them."""
 _ROUNDS = 5
 _LABEL, _MANIFEST = table(LabelModel), table(Manifest)
 _KEPT = select(_MANIFEST.c.id, _MANIFEST.c.digest, _MANIFEST.c.media_type, _MANIFEST.c.payload)
@@ -151,7 +148,7 @@ class LabelService:
 
             def work(connection: Connection) -> StoredLabel:
                 pinned = self._lock(connection, found)
-                _require_room(connection, found.manifest_id, len(key) + len(value))
+                require_room(connection, found.manifest_id, len(key) + len(value))
                 made = connection.execute(
                     insert(_LABEL).values(manifest_id=found.manifest_id, **row).returning(_LABEL.c.id)
                 )
@@ -283,17 +280,6 @@ def _labelled(connection: Connection, repository_id: int, row: Row[int, str, str
     return _Labelled(
         repository_id, row.id, Digest.parse(row.digest), row.media_type, row.payload, own, added.labels, added.mark
     )
-
-
-def _require_room(connection: Connection, manifest_id: int, length: int) -> None:
-    count, so_far = used(connection, manifest_id)
-    if count >= MAX_LABELS:
-        raise LabelInvalid("the manifest has too many labels", detail={"labels": count, "limit": MAX_LABELS})
-    if so_far + length > MAX_ADDED:
-        raise LabelInvalid(
-            "the labels added to this manifest are too long together",
-            detail={"length": so_far + length, "limit": MAX_ADDED},
-        )
 
 
 def _require_removable(connection: Connection, found: _Labelled, label_id: int) -> Label:

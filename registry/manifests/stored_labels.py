@@ -8,7 +8,11 @@ from sqlalchemy import Connection, bindparam, case, func, select
 
 from registry.db.base import table
 from registry.db.models import Label as LabelModel
-from registry.manifests.labels import API, MANIFEST, AddedLabels, Label
+from registry.errors import LabelInvalid
+from registry.manifests.labels import API, MANIFEST, MAX_LABELS, AddedLabels, Label
+
+MAX_ADDED = 1024 * 1024
+"""How many characters all keys and values that were added to one manifest may have: each push of it reads them."""
 
 _LABEL = table(LabelModel)
 _OF_MANIFEST = _LABEL.c.manifest_id == bindparam("manifest")
@@ -62,3 +66,15 @@ def used(connection: Connection, manifest_id: int) -> tuple[int, int]:
     """Return how many labels a manifest has, and how many characters those have that were added to it."""
     row = connection.execute(_USED, {"manifest": manifest_id}).one()
     return row[0], int(row[1])
+
+
+def require_room(connection: Connection, manifest_id: int, length: int) -> None:
+    """Raise :class:`LabelInvalid` where a manifest cannot take a label of this length more."""
+    count, so_far = used(connection, manifest_id)
+    if count >= MAX_LABELS:
+        raise LabelInvalid("the manifest has too many labels", detail={"labels": count, "limit": MAX_LABELS})
+    if so_far + length > MAX_ADDED:
+        raise LabelInvalid(
+            "the labels added to this manifest are too long together",
+            detail={"length": so_far + length, "limit": MAX_ADDED},
+        )

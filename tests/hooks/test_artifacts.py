@@ -44,7 +44,7 @@ def test_artifact_types_are_given_with_the_plugin_s_context(with_plugins, make_p
 
     direct = with_plugins(make_plugin("models", artifact_types=types))
     assert told == ["models"]
-    assert direct.services.hooks.artifact_types == {MODEL: "models"}
+    assert direct.services.hooks.artifact_types[MODEL] == "models"
 
 
 def test_artifact_types_of_two_plugins_stop_the_start_with_both_names(with_plugins, make_plugin):

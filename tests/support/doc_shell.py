@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import termios
@@ -95,6 +96,7 @@ class Shell:
         """End the server and the shell."""
         self._stop_server()
         if self._shell is not None:
+            os.killpg(self._shell.pid, signal.SIGKILL)  # with what it still runs
             self._shell.communicate()
         for end in self._terminal:
             os.close(end)
@@ -127,6 +129,7 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         pip = self.folder / ".pip.py"
         pip.write_text(_PIP)

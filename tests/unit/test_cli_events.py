@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from registry.cli import main
 from registry.cli.tailing import events_of
 from registry.db.models import EventConsumer, EventDelivery
-from tests.support.api import Api, blank_data, quick_folder, running_app
+from registry.testing.apps import blank_data, quick_folder, running_app
+from tests.support.api import Api
 from tests.support.images import image, layer
 
 A, B = (image(layer({"f": text})) for text in (b"a", b"b"))
