@@ -4,7 +4,8 @@ import pytest
 
 from registry.errors import Denied
 from registry.hooks import hookimpl
-from tests.support.api import Api, error_of, running_app
+from registry.testing.apps import running_app
+from tests.support.api import Api, error_of
 from tests.support.images import image, layer
 
 APP, NEXT = image(layer({"f": b"app"})), image(layer({"f": b"next"}))
@@ -46,7 +47,7 @@ def judge():
 
 @pytest.fixture
 def api(judge, blank, tmp_path):
-    with running_app(tmp_path / "data", blank=blank, plugins=[judge]) as app, app.test_client() as client:
+    with running_app(tmp_path / "data", blank=blank, with_plugins=[judge]) as app, app.test_client() as client:
         yield Api(client)
 
 

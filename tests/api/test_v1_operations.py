@@ -80,7 +80,7 @@ def test_an_operation_answers_as_it_says(client, filled, path, method):
     assert str(answer.status_code) in responses, answer.data
     content = responses[str(answer.status_code)].get("content", {})
     assert list(content)[:1] == ([answer.headers["Content-Type"]] if answer.data else [])
-    for described_as in content.values():
+    for described_as in list(content.values())[:1]:  # further ones are for who asks for them
         schema = {**described_as["schema"], "components": DOCUMENT["components"]}
         assert [error.message for error in OAS31Validator(schema).iter_errors(answer.json)] == []
     if method == "get" and answer.status_code == 200:

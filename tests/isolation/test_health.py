@@ -71,7 +71,7 @@ def test_an_operator_s_block_stands_over_what_the_registry_switches_off(two):
     other.hooks.calls.guards["bad"].switch_off("it hangs")
     other.caretaker.follow()
     assert other.hooks.calls.guards["bad"].blocked == "it is being mended"
-    assert list(other.hooks.calls.plugins("event_happened")) == []
+    assert "bad" not in other.hooks.calls.plugins("event_happened")
 
 
 def test_who_is_unknown_or_called_anyway_cannot_be_blocked_or_unblocked(two):

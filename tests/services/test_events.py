@@ -356,6 +356,8 @@ SILENT = {
     "replay_events": "tells of what happened once more",
     "redeliver_letter": "the same",
     "drop_letter": "changes what is told, not what happened",
+    "block_plugin": "happens to the registry's working, not to what it holds",
+    "unblock_plugin": "the same",
 }
 
 

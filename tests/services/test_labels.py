@@ -10,7 +10,7 @@ from sqlalchemy import text
 from registry.digest import Digest
 from registry.errors import LabelInvalid, LabelRefused, LabelUnknown, ManifestUnknown, TagImmutable, Unavailable
 from registry.hooks import ExpireTag, KeepLast, LabelAction, LabelValueRefused, ParsedManifest, hookimpl
-from registry.manifests import label_service
+from registry.manifests import stored_labels
 from registry.names import TagName
 from registry.revisions import Condition
 from tests.support.images import Blob, artifact, image, index, layer, schema1
@@ -559,13 +559,13 @@ def test_labels_are_listed_in_pages(direct):
 
 
 def test_labels_that_were_added_have_a_bound_together(direct, monkeypatch):
-    monkeypatch.setattr(label_service, "MAX_ADDED", 20)
+    monkeypatch.setattr(stored_labels, "MAX_ADDED", 20)
     direct.push(PLAIN, "v1")
     add(direct, PLAIN, "k", "v" * 10)
     with pytest.raises(LabelInvalid) as refused:
         add(direct, PLAIN, "k", "v" * 9)
     assert refused.value.detail == {"length": 21, "limit": 20}
-    monkeypatch.setattr(label_service, "MAX_LABELS", 1)
+    monkeypatch.setattr(stored_labels, "MAX_LABELS", 1)
     with pytest.raises(LabelInvalid, match="too many"):
         add(direct, PLAIN, "k", "v")
 
