@@ -6,7 +6,6 @@ plugin that was slow once, runs in a thread of its own and is given up after a d
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import Counter
@@ -21,7 +20,7 @@ from registry.errors import RegistryError
 from registry.hooks.broken import PluginBlocked, PluginBroke, PluginOff, WrongAnswer
 from registry.hooks.guards import Guard, Tally
 from registry.hooks.manager import DEFAULT_PLUGINS
-from registry.hooks.places import Places, Shared
+from registry.hooks.places import Places, Shared, frames_of_threads
 from registry.hooks.ports import StorageError
 
 __all__ = ["Calls", "PluginBlocked", "PluginBroke", "PluginOff", "WrongAnswer"]
@@ -245,7 +244,7 @@ class Calls:
 
     def _count_threads(self, busy: Iterable[int]) -> None:
         """Count the threads that run a plugin's code outside of any call."""
-        frames = sys._current_frames()  # noqa: SLF001 - the only way to see what a thread runs
+        frames = frames_of_threads()
         if len(frames) < _MANY_THREADS:
             return
         expected = {*busy, threading.main_thread().ident, threading.get_ident()}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 import weakref
 from collections import deque
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,3 +76,18 @@ class Shared:
                 self._places.append(reference)
                 found.append(place)
         return found
+
+
+def frames_of_threads() -> dict[int, FrameType]:
+    """Return what each thread runs, by its ident.
+
+    A collection of garbage inside of that call can stop the whole process for ever (in several versions of CPython,
+    gh-106883): the call holds a lock that the end of a thread's state takes.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()  # noqa: SLF001 - the only way to see what a thread runs
+    finally:
+        if collects:
+            gc.enable()

@@ -12,7 +12,8 @@ from tests.support.doc_worlds import WORLDS, small
 from tests.support.tools import tool
 from tests.support.zygote import Zygote
 
-pytestmark = pytest.mark.timeout(400)  # a page may call a dozen commands, beside whatever else runs
+# A page may call a dozen commands, beside whatever else runs.
+pytestmark = [pytest.mark.needs_tools, pytest.mark.timeout(400)]
 
 NEEDY = [page for page in pages() if any(block.needs for block in blocks_of(ROOT / page))]
 
@@ -61,7 +62,6 @@ def test_the_page_does_what_it_says(page, name):
     page(name).run()
 
 
-@pytest.mark.needs_tools
 @pytest.mark.parametrize("name", NEEDY)
 def test_the_page_does_what_it_says_with_real_clients(page, name):
     found = page(name)

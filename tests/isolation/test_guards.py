@@ -28,7 +28,7 @@ def test_what_is_built_in_is_never_called_elsewhere(calls_of):
 
 def test_a_plugin_that_was_slow_once_is_given_up_after_the_deadline(make_plugin, calls_of, released):
     waits = []
-    calls = calls_of(make_plugin("slow", jobs=lambda: released.wait(waits.pop()) and None))
+    calls = calls_of(make_plugin("slow", jobs=lambda: released.wait(waits.pop()) and None), deadline=0.2)
     waits.append(0)
     calls.call("slow", "jobs", context=None)  # from now on it is simply called
     waits.append(0.3)

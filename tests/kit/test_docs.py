@@ -33,6 +33,7 @@ def test_every_block_is_named_and_compiles(page):
         compile(code, title, "exec")
 
 
+@pytest.mark.needs_tools
 def test_the_tests_that_the_page_shows_pass(tmp_path):
     found = blocks("testing.md")
     for title, code in found.items():

@@ -39,6 +39,7 @@ def foreign(tmp_path):
     return run
 
 
+@pytest.mark.needs_tools
 def test_it_runs_leaves_nothing_and_starts_quickly(foreign, figure):
     printed, times = foreign()
     assert "9 passed" in printed
@@ -50,6 +51,7 @@ def test_it_runs_leaves_nothing_and_starts_quickly(foreign, figure):
     )
 
 
+@pytest.mark.needs_tools
 def test_it_is_isolated_in_parallel(foreign):
     printed, times = foreign("-n", "2")
     assert "9 passed" in printed

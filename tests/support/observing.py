@@ -25,6 +25,10 @@ class Writing:
         """Name the one consumer."""
         return {"one": ["one"]}
 
+    def hears(self, consumer: str) -> bool:
+        """Say that the one consumer can be told."""
+        return True
+
     def tell(self, consumer: str, event: Event) -> None:
         """Write one line in one step, which a kill leaves whole."""
         os.write(self._file, f"{event.position} {event.repository} {event.id}\n".encode())
