@@ -36,10 +36,10 @@ WAYS = {
 
 @pytest.fixture
 def serving(tmp_path) -> Callable[..., MoorageServer]:
-    """Give the function that makes a server of two processes with plugins, whose calls may take a fifth of a second."""
+    """Give the function that makes a server of two processes with plugins, whose calls may take a second."""
 
     def make(plugins: dict[str, str], **settings: str) -> MoorageServer:
-        env = {**install(tmp_path / "plugins", plugins), "MOORAGE_HOOK_DEADLINE": "0.2", **settings}
+        env = {**install(tmp_path / "plugins", plugins), "MOORAGE_HOOK_DEADLINE": "1", **settings}
         return MoorageServer(tmp_path / "data", workers=2, env=env)
 
     return make
@@ -233,7 +233,7 @@ def test_a_bad_observer_holds_up_nobody_but_itself(serving, way, tmp_path):
             file.write(event.subject + "\\n")
     """
     bad = f"@hookimpl\ndef event_happened(event):\n    {WAYS[way]}\n"
-    server = serving({way: bad, "good": good}, MOORAGE_HOOK_DEADLINE="0.1")
+    server = serving({way: bad, "good": good})
     server.worker = True
     server._child.argv = server._command()
     with server, httpx.Client(base_url=server.url, timeout=30) as client:
