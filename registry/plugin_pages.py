@@ -40,8 +40,8 @@ def mount(app: Flask, calls: Calls, contexts: Contexts) -> Mapping[str, str]:
     claims = [("moorage", rule) for rule in app.url_map.iter_rules()]
     owners: dict[str, str] = {}
     for plugin, blueprints in answers(calls, _HOOK, _read, lambda name: {"context": contexts(name)}):
-        for blueprint in blueprints:
-            for rule in _rules(blueprint):
+        for blueprint, rules in blueprints:
+            for rule in rules:
                 _refuse_claimed(plugin, rule, claims)
                 claims.append((plugin, rule))
             before = set(app.blueprints)
@@ -53,18 +53,20 @@ def mount(app: Flask, calls: Calls, contexts: Contexts) -> Mapping[str, str]:
     return owners
 
 
-def _read(answer: Iterable[object]) -> Sequence[Blueprint]:
+def _read(answer: Iterable[object]) -> Sequence[tuple[Blueprint, list[Rule]]]:
+    """Return blueprints with their rules, as each is alone."""
     found = []
     for blueprint in answer:
         if not isinstance(blueprint, Blueprint):
             raise TypeError(f"blueprints returns a list of flask.Blueprint, not of {type(blueprint).__name__}")
-        trial = _alone(blueprint)
+        trial = _empty()
+        trial.register_blueprint(blueprint)
         if everywhere := [name for name in _EVERYWHERE if _of_all(trial, name) != _of_all(_empty(), name)]:
             raise ValueError(
                 f"blueprint {blueprint.name} acts on requests that are not its own ({', '.join(everywhere)}): use "
                 "before_request and errorhandler, not before_app_request and app_errorhandler"
             )
-        found.append(blueprint)
+        found.append((blueprint, list(trial.url_map.iter_rules())))
     return found
 
 
@@ -78,16 +80,6 @@ def _of_all(app: Flask, name: str) -> object:
 
 def _empty() -> Flask:
     return Flask("trial", static_folder=None)
-
-
-def _alone(blueprint: Blueprint) -> Flask:
-    app = _empty()
-    app.register_blueprint(blueprint)
-    return app
-
-
-def _rules(blueprint: Blueprint) -> list[Rule]:
-    return list(_alone(blueprint).url_map.iter_rules())
 
 
 def _refuse_claimed(plugin: str, rule: Rule, claims: Iterable[tuple[str, Rule]]) -> None:

@@ -5,11 +5,14 @@ import gc
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from registry.hooks import manager
+from registry.testing.apps import blank_data
 from tests.support.network import loopback_only
+from tests.support.plugins import Plugged, made_plugin
 from tests.support.scale import scale
 from tests.support.services import PostgresServer, VersityGateway
 from tests.support.tools import tool
@@ -35,6 +38,26 @@ def pytest_collection_finish() -> None:
     """Leave what is there for good out of every later garbage collection."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a data folder whose schema is up to date, to be copied."""
+    return blank_data(tmp_path_factory.mktemp("blank") / "data")
+
+
+@pytest.fixture
+def with_plugins(tmp_path: Path, blank: Path) -> Iterator[Plugged]:
+    """Give the function that makes an app with plugins; every app stands on the same database and storage."""
+    plugged = Plugged(tmp_path, blank)
+    yield plugged
+    plugged.close()
+
+
+@pytest.fixture
+def make_plugin() -> Callable[..., ModuleType]:
+    """Give the function that makes a plugin of hook implementations."""
+    return made_plugin
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,8 @@
 
 import pytest
 
-from registry.testing.apps import blank_data
 from registry.testing.clock import Clock
 from tests.support.api import Api, common_app
-
-
-@pytest.fixture(scope="session")
-def blank(tmp_path_factory):
-    return blank_data(tmp_path_factory.mktemp("blank") / "data")
 
 
 @pytest.fixture(scope="session")

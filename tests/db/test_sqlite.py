@@ -97,6 +97,7 @@ def write_rows(data, number: int, failures) -> None:
             failures.put(repr(error))
 
 
+@pytest.mark.needs_tools  # it needs none, but takes long
 def test_several_processes_write_without_a_failure(open_app, tmp_path):
     upgrade(open_app().app)
     context = multiprocessing.get_context("spawn")

@@ -12,6 +12,8 @@ import yaml
 
 from scripts.docs.nav import expanded
 
+pytestmark = pytest.mark.needs_tools  # they need none, but take long
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 # What a browser fetches by itself, by element; a link that somebody clicks is none of these.

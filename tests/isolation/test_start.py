@@ -7,6 +7,8 @@ import pytest
 from registry.hooks.manager import FAILED, PluginError
 from tests.support.images import simple_image
 
+pytestmark = pytest.mark.needs_tools  # it needs none, but takes long: an app for each hook and way
+
 IMAGE = simple_image("healthy")
 DECIDING = ("manifest_media_types", "label_actions", "storage_drivers", "artifact_types", "admission_hooks")
 ADDING = ("jobs", "cli_commands", "blueprints", "event_consumers")

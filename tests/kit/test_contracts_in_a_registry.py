@@ -10,6 +10,8 @@ from registry.testing.contracts import AdmissionContract, ObserverContract
 from registry.testing.events import EVENT_TYPES, event
 from registry.testing.images import image, layer
 
+pytestmark = pytest.mark.needs_tools  # they need none, but take long
+
 SOURCE = "org.opencontainers.image.source"
 WITH = image(layer({"a": b"1"}), labels={SOURCE: "https://example.com"})
 WITHOUT = image(layer({"a": b"1"}))

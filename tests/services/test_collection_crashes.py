@@ -7,6 +7,8 @@ from registry.content.deletions import Step as DeletionStep
 from tests.support.direct import ManualClock, body
 from tests.support.images import Blob, artifact, image, index, layer
 
+pytestmark = pytest.mark.needs_tools  # it needs none, but takes long: many starts after many crashes
+
 DAY = 86_400
 PUSHING = [
     "upload.sealed",

@@ -297,6 +297,7 @@ def gunicorn(folder, *args, **variables):
     )
 
 
+@pytest.mark.needs_tools  # it needs none, but takes long
 def test_gunicorn_alone_serves_and_tells_what_is_lacking(tmp_path):
     port = free_port()
     process = gunicorn(tmp_path, MOORAGE_LISTEN=f"127.0.0.1:{port}", MOORAGE_LOG_FORMAT="human")
@@ -314,6 +315,7 @@ def test_gunicorn_alone_serves_and_tells_what_is_lacking(tmp_path):
     assert "run moorage db upgrade" in output
 
 
+@pytest.mark.needs_tools  # it needs none, but takes long
 @pytest.mark.parametrize(
     ("args", "variables", "told"),
     [

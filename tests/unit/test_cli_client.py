@@ -17,7 +17,7 @@ from registry.app import create_app
 from registry.cli import main
 from registry.cli.client import connect
 from registry.settings import Settings
-from registry.testing.apps import blank_data, quick_folder, running_app
+from registry.testing.apps import quick_folder, running_app
 from tests.support.api import Api
 from tests.support.images import artifact, simple_image
 from tests.support.ports import free_port
@@ -26,11 +26,6 @@ from tests.support.server import MoorageServer
 IMAGE = simple_image("x")
 HEAVY = {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}
 SIGNATURE = artifact("application/vnd.example.signature", subject=IMAGE)
-
-
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory):
-    return blank_data(tmp_path_factory.mktemp("blank") / "data")
 
 
 @pytest.fixture(autouse=True)
@@ -248,6 +243,7 @@ def test_a_command_loads_no_more_than_it_needs(args, unwanted):
     assert not set(done.stdout.splitlines()[-1].split()) & unwanted
 
 
+@pytest.mark.needs_tools  # it needs none, but takes long
 def test_collection_is_seen_rehearsed_and_run(place):
     assert "is kept" in call(place, "gc", "explain", IMAGE.digest)
     chain = call(place, "gc", "explain", IMAGE.config.digest, "--repository", "team/app")
@@ -267,6 +263,7 @@ def test_collection_is_seen_rehearsed_and_run(place):
     assert "would free 0 bytes" in call(place, "gc", "run", "--dry-run")
 
 
+@pytest.mark.needs_tools  # it needs none, but takes long
 def test_a_run_by_hand_is_waited_for(data):
     place = ["--data", str(data)], str(data)
     assert ask(place, "gc", "run")["state"] == "DONE"

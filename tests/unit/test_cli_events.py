@@ -9,16 +9,11 @@ from click.testing import CliRunner
 from registry.cli import main
 from registry.cli.tailing import events_of
 from registry.db.models import EventConsumer, EventDelivery
-from registry.testing.apps import blank_data, quick_folder, running_app
+from registry.testing.apps import quick_folder, running_app
 from tests.support.api import Api
 from tests.support.images import image, layer
 
 A, B = (image(layer({"f": text})) for text in (b"a", b"b"))
-
-
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory):
-    return blank_data(tmp_path_factory.mktemp("blank") / "data")
 
 
 @pytest.fixture(autouse=True)

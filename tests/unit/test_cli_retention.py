@@ -11,16 +11,11 @@ from click.testing import CliRunner
 from registry.access.actors import Actor
 from registry.cli import connecting, main, retention
 from registry.repositories.rules import Scope
-from registry.testing.apps import blank_data, quick_folder, running_app
+from registry.testing.apps import quick_folder, running_app
 from tests.support.api import Api
 from tests.support.doc_worlds import made, push_aged
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "retention.md"
-
-
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory):
-    return blank_data(tmp_path_factory.mktemp("blank") / "data")
 
 
 @pytest.fixture(autouse=True)

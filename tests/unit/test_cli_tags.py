@@ -9,18 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from registry.cli import connecting, main, repo
-from registry.testing.apps import blank_data, quick_folder, running_app
+from registry.testing.apps import quick_folder, running_app
 from registry.testing.clock import Clock
 from tests.support.api import Api
 from tests.support.images import image, layer
 from tests.support.server import MoorageServer
 
 OLD, NEW = (image(layer({"f": text})) for text in (b"old", b"new"))
-
-
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory):
-    return blank_data(tmp_path_factory.mktemp("blank") / "data")
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +109,7 @@ def test_a_tag_is_moved_given_an_end_and_protected(place):
     assert "say when" in call(place, "tag", "expire", "team/app", "v1", code=2)
 
 
+@pytest.mark.needs_tools  # it needs none, but takes long
 def test_a_refusal_says_what_to_do_next(place):
     (label,) = [ask(place, "label", "add", "team/app", OLD.digest, "quay.immutable", "true")]
     call(place, "rule", "add", "few", '{"tags": ["w*"]}', "--kind", "immutability")
@@ -137,6 +133,7 @@ def test_a_refusal_says_what_to_do_next(place):
         assert hint in call(place, *command.split(), code=1).partition("\n")[2], command
 
 
+@pytest.mark.needs_tools  # it needs none, but takes long
 def test_a_repository_goes_back_in_time(place):
     plan = ask(place, "repo", "restore", "team/app", "--as-of", "90m", "--dry-run")
     assert [(one["tag"], one["change"]) for one in plan] == [("v1", "move")]
@@ -193,6 +190,7 @@ def test_a_deleted_manifest_comes_back_with_its_tag(place):
     assert "not a deleted one" in call(place, "manifest", "restore", "team/app", NEW.digest, code=1)
 
 
+@pytest.mark.needs_tools  # it needs none, but takes long
 def test_rules_are_made_tried_changed_and_removed(place, tmp_path):
     tried = ask(place, "rule", "test", "team/app", '{"tags": ["v*"], "retroactive": true}')
     assert [one["tag"] for one in tried["items"]] == ["v1"]
