@@ -71,6 +71,7 @@ class Database:
         self._readers: deque[Connection] = deque()
         self._writers: deque[Connection] = deque()
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
+        self._prepared: dict[Executable, Lookup] = {}
         self._at_exit = self._close_at_exit()
 
     @property
@@ -139,9 +140,14 @@ class Database:
         """Return a function that runs ``statement`` and returns its first row, or None.
 
         For the few statements that every pull runs: on SQLite it is compiled here, once, and then goes straight
-        to the driver, which takes half the time. Its columns must need no conversion.
+        to the driver, which takes half the time. Its columns must need no conversion. Asking again for the same
+        statement, one that lives as long as its module, costs nothing.
         """
-        return direct.lookup(self._for_driver(statement), statement, self._failures)
+        known = self._prepared.get(statement)
+        if known is None:
+            known = direct.lookup(self._for_driver(statement), statement, self._failures)
+            self._prepared[statement] = known
+        return known
 
     def prepare_change(self, statement: Executable) -> Change:
         """Return a function that runs ``statement`` in a transaction, and returns how many rows it changed.

@@ -130,18 +130,20 @@ class ManifestRows:
         self._settle = database.prepare_change(_SETTLE)
         self._mark = database.prepare(MARK)
         self._find = database.prepare(_EXISTING)
+        self._find_place = database.prepare(_PLACE)
         self._hold_subject = database.prepare(_HOLD_SUBJECT)
         self._lease_ms = lease_ms
 
     def place(self, connection: Connection, name: RepositoryName, digest: Digest) -> Place:
         """Look up what is known before the push."""
-        row = connection.execute(_PLACE, {"name": name.value, "digest": str(digest)}).first()
+        row = self._find_place(connection, {"name": name.value, "digest": str(digest)})
         if row is None:
             return Place(None, None, known=False, added=AddedLabels())
         there: int | None = row[2]  # none where the outer join found none
         added = 0 if there is None else self._count_added(connection, there)[0]
         labels = added_labels(connection, there) if there is not None and added else AddedLabels()
-        return Place(row[0], row[1], there is not None and row[3] is None, labels)
+        allow_sparse = None if row[1] is None else bool(row[1])
+        return Place(row[0], allow_sparse, there is not None and row[3] is None, labels)
 
     def repository(self, connection: Connection, actor: Actor, name: RepositoryName) -> int:
         """Return the repository's id; its first push makes it."""

@@ -41,9 +41,9 @@ def ensure_repository(
     database: Database, outbox: Outbox, connection: Connection, name: RepositoryName, actor: Actor
 ) -> int:
     """Return the id of the repository, made on its first push; raises :class:`Conflict` where it was just deleted."""
-    found = find_repository(connection, name)
-    if found is not None:
-        return found
+    known = database.prepare(_FIND)(connection, {"name": name.value})
+    if known is not None:
+        return int(known[0])
     now = database.now(connection)
     made = {
         "namespace_id": ensure_namespace(database, connection, name),
