@@ -13,7 +13,7 @@ from typing import overload
 from sqlalchemy import Connection, bindparam, select
 
 from registry.db.engine import Database
-from registry.db.models import Tag
+from registry.db.models import Repository, Tag
 from registry.digest import Digest
 from registry.hooks.admission import ManifestPush, TagChange
 from registry.hooks.admitting import PUSH, TAG, Admission
@@ -21,10 +21,9 @@ from registry.hooks.types import Layer, ParsedManifest
 from registry.manifests.rows import ContentChanged
 from registry.names import RepositoryName, TagName
 from registry.repositories.current import alive
-from registry.repositories.repositories import find_repository
 
 
-def _nothing(_connection: Connection, _repository_id: int, _tag: TagName) -> None:
+def _nothing(_connection: Connection, _repository: RepositoryName, _tag: TagName) -> None:
     """Tell what a tag stands for where nobody asks."""
 
 
@@ -37,12 +36,12 @@ class Admitted:
 
     warnings: Sequence[str] = ()
     previous: Mapping[TagName, str | None] = field(default_factory=dict)
-    stands_for: Callable[[Connection, int, TagName], str | None] = field(default=_nothing, repr=False)
+    stands_for: Callable[[Connection, RepositoryName, TagName], str | None] = field(default=_nothing, repr=False)
 
-    def require_unchanged(self, connection: Connection, _now: int, repository_id: int) -> None:
+    def require_unchanged(self, connection: Connection, repository: RepositoryName) -> None:
         """Raise :class:`ContentChanged` where a tag stands for something else by now."""
         for tag, digest in self.previous.items():
-            if self.stands_for(connection, repository_id, tag) != digest:
+            if self.stands_for(connection, repository, tag) != digest:
                 raise ContentChanged
 
 
@@ -54,8 +53,11 @@ class Admitting:
         self._database = database
         self._admission = admission
         self._standing = database.prepare(
-            select(Tag.digest).where(
-                Tag.repository_id == bindparam("repository"),
+            select(Tag.digest)
+            .join(Repository, Repository.id == Tag.repository_id)
+            .where(
+                Repository.name == bindparam("repository"),
+                Repository.current == 1,
                 Tag.name == bindparam("tag"),
                 alive(database.now_clause()),
             )
@@ -91,13 +93,10 @@ class Admitting:
 
     def _previous(self, repository: RepositoryName, tags: Sequence[TagName]) -> Mapping[TagName, str | None]:
         with self._database.read() as connection:
-            repository_id = find_repository(connection, repository)
-            if repository_id is None:
-                return dict.fromkeys(tags)
-            return {tag: self._stands_for(connection, repository_id, tag) for tag in tags}
+            return {tag: self._stands_for(connection, repository, tag) for tag in tags}
 
-    def _stands_for(self, connection: Connection, repository_id: int, tag: TagName) -> str | None:
-        row = self._standing(connection, {"repository": repository_id, "tag": tag.value})
+    def _stands_for(self, connection: Connection, repository: RepositoryName, tag: TagName) -> str | None:
+        row = self._standing(connection, {"repository": repository.value, "tag": tag.value})
         return None if row is None else str(row[0])
 
 

@@ -237,7 +237,7 @@ class ManifestCreator:
             self._rows.pin(connection, record)
         self._steps("manifest.store.edges")
         now = self._database.now(connection)
-        admitted.require_unchanged(connection, now, repository_id)
+        admitted.require_unchanged(connection, repository)
         artifact_type = prepared.manifest.artifact_type
         self._rows.pushed(connection, now, actor, repository_id, record, artifact_type, tags, created=newly_created)
         target = TagTarget(record.manifest_id, str(record.digest), prepared.effects)

@@ -117,7 +117,7 @@ class Restoration:
             row = connection.execute(_DELETED, {"repository": repository_id, "digest": str(digest)}).first()
             if row is None or row.deleted_at is None:
                 raise ManifestUnknown("this manifest is not a deleted one", detail={"digest": str(digest)})
-            admitted.require_unchanged(connection, now, repository_id)
+            admitted.require_unchanged(connection, repository)
             names = _its_tags(connection, repository_id, digest)
             self._revival.revive(connection, now, repository_id, row.id, judgement, actor)
             back, taken = [], []

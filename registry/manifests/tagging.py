@@ -92,7 +92,7 @@ class TagChanges:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
                 require_revision(connection, now, repository_id, tag, condition)
-                admitted.require_unchanged(connection, now, repository_id)
+                admitted.require_unchanged(connection, repository)
                 row = connection.execute(_FIND, {"repository": repository_id, "digest": str(digest)}).first()
                 if row is None or row.deleted_at is not None:
                     raise ManifestUnknown(detail={"digest": str(digest)})
@@ -132,7 +132,7 @@ class TagChanges:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
                 require_revision(connection, now, repository_id, tag, condition)
-                admitted.require_unchanged(connection, now, repository_id)
+                admitted.require_unchanged(connection, repository)
                 self.put_back(connection, now, repository_id, tag, wanted.digest, judgement, actor)
                 return self._shown(connection, now, repository_id, tag)
 
