@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Self, TypeVar, TypeVarTuple
 
@@ -20,8 +21,11 @@ from sqlalchemy import (
     Executable,
     Insert,
     Select,
+    Text,
+    any_,
     bindparam,
     func,
+    select,
     text,
 )
 from sqlalchemy.dialects import postgresql
@@ -160,6 +164,20 @@ class Database:
         if self.dialect != "sqlite":
             return None
         return direct.compile_statement(self._engine.dialect, statement, self._clock)
+
+    def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+        """Return the condition that ``column`` is among the values of a parameter, which :meth:`listed` makes.
+
+        One statement serves lists of every length, so that it can be prepared.
+        """
+        if self.dialect == "sqlite":
+            given = func.json_each(bindparam(name, type_=Text())).table_valued("value")
+            return column.in_(select(given.c.value))
+        return column == any_(bindparam(name, type_=postgresql.ARRAY(column.type)))
+
+    def listed(self, values: Sequence[int]) -> object:
+        """Return ``values`` as the one parameter of :meth:`among`."""
+        return json.dumps(values) if self.dialect == "sqlite" else list(values)
 
     def insert_ignore(self, table: type[Base]) -> Any:  # noqa: ANN401 - the two dialects share no typed base
         """Return an INSERT that leaves rows alone which are there already."""

@@ -39,18 +39,10 @@ _BLOB_EDGES, _CHILD_EDGES, _LABELS = (insert(table(model)) for model in (Manifes
 _MEMBER = table(RepositoryBlob)
 _LEASE_BLOBS = (
     update(_MEMBER)
-    .where(
-        _MEMBER.c.repository_id == bindparam("b_repository"),
-        _MEMBER.c.blob_id.in_(bindparam("b_blobs", expanding=True)),
-        _MEMBER.c.hidden_at.is_(None),
-    )
+    .where(_MEMBER.c.repository_id == bindparam("b_repository"), _MEMBER.c.hidden_at.is_(None))
     .values(lease_until=bindparam("b_lease"))
 )
-_LEASE_CHILDREN = (
-    update(_MANIFEST)
-    .where(_MANIFEST.c.id.in_(bindparam("b_children", expanding=True)), _MANIFEST.c.deleted_at.is_(None))
-    .values(lease_until=bindparam("b_lease"))
-)
+_LEASE_CHILDREN = update(_MANIFEST).where(_MANIFEST.c.deleted_at.is_(None)).values(lease_until=bindparam("b_lease"))
 _HOLD_SUBJECT = (
     select(_MANIFEST.c.id)
     .where(_MANIFEST.c.repository_id == bindparam("repository"), _MANIFEST.c.digest == bindparam("subject"))
@@ -132,6 +124,8 @@ class ManifestRows:
         self._find = database.prepare(_EXISTING)
         self._find_place = database.prepare(_PLACE)
         self._hold_subject = database.prepare(_HOLD_SUBJECT)
+        self._lease_blobs = database.prepare_change(_LEASE_BLOBS.where(database.among(_MEMBER.c.blob_id, "b_ids")))
+        self._lease_children = database.prepare_change(_LEASE_CHILDREN.where(database.among(_MANIFEST.c.id, "b_ids")))
         self._lease_ms = lease_ms
 
     def place(self, connection: Connection, name: RepositoryName, digest: Digest) -> Place:
@@ -178,15 +172,13 @@ class ManifestRows:
         lease = self._database.now(connection) + self._lease_ms
         blob_ids = sorted({member.blob_id for member in found.members.values()})
         if blob_ids:
-            kept = connection.execute(
-                _LEASE_BLOBS, {"b_repository": repository_id, "b_blobs": blob_ids, "b_lease": lease}
-            )
-            if kept.rowcount != len(blob_ids):
+            values = {"b_repository": repository_id, "b_ids": self._database.listed(blob_ids), "b_lease": lease}
+            if self._lease_blobs(connection, values) != len(blob_ids):
                 raise ContentChanged
         child_ids = sorted(set(found.child_ids.values()))
         if child_ids:
-            kept = connection.execute(_LEASE_CHILDREN, {"b_children": child_ids, "b_lease": lease})
-            if kept.rowcount != len(child_ids):
+            values = {"b_ids": self._database.listed(child_ids), "b_lease": lease}
+            if self._lease_children(connection, values) != len(child_ids):
                 raise ContentChanged
 
     def upsert(
