@@ -101,6 +101,7 @@ def _of_app(app: Flask, status: PluginStatus) -> dict[str, Any]:
     pages: Mapping[str, str] = app.extensions[PAGES]
     return {
         **{what: found for what, found in claims.items() if found},
+        "artifact types": sorted(one for one, owner in services.hooks.artifact_types.items() if owner == status.name),
         "jobs": sorted(name for name in services.queue.names if name.rpartition(".")[0] == status.name),
         "commands": sorted(name for name, (plugin, _) in extensions.load().items() if plugin == status.name),
         "routes": sorted(
