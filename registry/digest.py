@@ -40,7 +40,7 @@ class Digest:
 
     @classmethod
     def parse(cls, text: object) -> Self:
-        """Parse ``text`` in full; raise :class:`DigestInvalid` that names it otherwise."""
+        """Parse ``text`` in full; raise :class:`DigestInvalid` that names it otherwise: a 400 to who sent it."""
         match = _SHAPE.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             raise DigestInvalid("malformed digest", detail={"digest": _shown(text)})

@@ -14,6 +14,11 @@ import registry.hooks
 from registry.hooks import specs
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PROJECT
+from registry.testing.contracts import FormatContract
+from registry.testing.hooks import Implementations
+from registry.testing.images import Manifest, digest_of, to_json
+
+DIGEST = digest_of(b"x")
 
 HOOKS = {
     name: value
@@ -59,6 +64,18 @@ def test_a_hook_says_what_it_is_for_and_shows_a_complete_plugin(name):
     callers = {caller.name for caller in manager.get_hookcallers(manager.get_plugin(name)) or ()}
     assert name in callers, "the example implements the hook that it stands under"
     Hooks(manager)  # what it claims can be collected
+
+
+@pytest.mark.parametrize("name", sorted(name for name in HOOKS if hasattr(plugin_of(name), "parse_manifest")))
+def test_an_example_of_a_format_takes_or_refuses_whatever_comes(name):
+    contract = FormatContract()
+    contract.plugin = plugin_of(name)
+    hooks = Implementations(contract.plugin)
+    fields = {"text": "x", "author": "x", "page": DIGEST, "size": 1, "notes": [{"digest": DIGEST, "size": 1}]}
+    (media_type,) = hooks.call("manifest_media_types")
+    contract.good = (Manifest(to_json(fields), media_type),)
+    contract.test_hostile_bytes_are_parsed_or_refused(hooks)
+    contract.test_what_was_parsed_passes_the_other_hooks(hooks)
 
 
 @pytest.mark.parametrize("name", sorted(HOOKS))

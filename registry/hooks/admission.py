@@ -15,7 +15,8 @@ class ManifestPush:
 
     ``labels`` are its own, those that all its images share, and added ones of a manifest that is here already;
     ``layers`` are base first; ``tags`` are the names that it is pushed under, empty for a push by digest; ``actor``
-    is the principal who pushes.
+    is the principal who pushes. What else an image says of itself (``created``, ``architecture``, ...) stands in its
+    config: ``reader.read(push.manifest.config.digest)``.
     """
 
     repository: str

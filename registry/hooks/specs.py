@@ -64,7 +64,9 @@ def parse_manifest(media_type: str, payload: bytes) -> ParsedManifest | None:
     """Read a manifest's structure from its bytes. Called on the owner, at most 4 MiB of ``payload``.
 
     Pure: no content is at hand. Raises :class:`~registry.hooks.ManifestInvalid` with a reason for the client.
-    :func:`~registry.hooks.decode_object` decodes JSON as strictly as the built-in formats do::
+    What else it raises counts as its own failure, which is a 500: so each value is looked at before it is used.
+    :func:`~registry.hooks.decode_object` decodes JSON as strictly as the built-in formats do, and ``Digest.parse``
+    takes anything and refuses what is no digest in the same way::
 
         from registry.hooks import BlobReference, Descriptor, Digest, ManifestInvalid, ParsedManifest
         from registry.hooks import decode_object, hookimpl
@@ -80,8 +82,10 @@ def parse_manifest(media_type: str, payload: bytes) -> ParsedManifest | None:
             note = decode_object(payload)
             if not isinstance(note.get("text"), str):
                 raise ManifestInvalid("a note needs a text", detail={"field": "text"})
-            digest = Digest.parse(note["page"])
-            page = BlobReference(Descriptor("text/plain", digest, note["size"]))
+            if type(size := note.get("size")) is not int or size < 0:  # True is an int, too
+                raise ManifestInvalid("a note needs the size of its page", detail={"field": "size"})
+            digest = Digest.parse(note.get("page"))
+            page = BlobReference(Descriptor("text/plain", digest, size))
             return ParsedManifest(
                 payload=payload, media_type=media_type, digest_bytes=payload, blobs=[page], document=note
             )
@@ -146,7 +150,8 @@ def manifest_children(manifest: ParsedManifest) -> Sequence[Descriptor] | None:
     Each must be in the same repository, with the size its descriptor states, unless the repository allows
     sparse manifests. An entry that no installed format owns may also name a blob of the repository::
 
-        from registry.hooks import Descriptor, Digest, ParsedManifest, decode_object, hookimpl
+        from registry.hooks import Descriptor, Digest, ManifestInvalid, ParsedManifest
+        from registry.hooks import decode_object, hookimpl
 
         BINDER = "application/vnd.example.binder.v1+json"
         NOTE = "application/vnd.example.note.v1+json"
@@ -157,15 +162,21 @@ def manifest_children(manifest: ParsedManifest) -> Sequence[Descriptor] | None:
 
         @hookimpl
         def parse_manifest(media_type, payload):
-            binder = decode_object(payload)
+            notes = decode_object(payload).get("notes")
+            if not isinstance(notes, list):
+                raise ManifestInvalid("a binder has notes, a list", detail={"field": "notes"})
             return ParsedManifest(
-                payload=payload, media_type=media_type, digest_bytes=payload, document=binder
+                payload=payload, media_type=media_type, digest_bytes=payload, document=[read(note) for note in notes]
             )
+
+        def read(note):
+            if not isinstance(note, dict) or type(size := note.get("size")) is not int or size < 0:
+                raise ManifestInvalid("a note has a digest and a size", detail={"field": "notes"})
+            return Descriptor(NOTE, Digest.parse(note.get("digest")), size)
 
         @hookimpl
         def manifest_children(manifest):
-            notes = manifest.document["notes"]
-            return [Descriptor(NOTE, Digest.parse(note["digest"]), note["size"]) for note in notes]
+            return manifest.document
     """
 
 
@@ -175,7 +186,7 @@ def manifest_labels(manifest: ParsedManifest, content: ContentReader) -> Mapping
 
     Labels are stored with the manifest, and those that a :func:`label_actions` plugin knows take effect::
 
-        from registry.hooks import ParsedManifest, decode_object, hookimpl
+        from registry.hooks import ManifestInvalid, ParsedManifest, decode_object, hookimpl
 
         NOTE = "application/vnd.example.note.v1+json"
 
@@ -186,6 +197,8 @@ def manifest_labels(manifest: ParsedManifest, content: ContentReader) -> Mapping
         @hookimpl
         def parse_manifest(media_type, payload):
             note = decode_object(payload)
+            if not isinstance(note.get("author"), str):
+                raise ManifestInvalid("a note needs an author", detail={"field": "author"})
             return ParsedManifest(
                 payload=payload, media_type=media_type, digest_bytes=payload, document=note
             )
@@ -296,7 +309,7 @@ def convert_manifest(
     Asked only where a client pulls a tag and accepts ``wanted`` but not the stored type. One step may lead
     through other formats: a list hands out its linux/amd64 child, whose own format is asked next::
 
-        from registry.hooks import ParsedManifest, decode_object, hookimpl
+        from registry.hooks import ManifestInvalid, ParsedManifest, decode_object, hookimpl
 
         NOTE = "application/vnd.example.note.v1+json"
         PLAIN = "text/plain"
@@ -308,6 +321,8 @@ def convert_manifest(
         @hookimpl
         def parse_manifest(media_type, payload):
             note = decode_object(payload)
+            if not isinstance(note.get("text"), str):
+                raise ManifestInvalid("a note needs a text", detail={"field": "text"})
             return ParsedManifest(
                 payload=payload, media_type=media_type, digest_bytes=payload, document=note
             )

@@ -104,8 +104,8 @@ class Layer:
     """One step of an image, base first.
 
     ``digest`` and ``size`` (compressed bytes) are those of the layer's blob; for a step that changed no file
-    (``empty``) they are None and 0. The rest comes from the image's history, as far as it has one; ``created`` is the
-    time as that states it (RFC 3339).
+    (``empty``) they are None and 0. The rest comes from the image's history, as far as it has one that fits its
+    layers (some builders write none); ``created`` is the time as that states it (RFC 3339).
     """
 
     digest: Digest | None
@@ -191,7 +191,10 @@ class KeepLast:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """The manifest is kept for as long as it has the label, whether or not a tag stands for it."""
+    """The manifest is kept for as long as it has the label, whether or not a tag stands for it.
+
+    Rules and the collector leave it alone; who deletes it by its digest may, unless a tag of it is immutable.
+    """
 
 
 @dataclass(frozen=True, slots=True)

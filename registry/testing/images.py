@@ -213,10 +213,10 @@ def image_config(
 ) -> dict[str, Any]:
     """Return an image's config, its history with one step a layer and then ``empty_steps`` without one."""
     steps: list[dict[str, Any]] = [
-        {"created": CREATED, "created_by": f"COPY layer-{number} /"} for number in range(len(layers))
+        {"created": created, "created_by": f"COPY layer-{number} /"} for number in range(len(layers))
     ]
     steps += [
-        {"created": CREATED, "created_by": f"ENV STEP={number}", "empty_layer": True} for number in range(empty_steps)
+        {"created": created, "created_by": f"ENV STEP={number}", "empty_layer": True} for number in range(empty_steps)
     ]
     return {
         "architecture": architecture,
@@ -238,7 +238,7 @@ def image(
     subject: Blob | None = None,
     created: str = CREATED,
 ) -> Manifest:
-    """Build an image of the layers, base first; ``created`` is an RFC 3339 time."""
+    """Build an image of the layers, base first; ``created`` is an RFC 3339 time, of the image and of each step."""
     config = image_config(layers, architecture=architecture, labels=labels, empty_steps=empty_steps, created=created)
     parts = (Blob(to_json(config), flavour.config), *layers)
     body: dict[str, Any] = {

@@ -117,6 +117,9 @@ def _class(value: type) -> Iterator[str]:
     elif members:
         yield fence("text", "\n".join([f"class {value.__name__}:", *(f"    {line}" for line in members)]))
     yield f"{markdown(inspect.getdoc(value) or '', link)}\n"
+    for base in value.__bases__:
+        if base.__name__ in registry.hooks.__all__:
+            yield f"It is a [`{base.__name__}`]({link(base.__name__)}), too, and has what that has.\n"
     for name, method in _public(value):
         text = inspect.getdoc(method)
         if text:

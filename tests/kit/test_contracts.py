@@ -18,6 +18,7 @@ from registry.hooks import (
     Layer,
     ManifestInvalid,
     ParsedManifest,
+    Pin,
     decode_object,
     hookimpl,
 )
@@ -151,6 +152,19 @@ class Keeping(LabelActionContract):
 
 class TestAnActionKeepsTheContract(Keeping):
     plugin = action(keep)
+
+
+class TestAnActionThatUnderstandsAnyTextRefusesNone(LabelActionContract):
+    plugin = action(lambda value: [Pin()])
+    understood = {(KEY, "case 17"): [Pin()]}
+    refused = ()
+
+
+def test_an_action_that_refuses_wants_an_example_of_it():
+    contract = Keeping()
+    contract.refused = []
+    with pytest.raises(pytest.fail.Exception, match="give labels whose values are refused"):
+        contract.test_there_are_examples({KEY: LabelAction(KEY, keep)})
 
 
 def refuse(reason):

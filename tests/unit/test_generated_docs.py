@@ -21,6 +21,11 @@ def test_folders_of_generated_pages_hold_no_other():
     assert superfluous(set(PAGES) - {"hooks/jobs.md"}) == ["hooks/jobs.md"]
 
 
+def test_a_type_that_has_more_from_another_says_so():
+    about = PAGES["plugin-api.md"].partition("## RepositoryReader\n")[2].partition("\n## ")[0]
+    assert "It is a [`ContentReader`](#contentreader), too" in about
+
+
 def test_docstrings_become_markdown():
     text = "Raises :class:`~registry.hooks.Denied` with ``push``; see :func:`jobs`."
     linked = markdown(text, lambda name: f"{name}.md" if name == "jobs" else "")

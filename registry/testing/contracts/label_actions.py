@@ -51,7 +51,7 @@ class LabelActionContract:
     understood: Mapping[Label, Sequence[Effect]]
     """What some labels make happen."""
     refused: Sequence[Label]
-    """Labels whose value means nothing to the action."""
+    """Labels whose value means nothing to the action; empty where any text means something to all of them."""
 
     @pytest.fixture
     def moorage_plugins(self) -> Sequence[object]:
@@ -79,9 +79,11 @@ class LabelActionContract:
             assert key.isprintable(), f"{key!r} cannot be printed"
 
     def test_there_are_examples(self, actions: Mapping[str, LabelAction]) -> None:
-        """``understood`` and ``refused`` hold one label each at least, of those that the plugin acts on."""
+        """``understood`` and ``refused`` hold labels that the plugin acts on; ``refused`` one, if it refuses any."""
         assert self.understood, "give labels that are understood, with their effects"
-        assert self.refused, "give labels whose values are refused"
+        if not self.refused:
+            for key, action in actions.items():
+                _assert_understands_any_text(key, action)
         for key, _ in (*self.understood, *self.refused):
             assert key in actions, f"the plugin has no action for {key}"
 
@@ -134,6 +136,14 @@ class LabelActionContract:
             pushed = moorage_client.push(_REPOSITORY, _image(key, value), f"v{number}")
             assert moorage_client.digest(_REPOSITORY, f"v{number}") == pushed.digest
             assert moorage_client.labels(_REPOSITORY, pushed.digest)[key]["warning"], f"{key}={value}: no warning"
+
+
+def _assert_understands_any_text(key: str, action: LabelAction) -> None:
+    for value in hostile.texts():
+        try:
+            action.effects(value)
+        except LabelValueRefused:
+            pytest.fail(f"{key}={value[:40]!a} is refused: give labels whose values are refused")
 
 
 def _image(key: str, value: str) -> Manifest:
