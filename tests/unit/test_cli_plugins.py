@@ -137,10 +137,10 @@ def test_a_plugin_is_shown_with_what_it_adds_and_how_it_does(installed, monkeypa
     assert "5 (MOORAGE_PLUGIN_NOTE_MOST)" in text
 
 
-def test_artifact_types_are_shown_with_their_owner(installed):
+def test_artifact_types_are_shown_with_their_owner():
     shown = json.loads(run("plugins", "show", "oras_artifact", "--json"))
     assert "application/vnd.cncf.helm.config.v1+json" in shown["artifact types"]
-    assert json.loads(run("plugins", "show", "note", "--json"))["artifact types"] == []
+    assert json.loads(run("plugins", "show", "expiry", "--json"))["artifact types"] == []
 
 
 def test_a_plugin_is_shown_without_any_data(installed, tmp_path):
