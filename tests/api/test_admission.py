@@ -5,8 +5,8 @@ import pytest
 from registry.errors import Denied
 from registry.hooks import hookimpl
 from registry.testing.apps import running_app
+from registry.testing.images import image, layer
 from tests.support.api import Api, error_of
-from tests.support.images import image, layer
 
 APP, NEXT = image(layer({"f": b"app"})), image(layer({"f": b"next"}))
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from registry.testing.images import image, layer, simple_index
 from tests.support.api import error_of
-from tests.support.images import image, layer, simple_index
 
 OLD, NEW = image(layer({"f": b"old"})), image(layer({"f": b"new"}))
 

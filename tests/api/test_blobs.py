@@ -2,8 +2,8 @@
 
 import pytest
 
+from registry.testing.images import OCI, digest_of, simple_image
 from tests.support.api import error_of
-from tests.support.images import OCI, digest_of, simple_image
 
 DATA = bytes(range(256)) * 8
 DIGEST = digest_of(DATA)

@@ -3,8 +3,8 @@
 import pytest
 
 from registry.testing.apps import running_app
+from registry.testing.images import artifact, digest_of, simple_image
 from tests.support.api import Api, error_of
-from tests.support.images import artifact, digest_of, simple_image
 
 ARTIFACT = artifact("application/vnd.example.thing")
 DIGEST = digest_of(b"x")

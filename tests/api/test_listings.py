@@ -4,8 +4,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from registry.testing.images import artifact
 from tests.support.api import error_of, link_of
-from tests.support.images import artifact
 
 ARTIFACT = artifact("application/vnd.example.thing")
 # Bytewise order: digits, capitals, underscore, small letters.

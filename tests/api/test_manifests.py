@@ -6,8 +6,7 @@ import pytest
 
 from registry.manifests.creator import EMPTY_LAYER_DIGEST
 from registry.testing.apps import running_app
-from tests.support.api import Api, error_of
-from tests.support.images import (
+from registry.testing.images import (
     DOCKER,
     OCI,
     Blob,
@@ -21,6 +20,7 @@ from tests.support.images import (
     simple_index,
     to_json,
 )
+from tests.support.api import Api, error_of
 
 ARTIFACT = artifact("application/vnd.example.thing", Blob(b"thing"))
 BUILDS = {

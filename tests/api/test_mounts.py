@@ -7,8 +7,8 @@ from sqlalchemy import update
 
 from registry.access.authorizer import Action, Decision
 from registry.db.models import Blob, Repository
+from registry.testing.images import digest_of
 from tests.support.api import error_of
-from tests.support.images import digest_of
 
 DATA = b"a layer"
 DIGEST = digest_of(DATA)

@@ -4,18 +4,9 @@ import json
 
 import pytest
 
+from registry.testing.client import schema1_payload
+from registry.testing.images import DOCKER, OCI, SIGNED_SCHEMA1, artifact, digest_of, index, simple_image, simple_index
 from tests.support.api import error_of
-from tests.support.images import (
-    DOCKER,
-    OCI,
-    SIGNED_SCHEMA1,
-    artifact,
-    digest_of,
-    index,
-    schema1_payload,
-    simple_image,
-    simple_index,
-)
 
 UNSIGNED = "application/vnd.docker.distribution.manifest.v1+json"
 

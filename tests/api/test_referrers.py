@@ -4,8 +4,8 @@ from urllib.parse import quote
 
 import pytest
 
+from registry.testing.images import EMPTY_TYPE, OCI, artifact, digest_of, image, index, layer, simple_image
 from tests.support.api import error_of, link_of
-from tests.support.images import EMPTY_TYPE, OCI, artifact, digest_of, image, index, layer, simple_image
 
 SUBJECT = simple_image("subject")
 PATH = f"/v2/a/b/referrers/{SUBJECT.digest}"

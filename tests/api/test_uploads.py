@@ -5,8 +5,8 @@ import re
 import pytest
 
 from registry.testing.apps import running_app
+from registry.testing.images import digest_of
 from tests.support.api import STREAM, error_of
-from tests.support.images import digest_of
 
 DATA = b"0123456789" * 100
 DIGEST = digest_of(DATA)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from registry.db.models import EventConsumer, EventDelivery
-from tests.support.images import image, layer
+from registry.testing.images import image, layer
 
 OLD, NEW = (image(layer({"f": text})) for text in (b"old", b"new"))
 EVENTS, STREAM = "/api/v1/events", "text/event-stream"

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.support.images import artifact, image, index, layer, schema1
+from registry.testing.images import artifact, image, index, layer
+from tests.support.images import schema1
 
 LAYER = layer({"f": b"labels"})
 PLAIN = image(LAYER)

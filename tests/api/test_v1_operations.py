@@ -10,8 +10,8 @@ from openapi_spec_validator import validate
 from registry.app import API
 from registry.blueprints.api._openapi import document
 from registry.blueprints.api._operations import install, operations_of
+from registry.testing.images import artifact, index, simple_image
 from tests.support.hostile_api import Hostile
-from tests.support.images import artifact, index, simple_image
 
 PROBLEM = "application/problem+json"
 IMAGE = simple_image("x")

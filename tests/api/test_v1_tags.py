@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.support.images import image, layer
+from registry.testing.images import image, layer
 
 OLD, NEW = (image(layer({"f": text})) for text in (b"old", b"new"))
 TAGS, HISTORY = "/api/v1/repositories/a/b/-/tags", "/api/v1/repositories/a/b/-/history"

@@ -4,7 +4,8 @@ import httpx
 import pytest
 
 from registry.testing.client import RegistryClient
-from tests.support.images import DOCKER, simple_image, write_layout
+from registry.testing.images import DOCKER, simple_image
+from tests.support.images import write_layout
 from tests.support.server import MoorageServer
 from tests.support.services import Dockerd
 

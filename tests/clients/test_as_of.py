@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.support.images import image, layer, layout_blobs, simple_index, write_layout
+from registry.testing.images import image, layer, simple_index
+from tests.support.images import layout_blobs, write_layout
 
 pytestmark = pytest.mark.needs_tools
 

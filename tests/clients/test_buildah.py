@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.images import DOCKER, OCI, simple_image, untar
+from registry.testing.images import DOCKER, OCI, simple_image, untar
 
 pytestmark = pytest.mark.needs_tools
 

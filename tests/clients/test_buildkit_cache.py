@@ -9,17 +9,8 @@ import http
 
 import pytest
 
-from tests.support.images import (
-    CACHE_CONFIG_TYPE,
-    CREATED,
-    DOCKER,
-    OCI,
-    Blob,
-    Manifest,
-    digest_of,
-    layer,
-    to_json,
-)
+from registry.testing.images import CREATED, DOCKER, OCI, Blob, Manifest, digest_of, layer, to_json
+from tests.support.images import CACHE_CONFIG_TYPE
 
 pytestmark = pytest.mark.needs_tools
 

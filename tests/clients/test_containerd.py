@@ -4,14 +4,8 @@ import tarfile
 
 import pytest
 
-from tests.support.images import (
-    DOCKER,
-    OCI,
-    layout_blobs,
-    simple_image,
-    simple_index,
-    write_layout,
-)
+from registry.testing.images import DOCKER, OCI, simple_image, simple_index
+from tests.support.images import layout_blobs, write_layout
 from tests.support.services import Containerd
 
 pytestmark = pytest.mark.needs_tools

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.support.images import simple_image, simple_index
+from registry.testing.images import simple_image, simple_index
 
 pytestmark = pytest.mark.needs_tools
 

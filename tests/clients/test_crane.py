@@ -5,19 +5,8 @@ import tarfile
 
 import pytest
 
-from tests.support.images import (
-    DOCKER,
-    OCI,
-    image,
-    index,
-    layer,
-    layout_blobs,
-    simple_image,
-    simple_index,
-    tar_of,
-    untar,
-    write_layout,
-)
+from registry.testing.images import DOCKER, OCI, image, index, layer, simple_image, simple_index, tar_of, untar
+from tests.support.images import layout_blobs, write_layout
 
 pytestmark = pytest.mark.needs_tools
 

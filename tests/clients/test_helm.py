@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.images import digest_of
+from registry.testing.images import digest_of
 
 pytestmark = pytest.mark.needs_tools
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.images import EMPTY_TYPE, OCI, digest_of, simple_image, simple_index, untar
+from registry.testing.images import EMPTY_TYPE, OCI, digest_of, simple_image, simple_index, untar
 
 pytestmark = pytest.mark.needs_tools
 

@@ -4,15 +4,8 @@ import json
 
 import pytest
 
-from tests.support.images import (
-    DOCKER,
-    OCI,
-    saved_files,
-    simple_image,
-    simple_index,
-    untar,
-    write_layout,
-)
+from registry.testing.images import DOCKER, OCI, simple_image, simple_index, untar
+from tests.support.images import saved_files, write_layout
 
 pytestmark = pytest.mark.needs_tools
 

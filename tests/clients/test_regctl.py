@@ -5,17 +5,8 @@ import tarfile
 
 import pytest
 
-from tests.support.images import (
-    DOCKER,
-    OCI,
-    digest_of,
-    image,
-    layer,
-    layout_blobs,
-    simple_image,
-    simple_index,
-    untar,
-)
+from registry.testing.images import DOCKER, OCI, digest_of, image, layer, simple_image, simple_index, untar
+from tests.support.images import layout_blobs
 
 pytestmark = pytest.mark.needs_tools
 

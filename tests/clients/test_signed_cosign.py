@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from registry.testing.client import RegistryClient
+from registry.testing.images import Blob, Manifest, artifact, simple_image, simple_index, to_json
 from tests.support.commands import Command
-from tests.support.images import Blob, Manifest, artifact, simple_image, simple_index, to_json
 from tests.support.server import MoorageServer
 from tests.support.tools import tool
 

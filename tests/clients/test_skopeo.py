@@ -4,18 +4,8 @@ import json
 
 import pytest
 
-from tests.support.images import (
-    DOCKER,
-    OCI,
-    SIGNED_SCHEMA1,
-    image,
-    layer,
-    layout_blobs,
-    simple_image,
-    simple_index,
-    untar,
-    write_layout,
-)
+from registry.testing.images import DOCKER, OCI, SIGNED_SCHEMA1, image, layer, simple_image, simple_index, untar
+from tests.support.images import layout_blobs, write_layout
 
 pytestmark = pytest.mark.needs_tools
 

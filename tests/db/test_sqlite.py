@@ -14,8 +14,8 @@ from registry.db.engine import Conflict
 from registry.errors import Unavailable
 from registry.schema import upgrade
 from registry.settings import Settings
+from registry.testing.images import simple_image
 from tests.support.direct import Direct, ManualClock
-from tests.support.images import simple_image
 
 PROCESSES, WRITES = 4, 25
 

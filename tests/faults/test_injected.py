@@ -12,7 +12,7 @@ from registry.hooks import StorageError, StorageFull, StorageReadOnly, hookimpl
 from registry.settings import Settings
 from registry.storage.filesystem import FilesystemStorage
 from registry.testing.faults import Fault, FaultyStorage
-from tests.support.images import image, layer
+from registry.testing.images import image, layer
 from tests.support.pushers import Ledger, Pusher, RefusedError, some_bytes
 
 WAYS = ("whole", "put", "streamed", "chunked", "image")

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from registry.testing.client import RegistryClient
-from tests.support.images import Blob, artifact, image, layer
+from registry.testing.images import Blob, artifact, image, layer
 from tests.support.ports import PATIENCE, wait_until
 from tests.support.processes import Child
 from tests.support.scale import hang_guard, scaled

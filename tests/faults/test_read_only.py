@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from registry.testing.client import RegistryClient
+from registry.testing.images import image, layer
 from tests.support.faults import read_only
-from tests.support.images import image, layer
 from tests.support.ports import PATIENCE
 from tests.support.processes import ChildFailedError
 from tests.support.pushers import RefusedError, some_bytes

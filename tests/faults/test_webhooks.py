@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing
 import httpx
 import pytest
 
-from tests.support.images import image, layer
+from registry.testing.images import image, layer
 from tests.support.listening import OK, Listener, read_request
 from tests.support.ports import PATIENCE, free_port, wait_for_count, wait_until
 from tests.support.scale import hang_guard, scaled

@@ -11,9 +11,9 @@ from registry.formats._legacy import MAX_STEPS
 from registry.formats._steps import EMPTY_LAYER
 from registry.hooks.types import ConversionRequest
 from registry.testing.content import content_of
+from registry.testing.images import DOCKER, OCI, Blob, artifact, image, layer, simple_image, simple_index, to_json
 from tests.formats.corpus import SIGNED, UNSIGNED
 from tests.formats.owners import owner_of
-from tests.support.images import DOCKER, OCI, Blob, artifact, image, layer, simple_image, simple_index, to_json
 
 PEM = signing.generate_private_key_pem()
 PAIRS = [pytest.param(schema2, DOCKER, OCI, id="docker-oci"), pytest.param(oci_manifest, OCI, DOCKER, id="oci-docker")]

@@ -10,7 +10,7 @@ from registry.errors import ManifestInvalid
 from registry.formats import oci_manifest, schema2
 from registry.formats._image_config import MAX_HISTORY
 from registry.testing.content import DictContent, content_of
-from tests.support.images import DOCKER, EMPTY_CONFIG, OCI, Blob, artifact, image, layer, simple_image, to_json
+from registry.testing.images import DOCKER, EMPTY_CONFIG, OCI, Blob, artifact, image, layer, simple_image, to_json
 
 FORMATS = [pytest.param(schema2, DOCKER, id="docker"), pytest.param(oci_manifest, OCI, id="oci")]
 both = pytest.mark.parametrize(("format_", "flavour"), FORMATS)

@@ -6,7 +6,8 @@ from registry.errors import ManifestInvalid
 from registry.formats import manifest_list, oci_index
 from registry.hooks.types import ConversionRequest, Platform
 from registry.testing.content import content_of
-from tests.support.images import CACHE_CONFIG_TYPE, DOCKER, OCI, Blob, index, simple_image, simple_index, to_json
+from registry.testing.images import DOCKER, OCI, Blob, index, simple_image, simple_index, to_json
+from tests.support.images import CACHE_CONFIG_TYPE
 
 FORMATS = [pytest.param(manifest_list, DOCKER, id="docker"), pytest.param(oci_index, OCI, id="oci")]
 both = pytest.mark.parametrize(("format_", "flavour"), FORMATS)

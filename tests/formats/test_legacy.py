@@ -10,8 +10,8 @@ from registry.formats import oci_manifest, schema1, schema2
 from registry.formats._legacy import MAX_STEPS
 from registry.formats._steps import EMPTY_LAYER
 from registry.testing.content import DictContent, content_of
+from registry.testing.images import DOCKER, OCI, Blob, artifact, image, layer, simple_image, to_json
 from tests.formats import corpus
-from tests.support.images import DOCKER, OCI, Blob, artifact, image, layer, simple_image, to_json
 
 GOLDEN_IDS = [
     "28a3a8f30ed72bbb5b8cb8fb5c69d6c50d4ee298fa6a63d6dc04c13030bd4dfd",

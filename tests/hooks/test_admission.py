@@ -11,8 +11,8 @@ from registry.manifests.restore_plan import Change
 from registry.manifests.tagging import TagChanges
 from registry.names import RepositoryName, TagName
 from registry.revisions import Condition
+from registry.testing.images import DOCKER, OCI, Blob, artifact, simple_image, simple_index
 from tests.support.direct import ANYTHING
-from tests.support.images import DOCKER, OCI, Blob, artifact, simple_image, simple_index
 
 APP = simple_image("app")
 NEXT = simple_image("next")

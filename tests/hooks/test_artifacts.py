@@ -6,7 +6,7 @@ from registry.errors import ManifestInvalid
 from registry.hooks import Layer, decode_object
 from registry.hooks.facade import PluginFailed
 from registry.hooks.manager import PluginError
-from tests.support.images import OCI, Blob, Manifest, artifact, image, layer, simple_image, to_json
+from registry.testing.images import OCI, Blob, Manifest, artifact, image, layer, simple_image, to_json
 
 MODEL = "application/vnd.example.model.v1"
 WEIGHTS = Blob(b"0.5 0.25", "application/vnd.example.weights")

@@ -22,7 +22,7 @@ from registry.hooks.manager import PluginError
 from registry.manifests.creator import EMPTY_LAYER, EMPTY_LAYER_DIGEST
 from registry.manifests.reader import Accepted
 from registry.testing.content import DictContent
-from tests.support.images import OCI, Blob, simple_image, to_json
+from registry.testing.images import OCI, Blob, simple_image, to_json
 
 NOTE = "application/vnd.example.note.v1+json"
 PAGE = Blob(b"a page", "text/plain")

@@ -9,7 +9,7 @@ from registry.hooks import ExpireTag, LabelAction, ParsedManifest
 from registry.hooks.facade import PluginFailed
 from registry.hooks.manager import PluginError
 from registry.testing.content import DictContent
-from tests.support.images import DOCKER, MANIFEST_TYPES, OCI, Blob, simple_image
+from registry.testing.images import DOCKER, MANIFEST_TYPES, OCI, Blob, simple_image
 
 NOTE = "application/vnd.example.note.v1+json"
 

@@ -12,9 +12,9 @@ from registry.access.actors import Actor
 from registry.db.models import Upload
 from registry.digest import Digest
 from registry.names import RepositoryName
+from registry.testing.images import Blob, artifact, digest_of, image, index, layer, simple_image, to_json
 from tests.support import attacks
 from tests.support.api import error_of
-from tests.support.images import Blob, artifact, digest_of, image, index, layer, simple_image, to_json
 
 LAYER = layer({"a": b"a"})
 EVIL = "evil.example"

@@ -5,7 +5,7 @@ import pytest
 from registry.access.actors import Actor
 from registry.errors import Denied
 from registry.hooks import Denied as Refused
-from tests.support.images import simple_image
+from registry.testing.images import simple_image
 
 IMAGE = simple_image("a")
 ADA = Actor("ada")

@@ -5,7 +5,7 @@ import pytest
 from registry.access.actors import Actor
 from registry.errors import PluginUnknown, RequestInvalid
 from registry.hooks.calls import PluginBroke, PluginOff
-from tests.support.images import simple_image
+from registry.testing.images import simple_image
 
 ACTOR = Actor("ada")
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from registry.testing.client import RegistryClient
+from registry.testing.images import simple_image
 from tests.isolation.installed import install, owner
-from tests.support.images import simple_image
 from tests.support.ports import PATIENCE, wait_until
 from tests.support.server import MoorageServer
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from registry.hooks.manager import FAILED, PluginError
-from tests.support.images import simple_image
+from registry.testing.images import simple_image
 
 pytestmark = pytest.mark.needs_tools  # it needs none, but takes long: an app for each hook and way
 

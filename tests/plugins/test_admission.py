@@ -13,7 +13,7 @@ from registry.errors import Denied
 from registry.hooks import Digest, hookimpl
 from registry.names import TagName
 from registry.revisions import Condition
-from tests.support.images import DOCKER, Blob, artifact, image, index, layer, simple_image, simple_index
+from registry.testing.images import DOCKER, Blob, artifact, image, index, layer, simple_image, simple_index
 
 SMALL = layer({"f": b"x"})
 APP = simple_image("app")

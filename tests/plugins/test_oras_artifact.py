@@ -4,7 +4,7 @@ import pytest
 
 import moorage_oras_artifact as plugin
 from registry.errors import ManifestInvalid
-from tests.support.images import EMPTY_CONFIG, OCI, Blob, Manifest, artifact, simple_image, to_json
+from registry.testing.images import EMPTY_CONFIG, OCI, Blob, Manifest, artifact, simple_image, to_json
 
 CHART = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 METADATA = {"name": "boat", "version": "1.2.3", "appVersion": "7", "type": "application", "apiVersion": "v2"}

@@ -12,8 +12,8 @@ from moorage_signed import search
 from moorage_signed.formats import CHECKERS
 from moorage_signed.search import MAX_CANDIDATES
 from registry.hooks import Denied, Digest, StorageError, TagChange, TagPull
+from registry.testing.images import Blob, simple_image, simple_index, to_json
 from tests.support import signatures as made
-from tests.support.images import Blob, simple_image, simple_index, to_json
 
 SIGNER = made.ecdsa_signer()
 STRANGER = made.ecdsa_signer()

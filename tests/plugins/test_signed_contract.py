@@ -4,8 +4,8 @@ import pytest
 
 import moorage_signed
 from registry.testing.contracts import AdmissionContract
+from registry.testing.images import Blob, simple_image
 from tests.support import signatures as made
-from tests.support.images import Blob, simple_image
 
 SIGNER = made.ecdsa_signer()
 SIGNED = simple_image("signed")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import moorage_signed
 from registry.hooks import Denied, Digest, TagPull, decode_object
+from registry.testing.images import Blob, simple_image, to_json
 from tests.support import signatures as made
-from tests.support.images import Blob, simple_image, to_json
 from tests.support.scale import scaled
 
 IMAGE = simple_image("cargo")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from registry.testing.client import RegistryClient
-from tests.support.images import Blob, digest_of, simple_image
+from registry.testing.images import Blob, digest_of, simple_image
 from tests.support.ports import PATIENCE
 from tests.support.scale import hang_guard, scaled
 from tests.support.server import MoorageServer

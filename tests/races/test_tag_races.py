@@ -12,7 +12,7 @@ import pytest
 
 from registry.errors import ManifestUnknown
 from registry.testing.client import RegistryClient
-from tests.support.images import image, layer
+from registry.testing.images import image, layer
 from tests.support.ports import PATIENCE
 from tests.support.scale import hang_guard, scaled
 from tests.support.server import MoorageServer

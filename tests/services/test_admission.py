@@ -6,7 +6,7 @@ from registry.errors import Denied
 from registry.hooks import Digest, hookimpl
 from registry.names import TagName
 from registry.revisions import Condition
-from tests.support.images import Blob, artifact, simple_image
+from registry.testing.images import Blob, artifact, simple_image
 
 APP, NEXT = simple_image("app"), simple_image("next")
 SIGNATURE = artifact("application/vnd.example.signature", Blob(b"signed"), subject=APP)

@@ -6,7 +6,7 @@ from registry.digest import Digest
 from registry.manifests import referrers
 from registry.manifests.referrers import Cursor
 from registry.names import RepositoryName
-from tests.support.images import Blob, artifact, digest_of, simple_image
+from registry.testing.images import Blob, artifact, digest_of, simple_image
 
 SUBJECT = simple_image("subject")
 TYPE = "application/vnd.example.note"

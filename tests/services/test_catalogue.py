@@ -6,7 +6,7 @@ from registry.digest import Digest
 from registry.errors import BlobUnknown, ManifestUnknown, NameUnknown
 from registry.manifests.catalogue import ManifestSelection
 from registry.names import RepositoryName
-from tests.support.images import artifact, image, index, layer, simple_image
+from registry.testing.images import artifact, image, index, layer, simple_image
 
 OTHER = RepositoryName.parse("other/app")
 SIGNATURE = "application/vnd.example.signature"

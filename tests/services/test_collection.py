@@ -8,8 +8,8 @@ from registry.digest import Digest
 from registry.errors import BlobUnknown, ManifestUnknown
 from registry.hooks import StorageError
 from registry.names import RepositoryName
+from registry.testing.images import Blob, artifact, image, index, layer, simple_image
 from tests.support.direct import ANYTHING, body
-from tests.support.images import Blob, artifact, image, index, layer, simple_image
 
 pytestmark = pytest.mark.usefixtures("stays_sound")
 

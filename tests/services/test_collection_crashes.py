@@ -4,8 +4,8 @@ import pytest
 
 from registry.collection.collector import Step as CollectionStep
 from registry.content.deletions import Step as DeletionStep
+from registry.testing.images import Blob, artifact, image, index, layer
 from tests.support.direct import ManualClock, body
-from tests.support.images import Blob, artifact, image, index, layer
 
 pytestmark = pytest.mark.needs_tools  # it needs none, but takes long: many starts after many crashes
 

@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from registry.digest import Digest
 from registry.errors import BlobUnknown, DeletionRefused, ManifestUnknown, NotRestorable, RegistryError
 from registry.names import RepositoryName
+from registry.testing.images import Blob, artifact, image, index, layer
 from tests.support.direct import ANYTHING
-from tests.support.images import Blob, artifact, image, index, layer
 from tests.support.scale import hang_guard, scaled
 
 HOUR, DAY = 3_600_000, 86_400_000

@@ -9,8 +9,8 @@ from registry.collection.collector import Step as CollectionStep
 from registry.content.deletions import Step as DeletionStep
 from registry.digest import Digest
 from registry.errors import BlobUnknown
+from registry.testing.images import Blob, image, layer
 from tests.support.direct import ManualClock
-from tests.support.images import Blob, image, layer
 from tests.support.scale import hang_guard, scaled
 
 pytestmark = [pytest.mark.needs_tools, pytest.mark.timeout(hang_guard(900))]

@@ -14,8 +14,7 @@ from registry.errors import (
 )
 from registry.hooks import StorageFull
 from registry.manifests.creator import EMPTY_LAYER, EMPTY_LAYER_DIGEST, MAX_MANIFEST
-from tests.support.images import (
-    CACHE_CONFIG_TYPE,
+from registry.testing.images import (
     OCI,
     Blob,
     Manifest,
@@ -28,6 +27,7 @@ from tests.support.images import (
     simple_index,
     to_json,
 )
+from tests.support.images import CACHE_CONFIG_TYPE
 
 NONDISTRIBUTABLE = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
 

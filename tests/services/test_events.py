@@ -8,8 +8,8 @@ import pytest
 from registry.blueprints.api._operations import operations_of
 from registry.events.types import LABEL_PREFIX, TYPES
 from registry.hooks import EmitEvent, LabelAction, Pin, hookimpl
+from registry.testing.images import image, index, layer
 from registry.work.worker import Worker
-from tests.support.images import image, index, layer
 
 HOUR, DAY = 3_600, 86_400
 A, B = (image(layer({"f": text})) for text in (b"a", b"b"))

@@ -6,7 +6,7 @@ from registry.collection.roots import FOR_EVER
 from registry.digest import Digest
 from registry.errors import BlobUnknown, ManifestUnknown, NameUnknown
 from registry.names import RepositoryName, TagName
-from tests.support.images import Blob, artifact, image, index, layer
+from registry.testing.images import Blob, artifact, image, index, layer
 
 pytestmark = pytest.mark.usefixtures("stays_sound")
 

@@ -19,8 +19,7 @@ from registry.hooks import ParsedManifest, StorageError, StoredKey, hookimpl
 from registry.names import RepositoryName
 from registry.storage.filesystem import FilesystemStorage
 from registry.storage.memory import MemoryStorage
-from tests.support.direct import body
-from tests.support.images import (
+from registry.testing.images import (
     DOCKER,
     MANIFEST_TYPES,
     OCI,
@@ -34,6 +33,7 @@ from tests.support.images import (
     simple_image,
     to_json,
 )
+from tests.support.direct import body
 
 DAY = 86_400
 IMAGE = image(layer({"f": b"image"}))

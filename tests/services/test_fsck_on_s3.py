@@ -9,8 +9,8 @@ import pytest
 from registry.digest import Digest
 from registry.errors import BlobUnknown
 from registry.fsck.findings import Severity
+from registry.testing.images import Blob, image, layer
 from tests.support.direct import Pieces, body
-from tests.support.images import Blob, image, layer
 from tests.support.scale import scaled
 
 pytestmark = pytest.mark.needs_tools

@@ -7,7 +7,7 @@ from registry.names import RepositoryName
 from registry.repositories.rules import Scope
 from registry.repositories.trial import Trial
 from registry.revisions import Condition
-from tests.support.images import image, layer
+from registry.testing.images import image, layer
 
 HOUR, DAY = 3_600_000, 86_400_000
 

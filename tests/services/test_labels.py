@@ -13,7 +13,8 @@ from registry.hooks import ExpireTag, KeepLast, LabelAction, LabelValueRefused, 
 from registry.manifests import stored_labels
 from registry.names import TagName
 from registry.revisions import Condition
-from tests.support.images import Blob, artifact, image, index, layer, schema1
+from registry.testing.images import Blob, artifact, image, index, layer
+from tests.support.images import schema1
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -8,7 +8,7 @@ import pytest
 from registry.errors import Denied, TagImmutable
 from registry.hooks import ContentMissing, ContentTooLarge, Digest, StoreConflict
 from registry.names import RepositoryName
-from tests.support.images import OCI, Blob, artifact, simple_image, simple_index
+from registry.testing.images import OCI, Blob, artifact, simple_image, simple_index
 
 APP, NEXT = simple_image("app"), simple_image("next")
 ABSENT = Digest.of(b"nobody has this")

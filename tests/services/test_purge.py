@@ -10,8 +10,8 @@ from registry.errors import BlobUnknown, DigestPurged, ManifestUnknown, RequestI
 from registry.hooks.ports import StorageError
 from registry.manifests.creator import EMPTY_LAYER_DIGEST
 from registry.names import RepositoryName
+from registry.testing.images import Blob, image, index, layer
 from tests.support.direct import ManualClock
-from tests.support.images import Blob, image, index, layer
 
 pytestmark = pytest.mark.usefixtures("stays_sound")
 

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from registry.testing.images import artifact, simple_image
 from tests.support.direct import ManualClock
-from tests.support.images import artifact, simple_image
 
 pytestmark = [pytest.mark.needs_tools, pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)]
 

@@ -17,7 +17,7 @@ from registry.names import RepositoryName
 from registry.repositories.lifecycle import RepositorySettings
 from registry.repositories.listing import Selection, Usage
 from registry.revisions import Condition
-from tests.support.images import image, layer, simple_image
+from registry.testing.images import image, layer, simple_image
 
 ANY = Condition()
 DAY = 86_400

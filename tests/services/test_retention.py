@@ -8,7 +8,7 @@ from registry.names import RepositoryName
 from registry.repositories.rules import Scope
 from registry.retention.decision import Fate
 from registry.retention.definition import parse_rule
-from tests.support.images import artifact, image, index, layer
+from registry.testing.images import artifact, image, index, layer
 
 DAY = 86_400
 FEW = {"keep": {"last": 2}}

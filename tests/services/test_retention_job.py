@@ -6,9 +6,9 @@ from registry.errors import PlanOutdated
 from registry.names import RepositoryName
 from registry.repositories.rules import Scope
 from registry.retention.service import RetentionService
+from registry.testing.images import image, layer
 from registry.work.runs import FAILED
 from registry.work.worker import Worker
-from tests.support.images import image, layer
 
 DAY = 86_400
 

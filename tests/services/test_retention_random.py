@@ -9,7 +9,7 @@ import pytest
 from registry.errors import RegistryError
 from registry.repositories.rules import Scope
 from registry.retention.decision import Fate
-from tests.support.images import artifact, image, index, layer
+from registry.testing.images import artifact, image, index, layer
 from tests.support.scale import hang_guard, scaled
 
 HOUR, DAY = 3_600_000, 86_400_000

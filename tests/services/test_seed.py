@@ -17,8 +17,7 @@ from registry.hooks import ContentMissing, ContentTooLarge, Digest
 from registry.manifests.content import RepositoryContent
 from registry.manifests.creator import EMPTY_LAYER, EMPTY_LAYER_DIGEST
 from registry.manifests.rows import ManifestRows
-from tests.support.direct import Direct
-from tests.support.images import (
+from registry.testing.images import (
     DOCKER,
     OCI,
     Blob,
@@ -32,6 +31,7 @@ from tests.support.images import (
     simple_index,
     to_json,
 )
+from tests.support.direct import Direct
 
 CLIENTS = 32
 EMPTY = "sha256:a3ed95caeb02ffe68cdd9fd84406680ae93d633cb16422d00e8a7c22955b46d4"

@@ -19,7 +19,7 @@ from registry.errors import (
 )
 from registry.manifests.tagging import TagEnd, TagWish
 from registry.revisions import Condition
-from tests.support.images import image, index, layer
+from registry.testing.images import image, index, layer
 from tests.support.scale import hang_guard, scaled
 
 HOUR = 3_600_000

@@ -19,7 +19,7 @@ from registry.names import RepositoryName, TagName
 from registry.repositories.history import HistoryFilter, HistoryService
 from registry.repositories.lifecycle import RepositorySettings
 from registry.revisions import Condition
-from tests.support.images import image, index, layer
+from registry.testing.images import image, index, layer
 
 pytestmark = pytest.mark.usefixtures("stays_sound")
 

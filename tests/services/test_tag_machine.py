@@ -12,8 +12,8 @@ from registry.digest import Digest
 from registry.errors import ManifestUnknown, TagImmutable
 from registry.manifests.tagging import TagEnd, TagWish
 from registry.names import RepositoryName, TagName
+from registry.testing.images import image, layer
 from tests.support.direct import ANYTHING
-from tests.support.images import image, layer
 from tests.support.scale import hang_guard, scaled
 
 HOUR = 3_600_000

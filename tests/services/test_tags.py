@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from registry.errors import ManifestUnknown
-from tests.support.images import Manifest, artifact, image, index, layer, simple_image
+from registry.testing.images import Manifest, artifact, image, index, layer, simple_image
 
 HOUR = 3_600_000
 
@@ -187,7 +187,7 @@ def test_attestations_and_artifacts_do_not_empty_the_intersection(direct):
     body["manifests"] += [
         attestation.descriptor(platform={"os": "unknown", "architecture": "unknown"}, annotations=marked)
     ]
-    from tests.support.images import OCI, Blob, to_json
+    from registry.testing.images import OCI, Blob, to_json
 
     assert direct.put(Blob(to_json(body), OCI.index), "v1").labels_to_apply == {"quay.expires-after": "1h"}
     plain = artifact("text/x-sbom")

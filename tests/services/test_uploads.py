@@ -12,8 +12,8 @@ from registry.errors import (
     UploadBusy,
 )
 from registry.hooks import StorageError
+from registry.testing.images import Blob, digest_of
 from tests.support.direct import Pieces, body
-from tests.support.images import Blob, digest_of
 
 DEADLINE = 60
 

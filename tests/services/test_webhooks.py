@@ -7,8 +7,8 @@ import pytest
 from registry import schema
 from registry.testing.apps import running_app
 from registry.testing.clock import Clock
+from registry.testing.images import image, layer
 from tests.support.api import Api
-from tests.support.images import image, layer
 from tests.support.listening import OK, Listener, read_request
 
 PATH = "/webhooks/subscriptions"

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from registry.testing.apps import quick_folder, running_app
 from registry.testing.clock import Clock
-from tests.support.images import Manifest, digest_of
+from registry.testing.images import Manifest, digest_of
 
 STREAM = "application/octet-stream"
 _ERROR_KEYS = {"code", "message", "detail"}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
-from tests.support.images import DOCKER, OCI, digest_of, to_json
+from registry.testing.images import DOCKER, OCI, digest_of, to_json
 
 DATA = b"0123456789" * 10
 DIGEST = digest_of(DATA)

@@ -23,7 +23,7 @@ from registry.repositories.rules import RuleRow, Scope
 from registry.revisions import Condition
 from registry.services import Services
 from registry.storage.memory import MemoryStorage
-from tests.support.images import Blob, Manifest
+from registry.testing.images import Blob, Manifest
 
 ANYTHING = Accepted((), anything=True)
 NOON = 1_709_208_000_000

@@ -1,4 +1,4 @@
-"""Builders of images, those of the public kit among them, and what only tests of clients and old formats need."""
+"""What tests of clients and old formats need beside the builders of the public kit."""
 
 import json
 import tarfile
@@ -6,64 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from registry.testing.client import schema1_payload
-from registry.testing.images import (
-    CREATED,
-    DOCKER,
-    EMPTY_CONFIG,
-    EMPTY_TYPE,
-    MANIFEST_TYPES,
-    OCI,
-    SCHEMA1,
-    SIGNED_SCHEMA1,
-    Blob,
-    Flavour,
-    Layer,
-    Manifest,
-    artifact,
-    digest_of,
-    image,
-    image_config,
-    index,
-    layer,
-    simple_image,
-    simple_index,
-    tar_of,
-    to_json,
-    untar,
-)
-
-__all__ = [
-    "CACHE_CONFIG_TYPE",
-    "CREATED",
-    "DOCKER",
-    "EMPTY_CONFIG",
-    "EMPTY_TYPE",
-    "MANIFEST_TYPES",
-    "OCI",
-    "SCHEMA1",
-    "SIGNED_SCHEMA1",
-    "Blob",
-    "Flavour",
-    "Layer",
-    "Manifest",
-    "artifact",
-    "digest_of",
-    "image",
-    "image_config",
-    "index",
-    "layer",
-    "layout_blobs",
-    "saved_files",
-    "schema1",
-    "schema1_payload",
-    "simple_image",
-    "simple_index",
-    "tar_of",
-    "to_json",
-    "untar",
-    "write_layout",
-]
+from registry.testing.images import CREATED, OCI, SCHEMA1, Layer, Manifest, digest_of, to_json, untar
 
 CACHE_CONFIG_TYPE = "application/vnd.buildkit.cacheconfig.v0"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from tests.support.images import OCI, Blob, image, layer
+from registry.testing.images import OCI, Blob, image, layer
 from tests.support.ports import PATIENCE, wait_for_count, wait_until
 
 _ACCEPTED, _CREATED = http.HTTPStatus.ACCEPTED, http.HTTPStatus.CREATED

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from registry.digest import Digest
 from registry.formats import oci_manifest
 from registry.hooks import ContentMissing, ContentTooLarge, Descriptor, ParsedManifest
-from tests.support.images import OCI, Blob, Manifest, artifact, to_json
+from registry.testing.images import OCI, Blob, Manifest, artifact, to_json
 
 SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"

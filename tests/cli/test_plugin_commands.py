@@ -1,38 +1,17 @@
 """Commands of plugins: found beside the registry's own, which they can neither replace nor break."""
 
 import logging
-import os
 import threading
-from functools import partial
 
 import click
 import pytest
 from click.shell_completion import BashComplete
-from click.testing import CliRunner
 
 from registry.cli import extensions, main
 from registry.cli.names import BUILT_IN
 from registry.hooks.manager import PluginError
-from tests.support.plugins import install, made_plugin
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("MOORAGE_")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def installed(monkeypatch):
-    return partial(install, monkeypatch)
-
-
-def run(*args, code=0):
-    result = CliRunner().invoke(main, args, prog_name="moorage")
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result.output
+from tests.support.commands import run
+from tests.support.plugins import made_plugin
 
 
 def greeting(name="hello", work=lambda context: click.echo(f"hello from {context.plugin}")):

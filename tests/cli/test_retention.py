@@ -1,7 +1,6 @@
 """``moorage retention`` on a data folder."""
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -16,13 +15,6 @@ from tests.support.api import Api
 from tests.support.doc_worlds import made, push_aged
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "retention.md"
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("MOORAGE_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture

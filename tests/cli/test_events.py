@@ -1,7 +1,6 @@
 """``moorage events`` on a data folder: what it prints, for people and for programs."""
 
 import json
-import os
 
 import pytest
 from click.testing import CliRunner
@@ -10,17 +9,10 @@ from registry.cli import main
 from registry.cli.tailing import events_of
 from registry.db.models import EventConsumer, EventDelivery
 from registry.testing.apps import quick_folder, running_app
+from registry.testing.images import image, layer
 from tests.support.api import Api
-from tests.support.images import image, layer
 
 A, B = (image(layer({"f": text})) for text in (b"a", b"b"))
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("MOORAGE_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture

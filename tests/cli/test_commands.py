@@ -14,13 +14,13 @@ from types import SimpleNamespace
 
 import click
 import pytest
-from click.testing import CliRunner
 
 from registry.app import create_app
 from registry.cli import main
 from registry.cli.serve import announce, first_push, refuse_taken_address, warn_of_pending
 from registry.errors import Unavailable
 from registry.settings import Settings
+from tests.support.commands import run
 from tests.support.ports import free_port, wait_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,13 +49,6 @@ def elsewhere(tmp_path, monkeypatch):
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-
-
-def run(*args, code=0):
-    result = CliRunner().invoke(main, args, prog_name="moorage")
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result.output
 
 
 def loaded(*args):

@@ -1,7 +1,6 @@
 """`moorage fsck`: exit codes for scripts, JSON as it comes, and a summary for people."""
 
 import json
-import os
 import shutil
 import sqlite3
 
@@ -10,8 +9,8 @@ from click.testing import CliRunner
 
 from registry.cli import main
 from registry.testing.apps import blank_data, quick_folder, running_app
+from registry.testing.images import image, layer
 from tests.support.api import Api
-from tests.support.images import image, layer
 
 IMAGE = image(layer({"f": b"image"}))
 
@@ -28,8 +27,6 @@ def filled(tmp_path_factory):
 
 @pytest.fixture
 def data(filled, monkeypatch):
-    for name in [name for name in os.environ if name.startswith("MOORAGE_")]:
-        monkeypatch.delenv(name)
     with quick_folder() as folder:
         monkeypatch.chdir(folder)
         yield shutil.copytree(filled, folder / "data")

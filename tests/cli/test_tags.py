@@ -1,7 +1,6 @@
 """The life of a tag on the command line, as somebody meets it who has only the help."""
 
 import json
-import os
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -11,18 +10,11 @@ from click.testing import CliRunner
 from registry.cli import connecting, main, repo
 from registry.testing.apps import quick_folder, running_app
 from registry.testing.clock import Clock
+from registry.testing.images import image, layer
 from tests.support.api import Api
-from tests.support.images import image, layer
 from tests.support.server import MoorageServer
 
 OLD, NEW = (image(layer({"f": text})) for text in (b"old", b"new"))
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("MOORAGE_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import http.server
 import json
-import os
 import re
 import sqlite3
 import subprocess
@@ -18,21 +17,14 @@ from registry.cli import main
 from registry.cli.client import connect
 from registry.settings import Settings
 from registry.testing.apps import quick_folder, running_app
+from registry.testing.images import artifact, simple_image
 from tests.support.api import Api
-from tests.support.images import artifact, simple_image
 from tests.support.ports import free_port
 from tests.support.server import MoorageServer
 
 IMAGE = simple_image("x")
 HEAVY = {"httpx", "flask", "sqlalchemy", "rich", "msgspec"}
 SIGNATURE = artifact("application/vnd.example.signature", subject=IMAGE)
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("MOORAGE_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture

@@ -1,38 +1,15 @@
 """What the command line tells of plugins and of their settings."""
 
 import json
-import os
 import sqlite3
 from dataclasses import dataclass, field
-from functools import partial
 
 import click
-import pytest
-from click.testing import CliRunner
 from flask import Blueprint
 
-from registry.cli import main
 from registry.hooks import LabelAction, PluginJob
-from tests.support.plugins import install, made_plugin
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("MOORAGE_")]:
-        monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def installed(monkeypatch):
-    return partial(install, monkeypatch)
-
-
-def run(*args, code=0):
-    result = CliRunner().invoke(main, args, prog_name="moorage")
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result.output
+from tests.support.commands import run
+from tests.support.plugins import made_plugin
 
 
 @dataclass(frozen=True)
