@@ -9,7 +9,7 @@ from registry.access.authorizer import Action, Authorizer
 from registry.db.engine import Database
 from registry.db.models import Manifest
 from registry.errors import ManifestUnknown
-from registry.manifests.pull_admission import PullAdmission
+from registry.manifests.pull_admission import Found, PullAdmission
 from registry.manifests.reader import Accepted, ManifestReader, ServedManifest
 from registry.names import Reference, RepositoryName, TagName
 from registry.repositories.history import HistoryService
@@ -50,9 +50,10 @@ class PastReader:
         if row is None:
             raise ManifestUnknown("the manifest is not here, or was removed for good since", detail={"digest": digest})
         stored = ServedManifest(row.payload, row.media_type, row.digest, row.id)
-        if isinstance(reference, TagName):
-            found = (repository_id, row.id, row.digest)
-            self._admission.require(repository, reference, found, (row.media_type, row.payload), deleted=True)
+        if isinstance(reference, TagName) and (asked := self._admission.asked()):
+            revision = self._admission.revision(row.id)
+            found = Found(repository_id, row.id, row.digest, row.media_type, row.payload, revision)
+            self._admission.require(asked, repository, reference, found, deleted=True)
         if isinstance(reference, TagName) and not accepted.includes(stored.media_type):
             return (
                 self._reader.converted(repository, reference, repository_id, stored, accepted, deleted=True) or stored

@@ -2,16 +2,20 @@
 
 A verdict is kept with the ids of all that it may follow from: the labels added to the manifest, the manifests that
 refer to it, and the tags that do so by their names (OCI distribution-spec 1.1, "Referrers Tag Schema"; cosign puts
-signatures there). None of these ids is ever used twice, and they are read anew for each pull.
+signatures there). None of these ids is ever used twice, and they are read anew for each pull, by the statement that
+finds the manifest.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
-from sqlalchemy import Select, String, bindparam, cast, func, literal, literal_column, select, union_all
+from sqlalchemy import ColumnElement, ScalarSelect, String, bindparam, cast, func, literal_column, select
+from sqlalchemy.orm import aliased
 
 from registry.db.engine import Database
 from registry.db.models import Label, Manifest, Tag
@@ -28,14 +32,26 @@ from registry.names import RepositoryName, TagName
 from registry.repositories.current import alive
 
 MAX_VERDICTS = 10_000
-_MOST_IDS = 200
-"""Verdicts about manifests with more labels and referrers than this are not kept."""
+_LONGEST = 4000
+"""Verdicts about manifests whose labels and referrers have more ids than fit into so many characters are not kept."""
 _ABOVE_ALL = "\x7f"
 """Sorts behind every character of a tag."""
 
-Revision = frozenset[str]
-_NOTHING: Revision = frozenset()
+Revision = tuple[str | None, ...]
+"""What :func:`revision_columns` select."""
 _Key = tuple[int, str, int, bool, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A manifest that is about to be handed out; ``revision`` was read with it."""
+
+    repository_id: int
+    manifest_id: int
+    digest: str
+    media_type: str
+    payload: bytes
+    revision: Revision
 
 
 class PullAdmission:
@@ -46,40 +62,46 @@ class PullAdmission:
         self._database = database
         self._hooks = hooks
         self._admission = admission
-        self._revision = database.prepare(_revision_statement(database))
+        self._revision = database.prepare(
+            select(*revision_columns(database)).where(Manifest.id == bindparam("manifest"))
+        )
         self._verdicts: OrderedDict[_Key, tuple[Revision, Denied | None]] = OrderedDict()
         self._turn = threading.Lock()
 
+    def asked(self) -> Sequence[str]:
+        """Return the plugins that are asked; most registries have none."""
+        return self._admission.asked(PULL)
+
     def require(
         self,
+        asked: Sequence[str],
         repository: RepositoryName,
         tag: TagName,
-        found: tuple[int, int, str],
-        stored: tuple[str, bytes],
+        found: Found,
         *,
         deleted: bool = False,
     ) -> None:
-        """Raise :class:`Denied` where the manifest may not be handed out by this tag.
+        """Raise :class:`Denied` where one of ``asked`` says that the manifest may not be handed out by this tag.
 
-        ``found`` are the repository's id, the manifest's id and its digest, ``stored`` its media type and bytes; with
-        ``deleted`` it may be a deleted one, of the past.
+        With ``deleted`` it may be a deleted one, of the past.
         """
-        asked = tuple(self._admission.asked(PULL))
-        if not asked:
-            return
-        repository_id, manifest_id, digest = found
-        key = (repository_id, tag.value, manifest_id, deleted, asked)  # who is blocked decides about nothing
-        before = self._read_revision(repository_id, manifest_id, digest)
+        # Of plugins: who is blocked decides about nothing.
+        key = (found.repository_id, tag.value, found.manifest_id, deleted, tuple(asked))
         known = self._verdicts.get(key)
-        if known is not None and known[0] == before:
+        if known is not None and known[0] == found.revision:
             verdict = known[1]
         else:
-            pull = self._pull(repository, tag, manifest_id, digest, stored)
-            verdict = self._ask(pull, deleted=deleted)
-            if len(before) <= _MOST_IDS and self._read_revision(repository_id, manifest_id, digest) == before:
-                self._keep(key, before, verdict)
+            verdict = self._ask(self._pull(repository, tag, found), deleted=deleted)
+            short = sum(map(len, filter(None, found.revision))) <= _LONGEST
+            if short and self.revision(found.manifest_id) == found.revision:
+                self._keep(key, found.revision, verdict)
         if verdict is not None:
             raise Denied(verdict.message, detail=verdict.detail)
+
+    def revision(self, manifest_id: int) -> Revision:
+        """Return the ids of what a verdict about a manifest may follow from."""
+        with self._database.read() as connection:
+            return tuple(self._revision(connection, {"manifest": manifest_id}) or ())
 
     def _ask(self, pull: TagPull, *, deleted: bool) -> Denied | None:
         try:
@@ -90,32 +112,20 @@ class PullAdmission:
             return Denied(error.message, detail=error.detail)  # without what it came from: verdicts are kept
         return None
 
-    def _pull(
-        self, repository: RepositoryName, tag: TagName, manifest_id: int, digest: str, stored: tuple[str, bytes]
-    ) -> TagPull:
+    def _pull(self, repository: RepositoryName, tag: TagName, found: Found) -> TagPull:
         with self._database.read() as connection:
-            labels = together(dict(own_labels(connection, manifest_id)), added_labels(connection, manifest_id).labels)
-        manifest = self._parsed(*stored)
-        return TagPull(repository.value, tag.value, Digest.parse(digest), manifest, MappingProxyType(dict(labels)))
+            added = added_labels(connection, found.manifest_id).labels
+            labels = together(dict(own_labels(connection, found.manifest_id)), added)
+        manifest = self._parsed(found.media_type, found.payload)
+        return TagPull(
+            repository.value, tag.value, Digest.parse(found.digest), manifest, MappingProxyType(dict(labels))
+        )
 
     def _parsed(self, media_type: str, payload: bytes) -> ParsedManifest:
         try:
             return self._hooks.parse(media_type, payload)
         except UnsupportedMediaType:  # its plugin was removed
             return as_stored(media_type, payload)
-
-    def _read_revision(self, repository_id: int, manifest_id: int, digest: str) -> Revision:
-        sidecar = digest.replace(":", "-")
-        wanted: dict[str, object] = {
-            "repository": repository_id,
-            "manifest": manifest_id,
-            "digest": digest,
-            "sidecar": sidecar,
-            "sidecars_end": sidecar + _ABOVE_ALL,
-        }
-        with self._database.read() as connection:
-            row = self._revision(connection, wanted)
-        return frozenset(row[0].split(",")) if row is not None and row[0] else _NOTHING
 
     def _keep(self, key: _Key, revision: Revision, verdict: Denied | None) -> None:
         with self._turn:
@@ -125,22 +135,32 @@ class PullAdmission:
                 self._verdicts.popitem(last=False)
 
 
-def _revision_statement(database: Database) -> Select[str]:
-    """Select the ids of what a verdict may follow from, as one text: this runs for each pull."""
-    labels = select(literal("l").concat(cast(Label.id, String)).label("one")).where(
-        Label.manifest_id == bindparam("manifest"), Label.source == API
-    )
-    referrers = select(literal("m").concat(cast(Manifest.id, String))).where(
-        Manifest.repository_id == bindparam("repository"),
-        Manifest.subject_digest == bindparam("digest"),
-        Manifest.deleted_at.is_(None),
-    )
-    sidecars = select(literal("t").concat(cast(Tag.id, String))).where(
-        Tag.repository_id == bindparam("repository"),
-        Tag.name >= bindparam("sidecar"),
-        Tag.name < bindparam("sidecars_end"),
-        alive(database.now_clause()),
-    )
-    found = union_all(labels, referrers, sidecars).subquery()
+def revision_columns(database: Database) -> Sequence[ScalarSelect[str]]:
+    """Select the ids of what a verdict about the manifest of a statement may follow from, each kind as one text."""
     joined = func.group_concat if database.dialect == "sqlite" else func.string_agg
-    return select(joined(found.c.one, literal_column("','")))
+    comma: ColumnElement[str] = literal_column("','")
+    referrer = aliased(Manifest)
+    sidecar = func.replace(Manifest.digest, ":", "-")
+    return [
+        select(joined(cast(one.id, String), comma)).where(*conditions).correlate(Manifest).scalar_subquery()
+        for one, conditions in (
+            (Label, (Label.manifest_id == Manifest.id, Label.source == API)),
+            (
+                referrer,
+                (
+                    referrer.repository_id == Manifest.repository_id,
+                    referrer.subject_digest == Manifest.digest,
+                    referrer.deleted_at.is_(None),
+                ),
+            ),
+            (
+                Tag,
+                (
+                    Tag.repository_id == Manifest.repository_id,
+                    Tag.name >= sidecar,
+                    Tag.name < sidecar.concat(_ABOVE_ALL),
+                    alive(database.now_clause()),
+                ),
+            ),
+        )
+    ]

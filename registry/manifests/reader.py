@@ -20,7 +20,7 @@ from registry.hooks.facade import Hooks, PluginFailed
 from registry.hooks.ports import StorageDriver
 from registry.hooks.types import ConversionRequest, ParsedManifest
 from registry.manifests.content import RepositoryContent
-from registry.manifests.pull_admission import PullAdmission
+from registry.manifests.pull_admission import Found, PullAdmission, revision_columns
 from registry.manifests.signing import SigningKeys
 from registry.names import Reference, RepositoryName, TagName
 from registry.repositories.current import alive, explain_missing
@@ -90,7 +90,9 @@ class ManifestReader:
         self._keys = keys
         self._leases = leases
         self._admission = admission
-        self._by_tag = database.prepare(_by_tag(database))
+        by_tag = _by_tag(database)
+        self._by_tag = database.prepare(by_tag)
+        self._by_tag_asked = database.prepare(by_tag.add_columns(*revision_columns(database)))
         self._by_digest = database.prepare(_BY_DIGEST)
         self._asked = database.prepare(_ASKED)
         self._alive = _alive_statement(database)
@@ -103,15 +105,19 @@ class ManifestReader:
         and by tag :class:`~registry.errors.Denied`.
         """
         self._authorizer.require(actor, Action.PULL, repository, str(reference))
-        by_tag = isinstance(reference, TagName)
+        asked: Sequence[str] = ()
+        look_up = self._by_digest
+        if isinstance(reference, TagName):
+            asked = self._admission.asked()
+            look_up = self._by_tag_asked if asked else self._by_tag
         with self._database.read() as connection:
-            look_up = self._by_tag if by_tag else self._by_digest
             row = look_up(connection, {"name": repository.value, "reference": str(reference)})
             if row is None:
                 raise self._missing(connection, repository, reference)
         stored = ServedManifest(row[0], row[1], row[2], row[4])
-        if isinstance(reference, TagName):
-            self._admission.require(repository, reference, (row[3], row[4], row[2]), (row[1], row[0]))
+        if isinstance(reference, TagName) and asked:
+            found = Found(row[3], row[4], row[2], row[1], row[0], tuple(row[5:]))
+            self._admission.require(asked, repository, reference, found)
         if isinstance(reference, TagName) and not accepted.includes(stored.media_type):
             return self.converted(repository, reference, row[3], stored, accepted) or stored
         return stored
