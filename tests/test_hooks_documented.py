@@ -99,12 +99,15 @@ def test_a_hook_is_typed(name):
 def test_a_hook_has_a_test(name):
     tests = {
         node.name
-        for path in (Path(__file__).parent / "hooks").glob("test_*.py")
+        for folder in ("hooks", "cli")
+        for path in (Path(__file__).parent / folder).glob("test_*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
     }
     wanted = f"test_{name}"
-    assert any(test == wanted or test.startswith(f"{wanted}_") for test in tests), f"write {wanted}_... in tests/hooks"
+    assert any(test == wanted or test.startswith(f"{wanted}_") for test in tests), (
+        f"write {wanted}_... in tests/hooks or tests/cli"
+    )
 
 
 @pytest.mark.parametrize("name", registry.hooks.__all__)

@@ -30,13 +30,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects import sqlite as sqlite_dialect
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from registry.db import direct, sqlite
 from registry.db.base import Base
 from registry.db.direct import Change, Clock, Lookup
-from registry.errors import InsufficientStorage, Unavailable
+from registry.db.failures import is_conflict, translated
+from registry.errors import Unavailable
 
 T = TypeVar("T")
 Columns = TypeVarTuple("Columns")
@@ -44,10 +45,7 @@ Columns = TypeVarTuple("Columns")
 ATTEMPTS = 8
 _BACKOFF_SECONDS = 0.01
 _RETRY_SECONDS = 5
-_RETRIED_STATES = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not available
 _DURABLE = "durable"
-_FULL_STATES = {"53100"}
-_NO_TABLE_STATE = "42P01"
 
 
 def system_clock() -> int:
@@ -96,7 +94,7 @@ class Database:
             yield connection
         except DBAPIError as error:
             self._discard(connection)
-            raise _translated(error) from error
+            raise translated(error) from error
         except Exception:
             self._readers.append(connection)
             raise
@@ -122,8 +120,8 @@ class Database:
                 if attempt == ATTEMPTS:
                     raise Unavailable("this changes too fast: try again") from error
             except DBAPIError as error:
-                if attempt == ATTEMPTS or time.monotonic() > give_up or not _is_conflict(error):
-                    raise _translated(error) from error
+                if attempt == ATTEMPTS or time.monotonic() > give_up or not is_conflict(error):
+                    raise translated(error) from error
             time.sleep(random.uniform(0, _BACKOFF_SECONDS * attempt))  # noqa: S311 - spreads retries, no secret
         raise AssertionError("unreachable")
 
@@ -263,7 +261,7 @@ class Database:
             # Transactions are begun and ended by explicit statements, the same way for every driver.
             return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         except (DBAPIError, PoolTimeout) as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
 
 def _drop_all(*kept: deque[Connection]) -> None:
@@ -279,24 +277,3 @@ def _drop(connection: Connection) -> None:
         connection.close()
     except SQLAlchemyError:
         pass  # it is broken: that is why it goes
-
-
-def _is_conflict(error: DBAPIError) -> bool:
-    state = getattr(error.orig, "sqlstate", None)
-    if state is not None:
-        return state in _RETRIED_STATES
-    return isinstance(error, OperationalError) and "locked" in str(error.orig)
-
-
-def _translated(error: DBAPIError | PoolTimeout) -> Exception:
-    """Return what the client is told, or ``error`` itself where the statement was at fault."""
-    if isinstance(error, PoolTimeout):
-        return Unavailable("the database has no connection free")
-    reason = str(error.orig)
-    if "disk is full" in reason or getattr(error.orig, "sqlstate", None) in _FULL_STATES:
-        return InsufficientStorage("the database's disk is full")
-    if "no such table" in reason or getattr(error.orig, "sqlstate", None) == _NO_TABLE_STATE:
-        return Unavailable("the database lacks its tables: run moorage db upgrade")
-    if isinstance(error, OperationalError | InterfaceError):
-        return Unavailable("the database does not answer")
-    return error

@@ -20,7 +20,7 @@ from registry.cli import main
 from registry.cli.serve import announce, first_push, refuse_taken_address, warn_of_pending
 from registry.errors import Unavailable
 from registry.settings import Settings
-from tests.support.commands import run
+from tests.support.cli import run
 from tests.support.ports import free_port, wait_port
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from click.shell_completion import BashComplete
 from registry.cli import extensions, main
 from registry.cli.names import BUILT_IN
 from registry.hooks.manager import PluginError
-from tests.support.commands import run
+from tests.support.cli import run
 from tests.support.plugins import made_plugin
 
 
@@ -144,7 +144,7 @@ def test_cli_commands_that_break_are_one_message(installed):
     run("db", "upgrade", "--data", "d")
     told = run("hello", "--data", "d", code=1)
     assert told.startswith("Error: the command hello of a plugin failed: ZeroDivisionError: division by zero (")
-    assert "test_cli_commands.py:" in told
+    assert "test_plugin_commands.py:" in told
 
 
 @pytest.mark.parametrize("name", ["serve", "version"])

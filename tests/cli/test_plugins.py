@@ -8,7 +8,7 @@ import click
 from flask import Blueprint
 
 from registry.hooks import LabelAction, PluginJob
-from tests.support.commands import run
+from tests.support.cli import run
 from tests.support.plugins import made_plugin
 
 
