@@ -11,12 +11,13 @@ from registry.hooks.types import Layer, ParsedManifest
 
 @dataclass(frozen=True, slots=True)
 class ManifestPush:
-    """A manifest that is about to be stored, with all that it names already there.
+    """A manifest that is about to be stored, with all that it names already there, unless sparse ones are allowed.
 
     ``labels`` are its own, those that all its images share, and added ones of a manifest that is here already;
     ``layers`` are base first; ``tags`` are the names that it is pushed under, empty for a push by digest; ``actor``
     is the principal who pushes. What else an image says of itself (``created``, ``architecture``, ...) stands in its
-    config: ``reader.read(push.manifest.config.digest)``.
+    config: ``reader.read(push.manifest.config.digest)``. That raises :class:`ContentMissing` for a sparse
+    manifest; ``config`` is None for images of Docker's schema 1, whose layers tell when they were made.
     """
 
     repository: str

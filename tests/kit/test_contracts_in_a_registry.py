@@ -76,6 +76,23 @@ def test_what_is_admitted_and_should_not_is_told(moorage_client):
         Careless().test_what_is_refused_is_refused_for_the_reason(moorage_client)
 
 
+def of_the_config(push, reader):
+    if push.manifest.is_image and b"amd64" not in reader.read(push.manifest.config.digest):
+        raise Denied("amd64")
+
+
+@pytest.mark.moorage(plugins=[module("config", admit_manifest=of_the_config)])
+def test_a_hook_that_takes_a_config_for_granted_is_told(moorage_client):
+    with pytest.raises(AssertionError, match="failed instead of raising Denied"):
+        Careless().test_anything_is_decided(moorage_client)
+
+
+@pytest.mark.moorage(plugins=[module("content", admit_manifest=of_the_config)], settings={"allow_sparse": True})
+def test_a_hook_that_takes_content_for_granted_is_told(moorage_client):
+    with pytest.raises(AssertionError, match="failed instead of raising Denied"):
+        Careless().test_what_is_missing_is_decided(moorage_client)
+
+
 def test_a_plugin_that_admits_nothing_is_told():
     contract = Careless()
     contract.plugin, contract.admitted = module("none", label_actions=lambda: ()), ()

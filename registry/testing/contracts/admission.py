@@ -18,12 +18,39 @@ import pytest
 from registry.testing.client import Refused, RegistryClient
 from registry.testing.contracts.observers import plugin_settings
 from registry.testing.hooks import Implementations
-from registry.testing.images import DOCKER, Blob, Manifest, artifact, image, index, simple_image, simple_index
+from registry.testing.images import (
+    DOCKER,
+    SCHEMA1,
+    Blob,
+    Manifest,
+    artifact,
+    image,
+    index,
+    layer,
+    simple_image,
+    simple_index,
+    to_json,
+)
 
 __all__ = ["AdmissionContract"]
 
 _HOOKS = {"admit_manifest", "admit_tag_change", "admit_pull"}
 _REPOSITORY = "contract/admission"
+_LAYER = layer({"a": b"1"})
+_SCHEMA1_IMAGE = Manifest(
+    to_json(
+        {
+            "schemaVersion": 1,
+            "name": _REPOSITORY,
+            "tag": "v1",
+            "architecture": "amd64",
+            "fsLayers": [{"blobSum": _LAYER.digest}],
+            "history": [{"v1Compatibility": '{"id": "%s"}' % ("a" * 64)}],
+        }
+    ),
+    SCHEMA1,
+    blobs=(_LAYER,),
+)
 
 
 class AdmissionContract:
@@ -79,7 +106,7 @@ class AdmissionContract:
                 assert words in refused.value.reason, f"{words!r} is not among the words: {refused.value.reason}"
 
     def test_anything_is_decided(self, moorage_client: RegistryClient) -> None:
-        """Whatever is pushed, it is admitted or denied with a reason: images without labels, artifacts, indexes.
+        """Whatever is pushed, it is admitted or denied with a reason: images without labels or config, indexes, ...
 
         What a hook raises other than Denied refuses the push as well, with a message that helps nobody.
         """
@@ -88,6 +115,7 @@ class AdmissionContract:
             (
                 bare,
                 simple_image("a", DOCKER),
+                _SCHEMA1_IMAGE,
                 simple_index("a"),
                 index(),
                 artifact("application/vnd.example.odd", Blob(b"", "application/octet-stream"), subject=bare),
@@ -98,6 +126,19 @@ class AdmissionContract:
                 moorage_client.manifest(f"{self.repository}/any", self.tag)
             except Refused as refused:
                 _assert_denied(refused)
+
+    @pytest.mark.moorage(settings={"allow_sparse": True})
+    def test_what_is_missing_is_decided(self, moorage_client: RegistryClient) -> None:
+        """An image whose config and layers are missing (sparse manifests) is admitted or denied with a reason, too.
+
+        Whoever reads content catches ContentMissing.
+        """
+        repository, sparse = f"{self.repository}/sparse", simple_image("a")
+        try:
+            moorage_client.put_manifest(repository, sparse, self.tag)
+            moorage_client.manifest(repository, self.tag)
+        except Refused as refused:
+            _assert_denied(refused)
 
     def _push_and_pull(self, client: RegistryClient, manifest: Manifest) -> None:
         client.push(self.repository, manifest, self.tag)
