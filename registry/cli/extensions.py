@@ -21,17 +21,24 @@ from registry.plugin_commands import commands_of
 from registry.plugin_loading import find_plugins
 
 _PATIENCE_SECONDS = 3.0
+_PATIENCE_WITH_ONE = 1.0
+"""Who lists commands waits no longer for one plugin, so that the others are still listed."""
 THREAD = "commands of plugins"
 _KEY = "registry.cli.extensions"
 Found = Mapping[str, tuple[str, click.Command]]
 
 
-def load() -> Found:
-    """Return the plugin and the command by each name that plugins add; raises :class:`click.ClickException`."""
+def load(most_seconds: float = float("inf")) -> Found:
+    """Return the plugin and the command by each name that plugins add; raises :class:`click.ClickException`.
+
+    A plugin that does not answer before the deadline of hooks, or ``most_seconds``, is left out.
+    """
     settings = read_settings({})
     manager = find_plugins(settings).manager
     try:
-        found = commands_of(Calls(manager), lambda plugin: partial(_context, plugin))
+        found = commands_of(
+            Calls(manager, min(settings.hook_deadline, most_seconds)), lambda plugin: partial(_context, plugin)
+        )
     except PluginError as error:
         raise click.ClickException(str(error)) from None
     for _, command in found.values():
@@ -45,7 +52,7 @@ def load_what_can_be() -> Found:
 
     def look() -> None:
         try:
-            found.update(load())
+            found.update(load(_PATIENCE_WITH_ONE))
         except (Exception, SystemExit):  # noqa: BLE001 - a list of commands must not end by what a plugin does
             return
 

@@ -1,18 +1,20 @@
 """Bad plugins in a server of several processes: what is healthy goes on being pulled, and each is told by its name."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
 from registry.testing.client import RegistryClient
-from registry.testing.images import simple_image
+from registry.testing.images import image, layer, simple_image
 from tests.isolation.installed import install, owner
 from tests.support.ports import PATIENCE, wait_until
 from tests.support.server import MoorageServer
@@ -250,3 +252,104 @@ def test_a_bad_observer_holds_up_nobody_but_itself(serving, way, tmp_path):
                 wait_until(lambda: plugins(server)[way]["state"] == "switched off", PATIENCE, "it is switched off")
         assert failed == []
         assert not failures(server, "good")
+
+
+def page(way: str, statement: str) -> str:
+    """Return a plugin with a page that does the given statement."""
+    return f"""
+    from flask import Blueprint
+
+    @hookimpl
+    def blueprints(context):
+        pages = Blueprint("{way}", "{way}", url_prefix="/{way}")
+
+        @pages.get("/page")
+        def page():
+            {statement}
+
+        return [pages]
+    """
+
+
+def test_bad_pages_harm_nobody_else(serving):
+    ways = {**WAYS, "recurses": "page()", "sleeps": "time.sleep(2)"}
+    codes = {way: page(way, statement) for way, statement in ways.items()}
+    with serving(codes) as server, httpx.Client(base_url=server.url) as client:
+        RegistryClient(client).push("team/app", IMAGE, "v1")
+        with pulling(server) as failed:
+            for way in ways:
+                if way == "dies":
+                    continue
+                answer = httpx.get(f"{server.url}/{way}/page", timeout=30)
+                assert answer.status_code == 500, (way, answer.text)
+                assert f"plugin {way} failed in blueprints" in answer.text
+                wait_until(lambda way=way: failures(server, way).get("blueprints", 0) > 0, PATIENCE, "it is counted")
+        assert failed == []
+        wait_until(lambda: failures(server, "leaks").get("threads", 0) > 0, PATIENCE, "its threads are seen")
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"{server.url}/dies/page", timeout=30)
+        told = "died while plugin dies was in blueprints"
+        wait_until(lambda: told in server.log.read_text(), PATIENCE, "the death is told")
+        wait_until(lambda: len(server.worker_pids) == 2, PATIENCE, "the dead is replaced")
+        wait_until(lambda: failures(server, "dies") == {"blueprints": 1}, PATIENCE, "it is counted")
+
+
+def label(way: str, statement: str) -> str:
+    """Return a plugin with an action of a label that does the given statement."""
+    return f"""
+    from registry.hooks import LabelAction
+
+    def effects(value):
+        {statement}
+
+    @hookimpl
+    def label_actions():
+        return [LabelAction("org.example.{way}", effects)]
+    """
+
+
+def test_bad_actions_of_labels_refuse_no_push_and_harm_nobody_else(serving):
+    ways = {**WAYS, "recurses": "effects(value)"}
+    codes = {way: label(way, statement) for way, statement in ways.items()}
+    with serving(codes) as server, httpx.Client(base_url=server.url, timeout=30) as client:
+        registry = RegistryClient(client)
+        registry.push("team/app", IMAGE, "v1")
+        with pulling(server) as failed:
+            for way in ways:
+                if way != "dies":
+                    registry.push("team/app", image(layer({"f": b""}), labels={f"org.example.{way}": "x"}), way)
+                    counted = partial(failures, server, way)
+                    wait_until(lambda found=counted: found().get("label_actions", 0) > 0, PATIENCE, "it is counted")
+        assert failed == []
+        with pytest.raises(httpx.HTTPError):
+            registry.push("team/app", image(layer({"f": b""}), labels={"org.example.dies": "x"}), "dies")
+        told = "died while plugin dies was in label_actions"
+        wait_until(lambda: told in server.log.read_text(), PATIENCE, "the death is told")
+        wait_until(lambda: failures(server, "dies") == {"label_actions": 1}, PATIENCE, "it is counted")
+        assert httpx.get(f"{server.url}/v2/team/app/manifests/v1", timeout=30).content == IMAGE.data
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "dies"])  # no process survives that one
+def test_a_plugin_that_goes_wrong_in_its_commands_leaves_all_others_alone(tmp_path, way):
+    ways = {**WAYS, "recurses": "cli_commands(open_context)"}
+    good = """
+    import click
+
+    @hookimpl
+    def cli_commands(open_context):
+        return [click.Command("hello", callback=lambda: click.echo("hello"))]
+    """
+    bad = f"@hookimpl\ndef cli_commands(open_context):\n    {ways[way]}\n"
+    env = {**os.environ, **install(tmp_path / "plugins", {way: bad, "good": good}), "MOORAGE_HOOK_DEADLINE": "1"}
+
+    def moorage(*words: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "registry", *words]
+        return subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert moorage("db", "upgrade", "--data", "d").returncode == 0
+    said = moorage("hello")
+    assert (said.returncode, said.stdout) == (0, "hello\n"), said.stderr
+    assert f"plugin {way} failed in cli_commands" in said.stderr
+    helped = moorage("--help")
+    assert helped.returncode == 0
+    assert "hello" in helped.stdout
