@@ -63,6 +63,11 @@ def test_its_tests_pass(package):
     assert " passed" in run(package, "pytest", "-q", "-p", "no:cacheprovider")
 
 
+@pytest.mark.needs_tools
+def test_plugins_check_is_content(package):
+    assert "nothing to change" in run(package, "registry", "plugins", "check", str(package))
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
