@@ -1,6 +1,6 @@
 """What plugins are asked before a manifest is stored, a tag is changed, or a tag's manifest is handed out.
 
-They are asked outside of transactions; inside, what they were told of a tag is compared with what is there by then.
+They are asked outside of transactions; inside, what they were told of a tag is compared with what the change ended.
 """
 
 from __future__ import annotations
@@ -23,10 +23,6 @@ from registry.names import RepositoryName, TagName
 from registry.repositories.current import alive
 
 
-def _nothing(_connection: Connection, _repository: RepositoryName, _tag: TagName) -> None:
-    """Tell what a tag stands for where nobody asks."""
-
-
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """What plugins admitted, with their warnings.
@@ -36,13 +32,11 @@ class Admitted:
 
     warnings: Sequence[str] = ()
     previous: Mapping[TagName, str | None] = field(default_factory=dict)
-    stands_for: Callable[[Connection, RepositoryName, TagName], str | None] = field(default=_nothing, repr=False)
 
-    def require_unchanged(self, connection: Connection, repository: RepositoryName) -> None:
-        """Raise :class:`ContentChanged` where a tag stands for something else by now."""
-        for tag, digest in self.previous.items():
-            if self.stands_for(connection, repository, tag) != digest:
-                raise ContentChanged
+    def require_unchanged(self, tag: TagName, before: str | None) -> None:
+        """Raise :class:`ContentChanged` where a tag, as it was changed, stood for something else than plugins heard."""
+        if self.previous.get(tag, before) != before:
+            raise ContentChanged
 
 
 class Admitting:
@@ -69,7 +63,7 @@ class Admitting:
         tags = [TagName(tag) for tag in push.tags]
         repository = RepositoryName(push.repository)
         changed = self.tags(push.actor, repository, tags, push.digest, push.manifest, push.labels)
-        return Admitted([*warnings, *changed.warnings], changed.previous, self._stands_for)
+        return Admitted([*warnings, *changed.warnings], changed.previous)
 
     def tags(
         self,
@@ -89,7 +83,7 @@ class Admitting:
             was = None if before is None else Digest.parse(before)
             change = TagChange(repository.value, tag.value, digest, was, manifest, labels, principal)
             warnings += self._admission.tag(change)
-        return Admitted(warnings, previous, self._stands_for)
+        return Admitted(warnings, previous)
 
     def _previous(self, repository: RepositoryName, tags: Sequence[TagName]) -> Mapping[TagName, str | None]:
         with self._database.read() as connection:

@@ -237,12 +237,12 @@ class ManifestCreator:
             self._rows.pin(connection, record)
         self._steps("manifest.store.edges")
         now = self._database.now(connection)
-        admitted.require_unchanged(connection, repository)
         artifact_type = prepared.manifest.artifact_type
         self._rows.pushed(connection, now, actor, repository_id, record, artifact_type, tags, created=newly_created)
         target = TagTarget(record.manifest_id, str(record.digest), prepared.effects)
         for tag in tags:
-            self._periods.set(connection, now, repository_id, tag, target, actor)
+            before = self._periods.set(connection, now, repository_id, tag, target, actor)
+            admitted.require_unchanged(tag, before)
         self._steps("manifest.store.tags")
         self._rows.settle_pins(connection, repository_id, record, prepared.found.children)
         self._steps("manifest.store.commit")

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.batches import batched
-from registry.db.engine import Database
+from registry.db.engine import Conflict, Database
 from registry.db.models import Manifest, Tag
 from registry.digest import Digest
 from registry.errors import Denied, InputInvalid, ManifestUnknown, NotRestorable, TagImmutable
@@ -117,7 +117,6 @@ class Restoration:
             row = connection.execute(_DELETED, {"repository": repository_id, "digest": str(digest)}).first()
             if row is None or row.deleted_at is None:
                 raise ManifestUnknown("this manifest is not a deleted one", detail={"digest": str(digest)})
-            admitted.require_unchanged(connection, repository)
             names = _its_tags(connection, repository_id, digest)
             self._revival.revive(connection, now, repository_id, row.id, judgement, actor)
             back, taken = [], []
@@ -128,7 +127,8 @@ class Restoration:
                     continue
                 if tag not in asked:  # it is free, or one of its tags, only since plugins were asked
                     raise ContentChanged
-                self._changes.put_back(connection, now, repository_id, tag, str(digest), judgement, actor)
+                before = self._changes.put_back(connection, now, repository_id, tag, str(digest), judgement, actor)
+                admitted.require_unchanged(tag, before)
                 back.append(name)
             subject = Digest.parse(row.subject_digest) if row.subject_digest else None
             record = ManifestRecord(row.id, digest, row.media_type, row.size, subject)
@@ -246,7 +246,10 @@ class Restoration:
         elif planned.then is not None:
             if planned.then not in judged:
                 return _MEANWHILE
-            self._changes.put_back(connection, now, repository_id, tag, planned.then, judged[planned.then], actor)
+            judgement = judged[planned.then]
+            before = self._changes.put_back(connection, now, repository_id, tag, planned.then, judgement, actor)
+            if before != (alive.digest if alive else None):
+                raise Conflict  # it was moved since it was looked at: the next look finds that
         return planned.change
 
     def _judged(self, repository: RepositoryName, digests: Sequence[str]) -> Mapping[str, Judgement]:

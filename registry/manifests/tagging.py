@@ -92,13 +92,13 @@ class TagChanges:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
                 require_revision(connection, now, repository_id, tag, condition)
-                admitted.require_unchanged(connection, repository)
                 row = connection.execute(_FIND, {"repository": repository_id, "digest": str(digest)}).first()
                 if row is None or row.deleted_at is not None:
                     raise ManifestUnknown(detail={"digest": str(digest)})
                 self._revival.revive(connection, now, repository_id, row.id, judgement, actor)
                 target = TagTarget(row.id, str(digest), judgement.effects)
-                self._periods.set(connection, now, repository_id, tag, target, actor)
+                before = self._periods.set(connection, now, repository_id, tag, target, actor)
+                admitted.require_unchanged(tag, before)
                 return self._shown(connection, now, repository_id, tag)
 
             return self._database.write(work)
@@ -132,8 +132,8 @@ class TagChanges:
                 repository_id = require_repository(connection, repository)
                 now = self._database.now(connection)
                 require_revision(connection, now, repository_id, tag, condition)
-                admitted.require_unchanged(connection, repository)
-                self.put_back(connection, now, repository_id, tag, wanted.digest, judgement, actor)
+                before = self.put_back(connection, now, repository_id, tag, wanted.digest, judgement, actor)
+                admitted.require_unchanged(tag, before)
                 return self._shown(connection, now, repository_id, tag)
 
             return self._database.write(work)
@@ -157,8 +157,8 @@ class TagChanges:
         digest: str,
         judgement: Judgement,
         actor: Actor,
-    ) -> None:
-        """Put a tag back in the caller's transaction; raises as :meth:`restore` does.
+    ) -> str | None:
+        """Put a tag back in the caller's transaction, and return what it stood for; raises as :meth:`restore` does.
 
         Also raises :class:`~registry.manifests.rows.ContentChanged` where ``judgement`` is out of date.
         """
@@ -167,7 +167,7 @@ class TagChanges:
             raise NotRestorable("its manifest was removed for good", detail={"digest": digest})
         self._revival.revive(connection, now, repository_id, row.id, judgement, actor)
         target = TagTarget(row.id, digest, judgement.effects, reversion=True)
-        self._periods.set(connection, now, repository_id, tag, target, actor)
+        return self._periods.set(connection, now, repository_id, tag, target, actor)
 
     def change(
         self, actor: Actor, repository: RepositoryName, tag: TagName, wanted: TagWish, condition: Condition

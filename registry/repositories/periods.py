@@ -84,8 +84,8 @@ class Periods:
 
     def set(
         self, connection: Connection, now: int, repository_id: int, name: TagName, target: TagTarget, actor: Actor
-    ) -> None:
-        """Make ``name`` stand for ``target`` from now on.
+    ) -> str | None:
+        """Make ``name`` stand for ``target`` from now on, and return the digest it stood for until now, if any.
 
         Its own manifest again makes no new period, unless the tag has an end: then a new one starts, so that a
         nightly push of an unchanged image extends its life. Raises :class:`~registry.errors.TagImmutable`.
@@ -93,13 +93,14 @@ class Periods:
         if target.effects.family is not None:
             connection.execute(_IN_TURN, {"repository": repository_id})
         row, start = self._latest(connection, now, repository_id, name)
+        previous = row.digest if row is not None and is_alive(row, now) else None
         effects = self._protection.settle(connection, now, repository_id, name, target.effects)
         if row is not None:
             same = row.manifest_id == target.manifest_id
-            if same and is_alive(row, now) and goes_on(row, effects):
+            if same and previous is not None and goes_on(row, effects):
                 self._label(connection, now, repository_id, row, effects, actor)
-                return
-            if not same and is_alive(row, now):
+                return previous
+            if not same and previous is not None:
                 self._protection.refuse(connection, now, repository_id, [row])
             self.end(connection, repository_id, start, [row], EndReason.MOVED, actor)
         end = None if effects.lives_ms is None else start + effects.lives_ms
@@ -119,7 +120,6 @@ class Periods:
                 "actor": actor.principal,
             },
         )
-        previous = row.digest if row is not None and is_alive(row, now) else None
         self.events.started(connection, repository_id, name.value, target, (start, end), previous, actor)
         if row is None:
             self._require_last(connection, repository_id, name, start)
@@ -127,6 +127,7 @@ class Periods:
             self._reviews.after_window(connection, repository_id, [target.manifest_id], end)
         if effects.family is not None:
             self._thin(connection, start, repository_id, effects.family, actor)
+        return previous
 
     def _latest(self, connection: Connection, now: int, repository_id: int, name: TagName) -> tuple[Period | None, int]:
         """Return a name's current period, and when the next one can start: after all that were."""

@@ -1,5 +1,7 @@
 """What admission asks of the database, on each of them."""
 
+from typing import ClassVar
+
 import pytest
 
 from registry.errors import Denied
@@ -118,3 +120,44 @@ def test_a_lapsed_tag_stood_for_nothing(start, plugin):
     plugin.changes.clear()
     direct.push(NEXT, "v1")
     assert plugin.changes == [("v1", None, NEXT.digest)]
+
+
+def test_a_tag_that_was_moved_while_plugins_were_asked_is_asked_about_again(start):
+    class Moving:
+        """Moves the tag, by somebody else, while it is asked about it the first time."""
+
+        __name__ = "moving"
+        heard: ClassVar[list[object]] = []
+
+        @hookimpl
+        def admit_tag_change(self, change):
+            self.heard.append(change.previous and str(change.previous))
+            if change.digest == DIGEST and len(self.heard) == 1:
+                other.push(NEXT, "v1")
+
+    other = start()
+    direct = start(plugins=[Moving()])
+    direct.push(APP, "v1")
+    assert Moving.heard == [None, NEXT.digest]
+
+
+@pytest.mark.needs_tools
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_tag_that_is_moved_beside_its_change_is_asked_about_again(start, plugin, monkeypatch):
+    direct, other = start(plugins=[plugin]), start()
+    direct.push(APP)
+    direct.push(NEXT)
+    tag, condition = TagName.parse("v1"), Condition()
+    find = direct.services.changes._periods._find_latest
+    moves = [
+        lambda: other.services.changes.move(other.actor, other.repository, tag, Digest.parse(NEXT.digest), condition)
+    ]
+
+    def find_latest(connection, values):
+        if moves:
+            moves.pop()()
+        return find(connection, values)
+
+    monkeypatch.setattr(direct.services.changes._periods, "_find_latest", find_latest)
+    direct.services.changes.move(direct.actor, direct.repository, tag, DIGEST, condition)
+    assert plugin.changes == [("v1", None, APP.digest), ("v1", NEXT.digest, APP.digest)]
