@@ -29,6 +29,7 @@ _IN_A_ROW = 3
 """So many failures one after another, each of another repository, and the consumer as a whole is given a rest."""
 _CONSUMER, _DELIVERY = table(EventConsumer), table(EventDelivery)
 _POSITION = select(_CONSUMER.c.position).where(_CONSUMER.c.name == bindparam("consumer"))
+_HELD_POSITION = _POSITION.with_for_update()
 _WAITING = select(_DELIVERY).where(_DELIVERY.c.consumer == bindparam("consumer"), _DELIVERY.c.dead_ms.is_(None))
 _DUE = _WAITING.where(_DELIVERY.c.due_ms <= bindparam("now")).order_by(_DELIVERY.c.due_ms, _DELIVERY.c.id)
 _BEHIND = select(_DELIVERY.c.repository).where(
@@ -96,7 +97,9 @@ class Deliveries:
         """Tell an event that waits, and those of its repository which wait behind it."""
         with self._database.read() as connection:
             now = self._database.now(connection)
-            position = connection.execute(_POSITION, {"consumer": consumer}).scalar() or 0
+            position = connection.execute(_POSITION, {"consumer": consumer}).scalar()
+            if position is None:
+                return
             last = first.position if first.alone else position
             events = self._log.of_repository(connection, first.repository, first.position, last, _AT_ONCE + 1)
         left: list[Waiting] = []
@@ -124,7 +127,9 @@ class Deliveries:
 
         def work(connection: Connection) -> None:
             self._lease.require(connection)
-            # Where it is gone, it was dropped, or its consumer sent back, meanwhile.
+            if connection.execute(_HELD_POSITION, {"consumer": consumer}).scalar() != position:
+                return  # it was sent back meanwhile: all that is told from there on is told in order
+            # Where it is gone, it was dropped meanwhile.
             if connection.execute(_TAKE_UP, {"b_id": row_id}).rowcount == 1:
                 self._keep(connection, consumer, left)
 

@@ -33,7 +33,7 @@ _PLACE_SECONDS = 0.5
 """Positions are given no oftener: on SQLite pushes wait for that commit to reach the disk."""
 _THREADS = 16
 _REST_SECONDS, _LONGEST_REST = 1.0, 60.0
-_LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE, _DOUBLINGS = 30.0, 16
 _CONSUMER, _DELIVERY = table(EventConsumer), table(EventDelivery)
 _CONSUMERS = select(_CONSUMER.c.name, _CONSUMER.c.position).where(_CONSUMER.c.name != NOBODY)
 _DUE = (
@@ -81,7 +81,7 @@ class Dispatcher:
                     failures += 1
                     _log.exception("events cannot be dispatched now")
                 if not busy:
-                    self._stop.wait(min(_POLL_SECONDS * 2**failures, _LONGEST_PAUSE))
+                    self._stop.wait(_pause(failures))
         try:
             self._lease.release()
         except RegistryError as error:
@@ -178,6 +178,11 @@ class Dispatcher:
 
     def _rests(self, name: str) -> bool:
         return time.monotonic() < self._resting.get(name, (0.0, 0.0))[0]
+
+
+def _pause(failures: int) -> float:
+    """Return how many seconds to wait after so many failures one after another."""
+    return min(_POLL_SECONDS * 2 ** min(failures, _DOUBLINGS), _LONGEST_PAUSE)
 
 
 def _changes(named: Mapping[str, Sequence[str] | None], known: set[str]) -> tuple[Sequence[str], Sequence[str]]:

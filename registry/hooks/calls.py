@@ -27,8 +27,11 @@ __all__ = ["Calls", "PluginBlocked", "PluginBroke", "PluginOff", "WrongAnswer"]
 
 T = TypeVar("T")
 DEADLINE_SECONDS = 10.0
-_PATIENCE = {"event_happened": 6}
-"""How many deadlines a hook has that no request waits for: an observer may speak to a slow neighbour."""
+_PATIENCE = {"event_happened": 6, "event_consumers": 0.2}
+"""How many deadlines a hook has where that is not one: an observer, which no request waits for, may speak to a slow
+neighbour; while one says how it divides itself, the others hear of nothing."""
+_ASIDE = ("event_consumers",)
+"""Hooks that one thread asks of all plugins, again and again: each call is in a thread of its own."""
 _DEEPEST = 16
 """Calls of plugins within calls of plugins: what is deeper than any that makes sense is a circle."""
 _MANY_THREADS, _TOO_MANY_THREADS = 16, 256
@@ -185,7 +188,8 @@ class Calls:
         number = (
             0 if guard.trusted else len(self._tallies) + 1
         )  # who is killed at work does not blame the registry's own
-        tally = Tally(guard, hook, number, deadline * _PATIENCE.get(hook, 1))
+        aside = hook in _ASIDE and not guard.trusted
+        tally = Tally(guard, hook, number, deadline * _PATIENCE.get(hook, 1), aside=aside)
         self._tallies.append(tally)
         return tally
 

@@ -28,6 +28,7 @@ class Tally:
     """
 
     __slots__ = (
+        "_aside",
         "_quiet_until",
         "_unsaid",
         "calls",
@@ -44,11 +45,15 @@ class Tally:
         "seconds",
     )
 
-    def __init__(self, guard: Guard, hook: str, number: int, deadline: float) -> None:
-        """Give a call ``deadline`` seconds; ``number`` is what breadcrumbs call it."""
+    def __init__(self, guard: Guard, hook: str, number: int, deadline: float, *, aside: bool = False) -> None:
+        """Give a call ``deadline`` seconds; ``number`` is what breadcrumbs call it.
+
+        With ``aside`` every call is in a thread of its own: who asks has others to ask, too.
+        """
         self.guard, self.plugin, self.hook, self.number, self.deadline = guard, guard.plugin, hook, number, deadline
         self.known = guard.trusted or deadline == float("inf")
         self.plain = False
+        self._aside = aside
         self._quiet_until, self._unsaid = 0.0, 0
         self.reset()
         guard.add(self)
@@ -57,6 +62,12 @@ class Tally:
         """Count from nothing: after a fork, what the parent counted is the parent's."""
         self.calls, self.failures, self.seconds = 0, 0, 0.0
         self.last_error, self.last_error_at = "", 0.0
+
+    def settle(self) -> None:
+        """Find out whether a call can be made without a detour."""
+        endless = self.deadline == float("inf")
+        in_turn = not (self.guard.slow or self._aside)
+        self.plain = not (self.guard.off or self.guard.blocked) and self.known and (endless or in_turn)
 
     def failed(self, reason: str, error: BaseException | None = None) -> None:
         """Count a failure and log it; of many in a row only the first, and later how many there were."""
@@ -204,5 +215,4 @@ class Guard:
     def _settle(self) -> None:
         with self._changing:
             for tally in self.tallies:
-                endless = tally.deadline == float("inf")
-                tally.plain = not (self.off or self.blocked) and tally.known and (endless or not self.slow)
+                tally.settle()

@@ -18,6 +18,15 @@ def test_a_healthy_plugin_is_called_in_the_thread_that_asks_from_its_second_call
     assert threads[1:] == [threading.get_ident()] * 2
 
 
+def test_who_says_how_it_divides_itself_never_holds_up_who_asks(make_plugin, calls_of, released):
+    waits = [0, 0, 30]
+    calls = calls_of(make_plugin("slow", event_consumers=lambda: released.wait(waits.pop(0)) or ()), deadline=0.5)
+    for _ in range(2):
+        calls.call("slow", "event_consumers", context=None)
+    with pytest.raises(PluginBroke, match=r"it did not answer in 0\.1 s"):
+        calls.call("slow", "event_consumers", context=None)
+
+
 def test_what_is_built_in_is_never_called_elsewhere(calls_of):
     from registry.formats import oci_manifest
 

@@ -444,6 +444,45 @@ def trim(post, days=14):
     return OutboxTrim(post.database, days * DAY).run()
 
 
+def test_a_replay_while_a_repository_catches_up_leaves_nothing_out(post):
+    post.heard.refuses = lambda _, event: event.subject == "1"
+    post.write("a:1", "a:2", "a:3", "a:4")
+    post.run()
+    post.heard.subjects()
+    sent_back = []
+
+    def refuse(_consumer, event):
+        if event.subject == "3" and not sent_back:
+            sent_back.append(post.direct.services.events.replay(post.direct.actor, "one", after=1))
+            post.heard.subjects()
+        return event.subject == "4" and len(sent_back) == 1
+
+    post.heard.refuses = refuse
+    post.direct.clock.turn(seconds=60)
+    post.run()
+    sent_back.append(0)
+    post.direct.clock.turn(seconds=60)
+    post.run()
+    assert post.heard.subjects() == ["4", "1", "2", "3", "4", "4"]
+
+
+def test_a_dispatcher_that_failed_a_thousand_times_goes_on(direct, monkeypatch):
+    dispatcher = Post(direct, Heard("one")).dispatcher()
+    turns, pauses = [], []
+
+    def turn(_pool):
+        turns.append(1)
+        if len(turns) == 1_100:
+            dispatcher.stop()
+        raise Unavailable
+
+    monkeypatch.setattr(dispatcher, "_turn", turn)
+    monkeypatch.setattr(dispatcher._stop, "wait", pauses.append)
+    dispatcher.run()
+    assert len(turns) == 1_100
+    assert max(pauses) == pauses[-1] == 30
+
+
 def test_old_events_are_forgotten_once_they_were_told(post):
     post.write("a:1")
     post.run()
