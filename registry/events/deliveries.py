@@ -98,9 +98,7 @@ class Deliveries:
         with self._database.read() as connection:
             now = self._database.now(connection)
             position = connection.execute(_POSITION, {"consumer": consumer}).scalar()
-            if position is None:
-                return
-            last = first.position if first.alone else position
+            last = first.position if first.alone else position or 0
             events = self._log.of_repository(connection, first.repository, first.position, last, _AT_ONCE + 1)
         left: list[Waiting] = []
         done = 0
@@ -127,13 +125,19 @@ class Deliveries:
 
         def work(connection: Connection) -> None:
             self._lease.require(connection)
-            if connection.execute(_HELD_POSITION, {"consumer": consumer}).scalar() != position:
-                return  # it was sent back meanwhile: all that is told from there on is told in order
-            # Where it is gone, it was dropped meanwhile.
-            if connection.execute(_TAKE_UP, {"b_id": row_id}).rowcount == 1:
+            if self._takes_up(connection, consumer, position, row_id):
                 self._keep(connection, consumer, left)
 
         self._database.write(work, durable=False)
+
+    def _takes_up(self, connection: Connection, consumer: str, position: int | None, row_id: int) -> bool:
+        """Take the row of what waited away, unless it is gone already, or its consumer was sent back meanwhile.
+
+        All that is told from there on is told once more, in order: nothing may seem to wait further on.
+        """
+        if connection.execute(_HELD_POSITION, {"consumer": consumer}).scalar() != position:
+            return False
+        return connection.execute(_TAKE_UP, {"b_id": row_id}).rowcount == 1
 
     def _go_on(self, consumer: str, going: Round, stopping: Callable[[], bool]) -> bool:
         """Tell what is new; returns whether there may be more."""

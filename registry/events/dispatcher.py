@@ -7,6 +7,7 @@ is written. Each consumer is told in a thread of its own turn: a slow one keeps 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -182,7 +183,7 @@ class Dispatcher:
 
 def _pause(failures: int) -> float:
     """Return how many seconds to wait after so many failures one after another."""
-    return min(_POLL_SECONDS * 2 ** min(failures, _DOUBLINGS), _LONGEST_PAUSE)
+    return min(math.ldexp(_POLL_SECONDS, min(failures, _DOUBLINGS)), _LONGEST_PAUSE)
 
 
 def _changes(named: Mapping[str, Sequence[str] | None], known: set[str]) -> tuple[Sequence[str], Sequence[str]]:

@@ -475,8 +475,9 @@ def admit_tag_change(change: TagChange, reader: RepositoryReader, context: Plugi
 def admit_pull(pull: TagPull, reader: RepositoryReader, context: PluginContext) -> None:
     """Decide whether a tag's manifest may be handed out. Asked for pulls by tag only: by digest all is handed out.
 
-    Raises :class:`~registry.hooks.Denied` with the reason. The verdict is kept for as long as the tag's digest, the
-    labels stored with it, its referrers and the plugin's settings are the same, so it must follow from them alone.
+    Raises :class:`~registry.hooks.Denied` with the reason. The verdict is kept (a refusal for five seconds) for as long as the
+    tag's digest, the labels stored with it, its referrers and the plugin's settings are the same, so it must follow
+    from them alone.
     Tags that start with ``sha256-HEX`` of the digest count as referrers, too (the referrers tag schema)::
 
         from registry.hooks import Denied, hookimpl
@@ -508,7 +509,9 @@ def event_happened(event: Event, consumer: str, context: PluginContext) -> None:
 
 @hookspec
 def event_consumers(context: PluginContext) -> Iterable[str] | None:
-    """Name consumers that hear events each by itself; without it the plugin as a whole is one. Asked every second.
+    """Name consumers that hear events each by itself; without it the plugin as a whole is one.
+
+    Asked every second, and given up after two (a fifth of the deadline of hooks): all stays as it was then.
 
     Each is told every event by :func:`event_happened`, has its own place in the log, retries and dead letters, and
     begins at the present; one that cannot take events now holds back no other. A name is 128 letters, digits, dots,

@@ -3,12 +3,13 @@
 A verdict is kept with the ids of all that it may follow from: the labels added to the manifest, the manifests that
 refer to it, and the tags that do so by their names (OCI distribution-spec 1.1, "Referrers Tag Schema"; cosign puts
 signatures there). None of these ids is ever used twice, and they are read anew for each pull, by the statement that
-finds the manifest.
+finds the manifest. A denial is kept for seconds alone: it may follow from content that was missing, and has no id.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,8 +33,7 @@ from registry.names import RepositoryName, TagName
 from registry.repositories.current import alive
 
 MAX_VERDICTS = 10_000
-_LONGEST = 4000
-"""Verdicts about manifests whose labels and referrers have more ids than fit into so many characters are not kept."""
+DENIED_SECONDS = 5.0
 _ABOVE_ALL = "\x7f"
 """Sorts behind every character of a tag."""
 
@@ -54,6 +54,19 @@ class Found:
     revision: Revision
 
 
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What plugins said of a state of things, at ``time.monotonic()``."""
+
+    state: int
+    denied: Denied | None
+    asked_at: float
+
+    def holds(self, state: int) -> bool:
+        """Tell whether it is so still."""
+        return self.state == state and (self.denied is None or time.monotonic() < self.asked_at + DENIED_SECONDS)
+
+
 class PullAdmission:
     """Asks about pulls by tag, and keeps the verdicts of this process."""
 
@@ -65,7 +78,7 @@ class PullAdmission:
         self._revision = database.prepare(
             select(*revision_columns(database)).where(Manifest.id == bindparam("manifest"))
         )
-        self._verdicts: OrderedDict[_Key, tuple[Revision, Denied | None]] = OrderedDict()
+        self._verdicts: OrderedDict[_Key, _Verdict] = OrderedDict()
         self._turn = threading.Lock()
 
     def asked(self) -> Sequence[str]:
@@ -87,16 +100,15 @@ class PullAdmission:
         """
         # Of plugins: who is blocked decides about nothing.
         key = (found.repository_id, tag.value, found.manifest_id, deleted, tuple(asked))
-        known = self._verdicts.get(key)
-        if known is not None and known[0] == found.revision:
-            verdict = known[1]
-        else:
-            verdict = self._ask(self._pull(repository, tag, found), deleted=deleted)
-            short = sum(map(len, filter(None, found.revision))) <= _LONGEST
-            if short and self.revision(found.manifest_id) == found.revision:
-                self._keep(key, found.revision, verdict)
-        if verdict is not None:
-            raise Denied(verdict.message, detail=verdict.detail)
+        state = hash(found.revision)
+        verdict = self._verdicts.get(key)
+        if verdict is None or not verdict.holds(state):
+            denied = self._ask(self._pull(repository, tag, found), deleted=deleted)
+            verdict = _Verdict(state, denied, time.monotonic())
+            if self.revision(found.manifest_id) == found.revision:
+                self._keep(key, verdict)
+        if verdict.denied is not None:
+            raise Denied(verdict.denied.message, detail=verdict.denied.detail)
 
     def revision(self, manifest_id: int) -> Revision:
         """Return the ids of what a verdict about a manifest may follow from."""
@@ -127,9 +139,9 @@ class PullAdmission:
         except UnsupportedMediaType:  # its plugin was removed
             return as_stored(media_type, payload)
 
-    def _keep(self, key: _Key, revision: Revision, verdict: Denied | None) -> None:
+    def _keep(self, key: _Key, verdict: _Verdict) -> None:
         with self._turn:
-            self._verdicts[key] = (revision, verdict)
+            self._verdicts[key] = verdict
             self._verdicts.move_to_end(key)
             if len(self._verdicts) > MAX_VERDICTS:
                 self._verdicts.popitem(last=False)

@@ -161,3 +161,14 @@ def test_a_tag_that_is_moved_beside_its_change_is_asked_about_again(start, plugi
     monkeypatch.setattr(direct.services.changes._periods, "_find_latest", find_latest)
     direct.services.changes.move(direct.actor, direct.repository, tag, DIGEST, condition)
     assert plugin.changes == [("v1", None, APP.digest), ("v1", NEXT.digest, APP.digest)]
+
+
+def test_a_denial_is_asked_about_again_after_a_while_as_missing_content_may_have_come(direct, plugin, monkeypatch):
+    for _ in range(2):
+        with refused():
+            direct.get("v1")
+    assert len(plugin.pulls) == 1
+    monkeypatch.setattr("registry.manifests.pull_admission.DENIED_SECONDS", 0.0)
+    with refused():
+        direct.get("v1")
+    assert len(plugin.pulls) == 2
