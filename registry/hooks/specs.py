@@ -475,9 +475,9 @@ def admit_tag_change(change: TagChange, reader: RepositoryReader, context: Plugi
 def admit_pull(pull: TagPull, reader: RepositoryReader, context: PluginContext) -> None:
     """Decide whether a tag's manifest may be handed out. Asked for pulls by tag only: by digest all is handed out.
 
-    Raises :class:`~registry.hooks.Denied` with the reason. The verdict is kept (a refusal for five seconds) for as long as the
-    tag's digest, the labels stored with it, its referrers and the plugin's settings are the same, so it must follow
-    from them alone.
+    Raises :class:`~registry.hooks.Denied` with the reason. The verdict is kept (a refusal for five seconds) for as
+    long as the tag's digest, the labels stored with it, its referrers and the plugin's settings are the same, so it
+    must follow from them alone.
     Tags that start with ``sha256-HEX`` of the digest count as referrers, too (the referrers tag schema)::
 
         from registry.hooks import Denied, hookimpl
