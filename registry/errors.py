@@ -307,3 +307,61 @@ class PluginUnknown(RegistryError):
     """No plugin has this name, or it is not blocked."""
 
     code, http_status, summary = "PLUGIN_UNKNOWN", 404, "plugin unknown"
+
+
+class Unauthorized(RegistryError):
+    """Who asks is not known, or not known to be allowed this (code-11); the answer says how to be known."""
+
+    code, http_status, summary = "UNAUTHORIZED", 401, "authentication required"
+
+    def __init__(self, message: str | None = None, *, detail: object = None, wanted: str = "", reason: str = "") -> None:
+        """Name the scope that is ``wanted`` (Docker's token scopes), and why a token was refused (RFC 6750, 3.1)."""
+        super().__init__(message, detail=detail)
+        self.wanted = wanted
+        self.reason = reason
+
+
+class TooManyRequests(RegistryError):
+    """Too many wrong credentials came from there (code-14)."""
+
+    code, http_status, summary = "TOOMANYREQUESTS", 429, "too many requests"
+
+    def __init__(self, message: str | None = None, *, detail: object = None, retry_after: int = 1) -> None:
+        """Ask the client to come back after ``retry_after`` seconds."""
+        super().__init__(message, detail=detail, headers={"Retry-After": str(retry_after)})
+
+
+class AuthenticationOff(RegistryError):
+    """The registry asks nobody who they are: the setting ``authentication`` is off."""
+
+    code, http_status, summary = "AUTHENTICATION_OFF", 409, "authentication is off here"
+
+
+class ScopeInvalid(RegistryError):
+    """A scope of a token or of an API key cannot be used."""
+
+    code, http_status, summary = "SCOPE_INVALID", 400, "invalid scope"
+
+
+class PrincipalInvalid(RegistryError):
+    """A user, robot or team cannot be as it was asked for; the detail names the field."""
+
+    code, http_status, summary = "PRINCIPAL_INVALID", 400, "invalid user, robot or team"
+
+
+class PrincipalTaken(RegistryError):
+    """The name is taken."""
+
+    code, http_status, summary = "PRINCIPAL_TAKEN", 409, "the name is taken"
+
+
+class PrincipalUnknown(RegistryError):
+    """No user, robot or team has this name."""
+
+    code, http_status, summary = "PRINCIPAL_UNKNOWN", 404, "no such user, robot or team"
+
+
+class KeyUnknown(RegistryError):
+    """No such API key."""
+
+    code, http_status, summary = "KEY_UNKNOWN", 404, "API key unknown"

@@ -114,7 +114,7 @@ OF_PLUGINS = {
 ONLY_IN = {
     "boto3": "registry.storage.s3",
     "botocore": "registry.storage.s3",
-    "re2": "registry.repositories.patterns",
+    "re2": "registry.patterns",
     "httpcore": "registry.egress",
     "pytest": "registry.testing",  # an extra, so that a registry that serves needs none
 }

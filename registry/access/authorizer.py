@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import NoReturn
 
-from registry.access.actors import Actor
-from registry.errors import Denied
+from sqlalchemy import Connection
+
+from registry.access.actions import Action, least_role
+from registry.access.actors import Actor, Kind
+from registry.access.reach import EVERYTHING, Reach
+from registry.access.rules import Circumstances
+from registry.access.standing import Standing, Standings
+from registry.db.engine import Database
+from registry.errors import Denied, Unauthorized
 from registry.names import RepositoryName
 
+__all__ = ["AccessRequest", "Action", "Authorizer", "Decision", "PolicyAuthorizer"]
 
-class Action(StrEnum):
-    """What a principal may be allowed to do."""
-
-    PULL = "pull"
-    PUSH = "push"
-    DELETE = "delete"
-    LIST = "list"
-    ADMIN = "admin"
+_CHANGING = frozenset({Action.PUSH, Action.DELETE, Action.ADMIN})
+_TOKEN_ACTIONS = {Action.PULL: "pull", Action.LIST: "pull", Action.PUSH: "pull,push", Action.DELETE: "delete"}
+_ALL_ACTIONS = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +37,162 @@ class AccessRequest:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to one request; ``reason`` is for the client."""
+    """The answer to one request; ``reason`` is for the client.
+
+    ``rule`` is the name of the one that decided, empty where none did. ``elsewhere`` tells that the policy allows it
+    and the credential does not: another one of the same principal would do.
+    """
 
     allowed: bool
     reason: str = ""
+    rule: str = ""
+    elsewhere: bool = False
 
 
 class Authorizer:
-    """Decides access. While there is no policy, whoever reaches the registry may do everything."""
+    """Decides access. Without authentication, whoever reaches the registry may do everything."""
 
     def authorize(self, requests: Sequence[AccessRequest]) -> Sequence[Decision]:
         """Return one decision a request, in order."""
         return [Decision(allowed=True) for _ in requests]
 
+    def reach(self, actor: Actor, action: Action) -> Reach:
+        """Return the repositories with which ``actor`` may do something: those, and perhaps others."""
+        del actor, action
+        return EVERYTHING
+
     def require(self, actor: Actor, action: Action, repository: RepositoryName | None, reference: str = "") -> None:
-        """Raise :class:`Denied` that names the missing action unless it is allowed."""
-        (decision,) = self.authorize([AccessRequest(actor, action, repository, reference)])
+        """Raise :class:`Denied` or :class:`Unauthorized` that name the missing action unless it is allowed."""
+        request = AccessRequest(actor, action, repository, reference)
+        (decision,) = self.authorize([request])
         if not decision.allowed:
-            raise Denied(
-                decision.reason or None,
-                detail={"action": action.value, "repository": str(repository or ""), "reference": reference},
-            )
+            _refuse(request, decision)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What was allowed in this request, and at which revision."""
+
+    revision: int
+    requests: list[AccessRequest] = field(default_factory=list)
+
+
+_asked: ContextVar[_Asked | None] = ContextVar("asked", default=None)
+
+
+class PolicyAuthorizer(Authorizer):
+    """Decides by the rules of the policy, and by what the credential is good for."""
+
+    def __init__(self, database: Database, standings: Standings) -> None:
+        """Decide by ``standings``; transactions of ``database`` ask once more where these changed."""
+        self._database = database
+        self._standings = standings
+        database.confirm = self._confirm
+
+    def authorize(self, requests: Sequence[AccessRequest]) -> Sequence[Decision]:
+        """Return one decision a request, in order."""
+        standing = self._standings.now(at_once=any(one.action in _CHANGING for one in requests))
+        return [self._decide(standing, one) for one in requests]
+
+    def reach(self, actor: Actor, action: Action) -> Reach:
+        """Return the repositories with which ``actor`` may do something: those, and perhaps others."""
+        if actor.kind is Kind.INSIDER:
+            return EVERYTHING
+        standing = self._standings.now()
+        return standing.policy.reach(standing.subjects(actor), action)
+
+    def require(self, actor: Actor, action: Action, repository: RepositoryName | None, reference: str = "") -> None:
+        """Raise :class:`Denied` or :class:`Unauthorized` that name the missing action unless it is allowed.
+
+        What is allowed here is compared once more inside of the transaction that follows from it.
+        """
+        request = AccessRequest(actor, action, repository, reference)
+        standing = self._standings.now(at_once=action in _CHANGING)
+        decision = self._decide(standing, request)
+        if not decision.allowed:
+            _refuse(request, decision)
+        if action in _CHANGING:
+            asked = _asked.get()
+            if asked is None or asked.revision != standing.revision:
+                asked = _Asked(standing.revision)
+                _asked.set(asked)
+            asked.requests.append(request)
+
+    def explain(self, request: AccessRequest) -> Decision:
+        """Return what would be decided now, for whoever asks about somebody else."""
+        return self._decide(self._standings.now(at_once=True), request)
+
+    @staticmethod
+    def begin() -> None:
+        """Forget what was allowed before: another request begins in this thread."""
+        _asked.set(None)
+
+    def _confirm(self, connection: Connection) -> None:
+        """Ask again, in a transaction, where the policy has changed since; raises as :meth:`require` does."""
+        asked = _asked.get()
+        if asked is None or self._standings.revision(connection) == asked.revision:
+            return
+        standing = self._standings.now(at_once=True)
+        for request in asked.requests:
+            decision = self._decide(standing, request)
+            if not decision.allowed:
+                _refuse(request, decision)
+        asked.revision = standing.revision
+
+    def _decide(self, standing: Standing, request: AccessRequest) -> Decision:
+        actor, action = request.actor, request.action
+        if (gone := self._gone(standing, actor)) is not None:
+            return Decision(allowed=False, reason=gone)
+        name = None if request.repository is None else request.repository.value
+        subjects = standing.subjects(actor)
+        if name is None and action is Action.LIST:
+            may = actor.kind is not Kind.ANONYMOUS or not standing.policy.reach(subjects, action).empty
+            decision = Decision(may)
+        else:
+            tag = request.reference if request.reference and ":" not in request.reference else None
+            circumstances = Circumstances(tag, actor.address, self._now_ms())
+            verdict = standing.policy.decide(subjects, action, name, circumstances)
+            rule = verdict.rule.name if verdict.rule else ""
+            allowed = verdict.allowed or (actor.kind is Kind.INSIDER and verdict.rule is None)
+            decision = Decision(allowed, rule=rule)
+        if decision.allowed and actor.limits is not None and not actor.limits.allow(action, name):
+            return Decision(allowed=False, rule=decision.rule, elsewhere=True)
+        return decision
+
+    def _gone(self, standing: Standing, actor: Actor) -> str | None:
+        """Return why a principal's credentials are worth nothing any more, or None."""
+        if actor.kind in (Kind.ANONYMOUS, Kind.INSIDER):
+            return None
+        state = self._standings.principal(standing, actor.principal)
+        if state is None or actor.principal_id not in (None, state.id):
+            return f"{actor.principal} was deleted"
+        return f"{actor.principal} is disabled" if state.disabled else None
+
+    def _now_ms(self) -> int:
+        return self._database.clock_ms()
+
+
+def _refuse(request: AccessRequest, decision: Decision) -> NoReturn:
+    """Raise what tells a client which action is missing, where, and what to do about it."""
+    actor, action, repository = request.actor, request.action, request.repository
+    where = "the registry as a whole" if repository is None else repository.value
+    detail = {"action": action.value, "repository": str(repository or ""), "reference": request.reference}
+    wanted = _scope(action, repository)
+    if actor.kind is Kind.ANONYMOUS:
+        message = f"{action} on {where} needs credentials: log in"
+        raise Unauthorized(message, detail=detail, wanted=wanted)
+    if decision.elsewhere and actor.token:
+        message = f"this token is not for {action} on {where}"
+        raise Unauthorized(message, detail=detail, wanted=wanted, reason="insufficient_scope")
+    if decision.elsewhere:
+        reason = f"the scopes of this API key do not include {action} on {where}"
+    else:
+        reason = decision.reason or f"{actor.principal} may not {action} on {where}: role {least_role(action)} is missing"
+    raise Denied(reason, detail=detail)
+
+
+def _scope(action: Action, repository: RepositoryName | None) -> str:
+    """Return the scope of a token that would do (Docker, "Token Scope Documentation")."""
+    if repository is None:
+        return "registry:catalog:*"
+    return f"repository:{repository}:{_TOKEN_ACTIONS.get(action, _ALL_ACTIONS)}"

@@ -74,6 +74,8 @@ class Database:
         self._writers: deque[Connection] = deque()
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
         self._prepared: dict[Executable, Lookup] = {}
+        self.confirm: Callable[[Connection], None] | None = None
+        """Asked as each transaction begins whether what led to it still holds; it raises where not."""
         self._at_exit = self._close_at_exit()
 
     @property
@@ -130,6 +132,10 @@ class Database:
         if self._clock is not None:
             return self._clock()
         return int(connection.execute(text("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)")).scalar_one())
+
+    def clock_ms(self) -> int:
+        """Return the time in milliseconds without asking the database: of this machine."""
+        return (self._clock or system_clock)()
 
     def now_clause(self) -> ColumnElement[int]:
         """Return :meth:`now` as a part of a statement, so that asking costs no round trip."""
@@ -211,6 +217,8 @@ class Database:
         connection = self._take(self._writers)
         try:
             self._begin(connection, durable=durable)
+            if self.confirm is not None:
+                self.confirm(connection)
             result = work(connection)
             connection.exec_driver_sql("COMMIT")
         except BaseException:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from registry.errors import RuleInvalid
 from registry.repositories.lives import Life, parse_life
-from registry.repositories.patterns import Patterns
+from registry.patterns import Patterns
 from registry.repositories.rule_rows import rules_for
 
 KIND = "immutability"

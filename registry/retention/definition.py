@@ -9,7 +9,7 @@ from typing import Any
 
 from registry.errors import RuleInvalid
 from registry.repositories.lives import Life, parse_life
-from registry.repositories.patterns import Patterns
+from registry.patterns import Patterns
 
 KIND = "retention"
 MAX_LAST = 1_000_000

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from registry.errors import RuleInvalid
-from registry.repositories.patterns import MAX_PATTERN_LENGTH, MAX_PATTERNS, Patterns
+from registry.patterns import MAX_PATTERN_LENGTH, MAX_PATTERNS, Patterns
 
 
 @pytest.mark.parametrize(

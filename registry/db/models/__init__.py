@@ -5,6 +5,17 @@ Importing this package registers all of them on :class:`registry.db.base.Base`.
 
 from __future__ import annotations
 
+from registry.db.models.access import (
+    AccessRule,
+    AccessState,
+    ApiKey,
+    LoginFailure,
+    Principal,
+    RefreshToken,
+    Team,
+    TeamMember,
+    TokenKey,
+)
 from registry.db.models.content import Blob, PurgedDigest, RepositoryBlob, StorageDeletion, Upload, UploadPart
 from registry.db.models.events import EventConsumer, EventDelivery, Outbox
 from registry.db.models.legacy import LegacyImageRow, ManifestLegacyImage
@@ -15,6 +26,9 @@ from registry.db.models.retention import RetentionPage, RetentionPlan
 from registry.db.models.work import GcReview, Job, JobRun
 
 __all__ = [
+    "AccessRule",
+    "AccessState",
+    "ApiKey",
     "Blob",
     "EventConsumer",
     "EventDelivery",
@@ -23,6 +37,7 @@ __all__ = [
     "JobRun",
     "Label",
     "LegacyImageRow",
+    "LoginFailure",
     "Manifest",
     "ManifestBlob",
     "ManifestChild",
@@ -32,7 +47,9 @@ __all__ = [
     "PluginBlock",
     "PluginHealth",
     "PluginValue",
+    "Principal",
     "PurgedDigest",
+    "RefreshToken",
     "Repository",
     "RepositoryBlob",
     "RetentionPage",
@@ -41,6 +58,9 @@ __all__ = [
     "SigningKey",
     "StorageDeletion",
     "Tag",
+    "Team",
+    "TeamMember",
+    "TokenKey",
     "Upload",
     "UploadPart",
 ]

@@ -1,0 +1,93 @@
+"""What a credential allows of all that its principal may do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from registry.access.actions import ACTIONS_OF, Action, Role
+from registry.errors import ScopeInvalid
+from registry.patterns import Patterns
+
+MOST_SCOPES = 20
+EVERY = "*"
+"""The action of a token that stands for all (Docker, "Token Scope Documentation")."""
+_SCOPE = re.compile(r"(pull|push|maintain|admin)(?::(\S{1,512}))?")
+_EXAMPLES = "pull, push:team/*, admin"
+
+
+class Limits(Protocol):
+    """Narrows what a principal may do."""
+
+    def allow(self, action: Action, repository: str | None) -> bool:
+        """Tell whether the credential is good for an action; ``repository`` is None for the registry as a whole."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLimits:
+    """What a token was asked for: actions by repository, and whether it may list (``registry:catalog:*``)."""
+
+    repositories: Mapping[str, frozenset[str]]
+    catalog: bool = False
+
+    def allow(self, action: Action, repository: str | None) -> bool:
+        """Tell whether the token names the action; who may pull may list as well."""
+        if repository is None:
+            return self.catalog and action is Action.LIST
+        named = self.repositories.get(repository, frozenset())
+        wanted = Action.PULL if action is Action.LIST else action
+        return wanted.value in named or EVERY in named
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """What an API key was made for: a role, each on all or on some repositories."""
+
+    scopes: Sequence[tuple[Role, Patterns | None]]
+
+    def allow(self, action: Action, repository: str | None) -> bool:
+        """Tell whether one of the scopes has the action."""
+        return any(
+            action in ACTIONS_OF[role] and (patterns is None or (repository is not None and patterns.matches(repository)))
+            for role, patterns in self.scopes
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """What two limits allow together: a token that was got with an API key."""
+
+    one: Limits
+    other: Limits
+
+    def allow(self, action: Action, repository: str | None) -> bool:
+        """Tell whether both allow it."""
+        return self.one.allow(action, repository) and self.other.allow(action, repository)
+
+
+def narrowed(one: Limits | None, other: Limits | None) -> Limits | None:
+    """Return what both limits allow; None stands for no limits."""
+    if one is None or other is None:
+        return one or other
+    return Both(one, other)
+
+
+def parse_scopes(texts: Iterable[str]) -> KeyLimits | None:
+    """Read scopes such as ``pull``, ``push:team/*``, ``admin``; without any there are no limits.
+
+    Raises :class:`ScopeInvalid` that names the one at fault.
+    """
+    scopes = []
+    for text in texts:
+        match = _SCOPE.fullmatch(text)
+        if match is None or len(scopes) >= MOST_SCOPES:
+            raise ScopeInvalid(
+                f"a scope is a role, or a role and a pattern of repositories ({_EXAMPLES}); {MOST_SCOPES} at most",
+                detail={"scope": text[:256]},
+            )
+        patterns = None if match[2] is None else Patterns.parse([match[2]], "scope")
+        scopes.append((Role(match[1]), patterns))
+    return KeyLimits(scopes) if scopes else None

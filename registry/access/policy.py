@@ -1,0 +1,123 @@
+"""The policy: what all rules together say, found without looking at each of them.
+
+What no rule allows is denied, and a rule that denies is stronger than all that allow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from registry.access.actions import Action
+from registry.access.actors import ANONYMOUS
+from registry.access.reach import EVERYTHING, Reach
+from registry.access.rules import Circumstances, PolicyRule
+from registry.patterns import EXPRESSION
+
+_SPECIAL = re.compile(r"[*?\[]")
+_ALL = "*"
+ANYBODY = "anybody"
+"""A subject that everybody is, with credentials or without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the policy says, and by which rule; None: no rule allows it."""
+
+    allowed: bool
+    rule: PolicyRule | None = None
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """The rules for one subject, by how they name repositories."""
+
+    everywhere: list[PolicyRule] = field(default_factory=list)
+    exact: dict[str, list[PolicyRule]] = field(default_factory=lambda: defaultdict(list))
+    below: dict[str, list[PolicyRule]] = field(default_factory=lambda: defaultdict(list))
+    others: list[tuple[str, PolicyRule]] = field(default_factory=list)
+
+    def put(self, rule: PolicyRule) -> None:
+        for pattern in rule.repositories.include:
+            start = _SPECIAL.split(pattern, maxsplit=1)[0]
+            if pattern == _ALL:
+                self.everywhere.append(rule)
+            elif pattern.startswith(EXPRESSION):
+                self.others.append(("", rule))
+            elif start == pattern:
+                self.exact[pattern].append(rule)
+            elif pattern == f"{start}*" and start.endswith("/"):
+                self.below[start].append(rule)
+            else:
+                self.others.append((start, rule))
+
+    def about(self, repository: str) -> Iterator[PolicyRule]:
+        """Yield the rules that may speak of a repository."""
+        yield from self.everywhere
+        yield from self.exact.get(repository, ())
+        if self.below:
+            place = repository.find("/")
+            while place >= 0:
+                yield from self.below.get(repository[: place + 1], ())
+                place = repository.find("/", place + 1)
+        for start, rule in self.others:
+            if repository.startswith(start):
+                yield rule
+
+
+class Policy:
+    """The rules in force."""
+
+    def __init__(self, rules: Iterable[PolicyRule]) -> None:
+        """Sort the rules by their subjects; what is allowed without credentials is allowed with any."""
+        self._shelves: dict[str, _Shelf] = {}
+        for rule in rules:
+            for subject in rule.subjects:
+                shelf = ANYBODY if subject == ANONYMOUS and not rule.denies else subject
+                self._shelves.setdefault(shelf, _Shelf()).put(rule)
+
+    def decide(
+        self, subjects: Sequence[str], action: Action, repository: str | None, circumstances: Circumstances
+    ) -> Verdict:
+        """Decide for a party that is each of ``subjects``; ``repository`` is None for the registry as a whole.
+
+        What is said of the whole is what is said of all repositories there may be.
+        """
+        allowing: PolicyRule | None = None
+        for rule in self._about(subjects, repository):
+            if action not in rule.actions or not rule.holds(circumstances):
+                continue
+            if rule.denies:
+                return Verdict(allowed=False, rule=rule)
+            allowing = allowing or rule
+        return Verdict(allowing is not None, allowing)
+
+    def reach(self, subjects: Sequence[str], action: Action) -> Reach:
+        """Return where an action may be allowed: all places where it is, and perhaps others."""
+        names: set[str] = set()
+        starts: set[str] = set()
+        for shelf in self._of(subjects):
+            if any(_allows(rule, action) for rule in shelf.everywhere):
+                return EVERYTHING
+            names.update(name for name, rules in shelf.exact.items() if any(_allows(rule, action) for rule in rules))
+            starts.update(start for start, rules in shelf.below.items() if any(_allows(rule, action) for rule in rules))
+            starts.update(start for start, rule in shelf.others if _allows(rule, action))
+        return EVERYTHING if "" in starts else Reach.of(names, starts)
+
+    def _of(self, subjects: Sequence[str]) -> Iterator[_Shelf]:
+        return (shelf for subject in subjects if (shelf := self._shelves.get(subject)) is not None)
+
+    def _about(self, subjects: Sequence[str], repository: str | None) -> Iterable[PolicyRule]:
+        shelves = self._of(subjects)
+        if repository is None:
+            everywhere = chain.from_iterable(shelf.everywhere for shelf in shelves)
+            return (rule for rule in everywhere if not rule.repositories.exclude or rule.denies)
+        found = chain.from_iterable(shelf.about(repository) for shelf in shelves)
+        return (rule for rule in found if rule.repositories.matches(repository))
+
+
+def _allows(rule: PolicyRule, action: Action) -> bool:
+    return action in rule.actions and not rule.denies

@@ -1,0 +1,118 @@
+"""Rules of the policy: to whom they speak, about which repositories, and what they allow or deny."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from registry.access.actions import ACTIONS_OF, Action, Role
+from registry.access.conditions import Networks, Window, parse_windows
+from registry.errors import RuleInvalid
+from registry.patterns import Patterns
+
+EVERYBODY = "everybody"
+"""The subject of rules that speaks of all who have credentials; without any they are ``anonymous``."""
+MOST_SUBJECTS = 200
+_FIELDS = ("effect", "to", "on", "role", "actions", "tags", "networks", "times")
+_SUBJECT = re.compile(r"(?:user|robot|team|plugin):\S{1,255}|everybody|anonymous")
+_SHOWN = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a decision depends on beside who asks for what: the tag, the client's address, the time (milliseconds).
+
+    ``tag`` is None where it is about no tag: then rules for some tags allow what they allow for any of theirs, and
+    deny nothing.
+    """
+
+    tag: str | None
+    address: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRule:
+    """One rule. ``actions`` are what it allows or, with ``denies``, forbids."""
+
+    name: str
+    subjects: tuple[str, ...]
+    repositories: Patterns
+    actions: frozenset[Action]
+    denies: bool = False
+    tags: Patterns | None = None
+    networks: Networks | None = None
+    times: tuple[Window, ...] = ()
+
+    def holds(self, circumstances: Circumstances) -> bool:
+        """Tell whether the rule's conditions are met."""
+        if self.tags is not None:
+            if circumstances.tag is None:
+                if self.denies:
+                    return False
+            elif not self.tags.matches(circumstances.tag):
+                return False
+        if self.networks is not None and not self.networks.hold(circumstances.address):
+            return False
+        return not self.times or any(window.holds(circumstances.now_ms) for window in self.times)
+
+
+def parse_policy_rule(name: str, definition: Mapping[str, object]) -> PolicyRule:
+    """Read a rule's definition; raises :class:`RuleInvalid` that names the field at fault."""
+    for key in definition:
+        if key not in _FIELDS:
+            raise RuleInvalid(
+                f"there is no field {key[:_SHOWN]}: use {', '.join(_FIELDS)}", detail={"field": key[:_SHOWN]}
+            )
+    effect = definition.get("effect", "allow")
+    if effect not in ("allow", "deny"):
+        raise RuleInvalid("effect is allow or deny", detail={"field": "effect"})
+    denies, actions = _actions(definition, denies=effect == "deny")
+    return PolicyRule(
+        name,
+        _subjects(definition.get("to")),
+        Patterns.parse(definition.get("on", ["*"]), "on"),
+        actions,
+        denies,
+        Patterns.parse(definition["tags"], "tags") if "tags" in definition else None,
+        Networks.parse(definition["networks"]) if "networks" in definition else None,
+        parse_windows(definition["times"]) if "times" in definition else (),
+    )
+
+
+def _actions(definition: Mapping[str, object], *, denies: bool) -> tuple[bool, frozenset[Action]]:
+    """Return whether the rule denies, and what; the role ``none`` denies all."""
+    if denies:
+        if "role" in definition:
+            raise RuleInvalid("a rule that denies names actions, and no role", detail={"field": "role"})
+        return True, _named(definition.get("actions", list(Action)))
+    if "actions" in definition:
+        raise RuleInvalid("a rule that allows names a role, and no actions", detail={"field": "actions"})
+    role = definition.get("role")
+    if role not in list(Role):
+        raise RuleInvalid(f"role is one of {', '.join(Role)}", detail={"field": "role"})
+    found = Role(str(role))
+    return (True, frozenset(Action)) if found is Role.NONE else (False, ACTIONS_OF[found])
+
+
+def _named(value: object) -> frozenset[Action]:
+    if not _is_list(value) or not value or not all(one in list(Action) for one in value):
+        raise RuleInvalid(f"actions is a list of {', '.join(Action)}", detail={"field": "actions"})
+    named = frozenset(map(Action, value))
+    return named | {Action.LIST} if Action.PULL in named else named  # what may not be pulled is not seen
+
+
+def _subjects(value: object) -> tuple[str, ...]:
+    wanted = "user:NAME, robot:NAMESPACE+NAME, team:NAME, plugin:NAME, everybody, anonymous"
+    if not _is_list(value) or not 1 <= len(value) <= MOST_SUBJECTS:
+        raise RuleInvalid(f"to is a list of 1 to {MOST_SUBJECTS} of {wanted}", detail={"field": "to"})
+    for one in value:
+        if not isinstance(one, str) or _SUBJECT.fullmatch(one) is None:
+            raise RuleInvalid(f"to names {wanted}", detail={"field": "to", "subject": ascii(one)[:_SHOWN]})
+    return tuple(value)
+
+
+def _is_list(value: Any) -> bool:  # noqa: ANN401 - JSON of any shape
+    return isinstance(value, Sequence) and not isinstance(value, str)

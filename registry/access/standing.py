@@ -1,0 +1,124 @@
+"""How things stand about access: the policy and the principals, as this process knows them.
+
+They are read anew once the revision in the database has changed. That is looked at twice a second, and at once for
+whoever is about to change something.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from registry.access.actors import Actor, Kind
+from registry.access.policy import ANYBODY, Policy
+from registry.access.rules import EVERYBODY, parse_policy_rule
+from registry.db.base import table
+from registry.db.engine import Database
+from registry.db.models import AccessRule, AccessState, Principal, Team, TeamMember
+
+FRESH_SECONDS = 0.5
+_STATE = table(AccessState)
+_REVISION = select(AccessState.revision).where(AccessState.id == 1)
+_BUMP = update(_STATE).where(_STATE.c.id == 1).values(revision=_STATE.c.revision + 1)
+_RULES = select(AccessRule.name, AccessRule.definition).order_by(AccessRule.name)
+_MEMBERS = (
+    select(Principal.name, Team.name)
+    .join(TeamMember, TeamMember.principal_id == Principal.id)
+    .join(Team, Team.id == TeamMember.team_id)
+    .order_by(Team.name)
+)
+_COLUMNS = (Principal.id, Principal.name, Principal.source, Principal.disabled, Principal.valid_from_ms)
+_BY_NAME = select(*_COLUMNS).where(Principal.name == bindparam("principal"))
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalState:
+    """What a credential of a principal is worth now."""
+
+    id: int
+    name: str
+    source: str
+    disabled: bool
+    valid_from_ms: int
+
+
+@dataclass(slots=True)
+class Standing:
+    """The state of things at one revision."""
+
+    revision: int
+    policy: Policy
+    teams: Mapping[str, Sequence[str]]
+    principals: dict[str, PrincipalState | None] = field(default_factory=dict)
+
+    def subjects(self, actor: Actor) -> Sequence[str]:
+        """Return what rules may call an actor."""
+        if actor.kind is Kind.ANONYMOUS:
+            return (actor.principal, ANYBODY)
+        if actor.kind is Kind.INSIDER:
+            return (actor.principal,)
+        teams = (f"team:{name}" for name in self.teams.get(actor.principal, ()))
+        return (f"{actor.kind}:{actor.principal}", *teams, EVERYBODY, ANYBODY)
+
+
+class Standings:
+    """Gives the present standing."""
+
+    def __init__(self, database: Database) -> None:
+        """Read it from ``database``."""
+        self._database = database
+        self._find_revision = database.prepare(_REVISION)
+        self._turn = threading.Lock()
+        self._known: Standing | None = None
+        self._looked_at = 0.0
+
+    def now(self, *, at_once: bool = False) -> Standing:
+        """Return the standing of half a second ago at most; ``at_once``: of now."""
+        known = self._known
+        if known is not None and not at_once and time.monotonic() < self._looked_at + FRESH_SECONDS:
+            return known
+        started = time.monotonic()
+        with self._database.read() as connection:
+            revision = self.revision(connection)
+        if known is None or known.revision != revision:
+            known = self._read(revision)
+        self._looked_at = started
+        return known
+
+    def revision(self, connection: Connection) -> int:
+        """Return the revision that a transaction sees."""
+        row = self._find_revision(connection, {})
+        return 0 if row is None else int(row[0])
+
+    def principal(self, standing: Standing, name: str) -> PrincipalState | None:
+        """Return a principal as of a standing; None where there is none."""
+        if name not in standing.principals:
+            with self._database.read() as connection:
+                row = connection.execute(_BY_NAME, {"principal": name}).first()
+            standing.principals[name] = None if row is None else PrincipalState(*row)
+        return standing.principals[name]
+
+    def _read(self, revision: int) -> Standing:
+        """Read all of it. A change in between is seen by the next look, as it has another revision."""
+        with self._turn:
+            if self._known is not None and self._known.revision >= revision:
+                return self._known
+            teams: dict[str, list[str]] = defaultdict(list)
+            with self._database.read() as connection:
+                rules = connection.execute(_RULES).all()
+                for principal, team in connection.execute(_MEMBERS):
+                    teams[principal].append(team)
+            policy = Policy(parse_policy_rule(name, json.loads(definition)) for name, definition in rules)
+            self._known = Standing(revision, policy, teams)
+            return self._known
+
+
+def changed(connection: Connection) -> None:
+    """Let every process know that something about access changes with the caller's transaction."""
+    connection.execute(_BUMP)

@@ -1,0 +1,83 @@
+"""Slowing down who guesses: by the name and the address together, and by the address alone.
+
+A name by itself is never locked: who guesses from many addresses does not keep its owner out. Counts are kept in the
+database, so that all workers share them and a restart forgets nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, delete, select
+
+from registry.db.base import table
+from registry.db.engine import Database
+from registry.db.models import LoginFailure
+from registry.errors import TooManyRequests
+
+_FAILURE = table(LoginFailure)
+_FREE_OF_PAIR, _FREE_OF_ADDRESS = 5, 50
+_LONGEST_SECONDS = 900
+_FORGOTTEN_MS = 3_600_000
+_FIND = select(LoginFailure.name, LoginFailure.failures, LoginFailure.last_ms).where(
+    LoginFailure.address == bindparam("address"), LoginFailure.name.in_(["", bindparam("name")])
+)
+_FORGET = delete(_FAILURE).where(_FAILURE.c.address == bindparam("b_address"), _FAILURE.c.name == bindparam("b_name"))
+_SWEEP = delete(_FAILURE).where(_FAILURE.c.last_ms < bindparam("b_before"))
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A try to log in as ``name`` from ``address``; ``failed`` tells whether there were wrong ones before."""
+
+    name: str
+    address: str
+    failed: bool
+
+
+class Throttle:
+    """Counts wrong credentials."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep counts in ``database``."""
+        self._database = database
+
+    def begin(self, name: str, address: str) -> Try:
+        """Raise :class:`TooManyRequests` where too many tries failed lately."""
+        with self._database.read() as connection:
+            rows = connection.execute(_FIND, {"address": address, "name": name}).all()
+            now = self._database.now(connection) if rows else 0
+        waits = [_wait_ms(row.failures, _FREE_OF_PAIR if row.name else _FREE_OF_ADDRESS) + row.last_ms - now for row in rows]
+        if (wait := max(waits, default=0)) > 0:
+            seconds = -(-wait // 1000)
+            raise TooManyRequests(
+                f"too many wrong credentials came from {address or 'there'}: wait {seconds} s", retry_after=seconds
+            )
+        return Try(name, address, failed=any(row.name for row in rows))
+
+    def failed(self, attempt: Try) -> None:
+        """Count a wrong one."""
+
+        def work(connection: Connection) -> None:
+            now = self._database.now(connection)
+            connection.execute(_SWEEP, {"b_before": now - _FORGOTTEN_MS})
+            for name in {"", attempt.name}:
+                row = {"address": attempt.address, "name": name, "failures": 1, "last_ms": now}
+                statement = self._database.insert(LoginFailure).values(row)
+                counted = {"failures": _FAILURE.c.failures + 1, "last_ms": now}
+                connection.execute(statement.on_conflict_do_update(index_elements=["address", "name"], set_=counted))
+
+        self._database.write(work, durable=False)
+
+    def succeeded(self, attempt: Try) -> None:
+        """Forget the wrong ones of this name from there; those of the address stay: others may be guessed from it."""
+        if attempt.failed:
+            values = {"b_address": attempt.address, "b_name": attempt.name}
+            self._database.write(lambda connection: connection.execute(_FORGET, values) and None, durable=False)
+
+
+def _wait_ms(failures: int, free: int) -> int:
+    """Return how long after the last failure nothing is tried: doubling from a second, a quarter of an hour at most."""
+    if failures < free:
+        return 0
+    return int(1000 * min(2.0 ** min(failures - free, 20), _LONGEST_SECONDS))
