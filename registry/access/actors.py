@@ -24,20 +24,35 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """By what a user or robot is known: its id, the API key it used or got its token with, when that was issued.
+
+    ``token_ms`` is None where the credentials themselves were checked.
+    """
+
+    principal_id: int
+    key_id: int | None = None
+    token_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """Who acts: a principal's name, the client's address and its user agent.
 
-    ``principal_id`` is that of a user or robot whose credentials were checked. ``limits`` are what the credential
-    allows of all that the principal may do; None: all. ``token`` tells that it was a token, which can be had anew
-    with other limits.
+    ``proof`` is there for a user or robot whose credentials were checked. ``limits`` are what the credential allows of
+    all that the principal may do; None: all. ``token`` tells that it was a token, which can be had anew with others.
     """
 
     principal: str = ANONYMOUS
     address: str = ""
     user_agent: str = ""
-    principal_id: int | None = None
+    proof: Proof | None = None
     limits: Limits | None = None
     token: bool = False
+
+    def is_itself(self, name: str) -> bool:
+        """Tell whether it is the user or robot ``name`` itself, and no key or token that speaks for it."""
+        return self.principal == name and self.proof is not None and self.limits is None and not self.token
 
     @property
     def kind(self) -> Kind:

@@ -141,7 +141,7 @@ class PolicyAuthorizer(Authorizer):
 
     def _decide(self, standing: Standing, request: AccessRequest) -> Decision:
         actor, action = request.actor, request.action
-        if (gone := self._gone(standing, actor)) is not None:
+        if (gone := self._standings.gone(standing, actor)) is not None:
             return Decision(allowed=False, reason=gone)
         name = None if request.repository is None else request.repository.value
         subjects = standing.subjects(actor)
@@ -150,7 +150,7 @@ class PolicyAuthorizer(Authorizer):
             decision = Decision(may)
         else:
             tag = request.reference if request.reference and ":" not in request.reference else None
-            circumstances = Circumstances(tag, actor.address, self._now_ms())
+            circumstances = Circumstances(tag, actor.address, self._database.clock_ms())
             verdict = standing.policy.decide(subjects, action, name, circumstances)
             rule = verdict.rule.name if verdict.rule else ""
             allowed = verdict.allowed or (actor.kind is Kind.INSIDER and verdict.rule is None)
@@ -158,18 +158,6 @@ class PolicyAuthorizer(Authorizer):
         if decision.allowed and actor.limits is not None and not actor.limits.allow(action, name):
             return Decision(allowed=False, rule=decision.rule, elsewhere=True)
         return decision
-
-    def _gone(self, standing: Standing, actor: Actor) -> str | None:
-        """Return why a principal's credentials are worth nothing any more, or None."""
-        if actor.kind in (Kind.ANONYMOUS, Kind.INSIDER):
-            return None
-        state = self._standings.principal(standing, actor.principal)
-        if state is None or actor.principal_id not in (None, state.id):
-            return f"{actor.principal} was deleted"
-        return f"{actor.principal} is disabled" if state.disabled else None
-
-    def _now_ms(self) -> int:
-        return self._database.clock_ms()
 
 
 def _refuse(request: AccessRequest, decision: Decision) -> NoReturn:

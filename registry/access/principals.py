@@ -137,7 +137,7 @@ class PrincipalService:
 
     def show(self, actor: Actor, name: str) -> PrincipalRow:
         """Return one; raises :class:`PrincipalUnknown`. Everybody may look at oneself."""
-        if actor.principal != name or actor.principal_id is None:
+        if actor.principal != name or actor.proof is None:
             self._authorizer.require(actor, Action.ADMIN, None, name)
         with self._database.read() as connection:
             return self._require(connection, name)
@@ -147,8 +147,7 @@ class PrincipalService:
 
         Raises :class:`PrincipalUnknown`, :class:`PrincipalInvalid`.
         """
-        own = actor.principal == name and actor.principal_id is not None and actor.limits is None
-        if not own or wish.disabled is not None or wish.description is not None:
+        if not actor.is_itself(name) or wish.disabled is not None or wish.description is not None:
             self._authorizer.require(actor, Action.ADMIN, None, name)
         values: dict[str, object] = {}
         if wish.disabled is not None:

@@ -99,11 +99,15 @@ class Passwords:
             return False
         if not kept or len(password) > LONGEST_PASSWORD:
             return False
+        self.remember(kept, password)
+        return True
+
+    def remember(self, kept: str, password: str) -> None:
+        """Note that a password is right for a kept hash."""
         with self._turn:
             self._right[self._mark(kept, password)] = None
             if len(self._right) > _REMEMBERED:
                 self._right.popitem(last=False)
-        return True
 
     def _mark(self, kept: str, password: str) -> bytes:
         return hmac.digest(self._key, f"{kept}\0{password}".encode(), "sha256")

@@ -12,17 +12,21 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from registry.access.actors import Actor, Kind
+from registry.access.limits import Limits, parse_scopes
 from registry.access.policy import ANYBODY, Policy
 from registry.access.rules import EVERYBODY, parse_policy_rule
 from registry.db.base import table
 from registry.db.engine import Database
-from registry.db.models import AccessRule, AccessState, Principal, Team, TeamMember
+from registry.db.models import AccessRule, AccessState, ApiKey, Principal, Team, TeamMember
 
 FRESH_SECONDS = 0.5
+_SECOND = 1000
+"""Tokens tell whole seconds."""
 _STATE = table(AccessState)
 _REVISION = select(AccessState.revision).where(AccessState.id == 1)
 _BUMP = update(_STATE).where(_STATE.c.id == 1).values(revision=_STATE.c.revision + 1)
@@ -36,6 +40,8 @@ _MEMBERS = (
 _COLUMNS = (Principal.id, Principal.name, Principal.source, Principal.disabled, Principal.valid_from_ms)
 _BY_NAME = select(*_COLUMNS).where(Principal.name == bindparam("principal"))
 
+_KEY_BY_ID = select(ApiKey.scopes, ApiKey.expires_ms).where(ApiKey.id == bindparam("key"))
+
 
 @dataclass(frozen=True, slots=True)
 class PrincipalState:
@@ -48,6 +54,22 @@ class PrincipalState:
     valid_from_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """What an API key is worth now; ``expires_ms`` is None for one that does not end by itself."""
+
+    limits: Limits | None
+    expires_ms: int | None
+
+
+class Vouching(Protocol):
+    """Knows whether a source still vouches for its principals."""
+
+    def vouches(self, source: str, name: str) -> bool:
+        """Tell whether ``source`` knows ``name`` now."""
+        ...
+
+
 @dataclass(slots=True)
 class Standing:
     """The state of things at one revision."""
@@ -56,6 +78,7 @@ class Standing:
     policy: Policy
     teams: Mapping[str, Sequence[str]]
     principals: dict[str, PrincipalState | None] = field(default_factory=dict)
+    keys: dict[int, KeyState | None] = field(default_factory=dict)
 
     def subjects(self, actor: Actor) -> Sequence[str]:
         """Return what rules may call an actor."""
@@ -70,9 +93,10 @@ class Standing:
 class Standings:
     """Gives the present standing."""
 
-    def __init__(self, database: Database) -> None:
-        """Read it from ``database``."""
+    def __init__(self, database: Database, sources: Vouching) -> None:
+        """Read it from ``database``; ``sources`` vouch for who has no password there."""
         self._database = database
+        self._sources = sources
         self._find_revision = database.prepare(_REVISION)
         self._turn = threading.Lock()
         self._known: Standing | None = None
@@ -103,6 +127,38 @@ class Standings:
                 row = connection.execute(_BY_NAME, {"principal": name}).first()
             standing.principals[name] = None if row is None else PrincipalState(*row)
         return standing.principals[name]
+
+    def key(self, standing: Standing, key_id: int) -> KeyState | None:
+        """Return an API key as of a standing; None where there is none."""
+        if key_id not in standing.keys:
+            with self._database.read() as connection:
+                row = connection.execute(_KEY_BY_ID, {"key": key_id}).first()
+            state = None if row is None else KeyState(parse_scopes(json.loads(row.scopes)), row.expires_ms)
+            standing.keys[key_id] = state
+        return standing.keys[key_id]
+
+    def gone(self, standing: Standing, actor: Actor) -> str | None:
+        """Return why what an actor is known by is worth nothing any more, or None."""
+        if actor.kind in (Kind.ANONYMOUS, Kind.INSIDER):
+            return None
+        state, proof = self.principal(standing, actor.principal), actor.proof
+        if state is None or (proof is not None and proof.principal_id != state.id):
+            return f"{actor.principal} was deleted"
+        if state.disabled:
+            return f"{actor.principal} is disabled"
+        if not self._sources.vouches(state.source, state.name):
+            return f"{actor.principal} is not known to {state.source} any more"
+        if proof is None:
+            return None
+        if proof.token_ms is not None and proof.token_ms + _SECOND <= state.valid_from_ms:
+            return "the token is from before a change of the password"
+        if proof.key_id is None:
+            return None
+        key = self.key(standing, proof.key_id)
+        if key is None:
+            return "the API key was deleted"
+        expired = key.expires_ms is not None and key.expires_ms <= self._database.clock_ms()
+        return "the API key has expired" if expired else None
 
     def _read(self, revision: int) -> Standing:
         """Read all of it. A change in between is seen by the next look, as it has another revision."""

@@ -1,0 +1,141 @@
+"""Tokens: what a client shows instead of a password, for minutes (Docker, "Token Authentication Specification").
+
+A token says who somebody is and what it was asked for. What they may do is decided anew each time, so that access
+which is taken away ends with the next request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+
+from registry.access.limits import TokenLimits
+from registry.access.token_keys import ALGORITHM, TokenKeys
+
+LIVES_SECONDS = 300
+_LEEWAY_SECONDS = 10
+_LONGEST = 16_384
+_REMEMBERED = 4096
+_TYPE = "at+jwt"
+
+
+class TokenRefused(Exception):
+    """The token proves nothing; the message says why, in words for its owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says: the principal (id None: nobody's), the key that it was got with, and what it is for."""
+
+    principal: str
+    principal_id: int | None
+    key_id: int | None
+    issued_ms: int
+    expires: int
+    limits: TokenLimits
+
+
+class Tokens:
+    """Gives tokens, and reads them."""
+
+    def __init__(self, keys: TokenKeys, service: Callable[[], str], clock_ms: Callable[[], int]) -> None:
+        """Sign for ``service``, the name under which clients know this registry, at the time of ``clock_ms``."""
+        self._keys = keys
+        self._service = service
+        self._clock_ms = clock_ms
+        self._proven: OrderedDict[bytes, Claims] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def give(
+        self, principal: str, principal_id: int | None, key_id: int | None, granted: Mapping[str, Sequence[str]], *, catalog: bool
+    ) -> tuple[str, int]:
+        """Return a token for actions by repository, and when it was issued, in seconds since 1970."""
+        key, now = self._keys.signing(), self._clock_ms() // 1000
+        access: list[dict[str, object]] = [
+            {"type": "repository", "name": name, "actions": list(actions)} for name, actions in granted.items()
+        ]
+        if catalog:
+            access.append({"type": "registry", "name": "catalog", "actions": ["*"]})
+        claims = {
+            "iss": self._service(),
+            "aud": self._service(),
+            "sub": principal,
+            "pid": principal_id,
+            "key": key_id,
+            "iat": now,
+            "nbf": now,
+            "exp": now + LIVES_SECONDS,
+            "jti": secrets.token_hex(16),
+            "access": access,
+        }
+        header = {"alg": ALGORITHM, "kid": key.kid, "typ": _TYPE}
+        return jwt.encode(header, claims, key, algorithms=[ALGORITHM]), now
+
+    def read(self, text: str) -> Claims:
+        """Return what a token says; raises :class:`TokenRefused`.
+
+        The key is one of this registry's own, by its id; whatever else the header says about keys is not looked at.
+        """
+        mark = hashlib.sha256(text.encode(errors="replace")).digest()
+        claims = self._proven.get(mark)
+        if claims is None:
+            claims = self._proved(text)
+            with self._turn:
+                self._proven[mark] = claims
+                if len(self._proven) > _REMEMBERED:
+                    self._proven.popitem(last=False)
+        if claims.expires + _LEEWAY_SECONDS <= self._clock_ms() // 1000:
+            raise TokenRefused("the token has expired")
+        return claims
+
+    def _proved(self, text: str) -> Claims:
+        if len(text) > _LONGEST or not text.isascii():
+            raise TokenRefused("this is no token of this registry")
+        try:
+            token = jwt.decode(text, self._key_of, algorithms=[ALGORITHM])
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise TokenRefused("this is no token of this registry") from error
+        return self._claims(token.header, token.claims)
+
+    def _key_of(self, token: object) -> object:
+        header = getattr(token, "headers", None) or getattr(token, "header", None)
+        found = header() if callable(header) else header
+        key_id = found.get("kid") if isinstance(found, Mapping) else None
+        key = self._keys.find(key_id) if isinstance(key_id, str) else None
+        if key is None:
+            raise ValueError("unknown key")
+        return key
+
+    def _claims(self, header: Mapping[str, object], claims: Mapping[str, object]) -> Claims:
+        now, service = self._clock_ms() // 1000, self._service()
+        times = [claims.get(name) for name in ("iat", "nbf", "exp")]
+        if header.get("typ") != _TYPE or "crit" in header or not all(type(time) is int for time in times):
+            raise TokenRefused("this is no token of this registry")
+        if claims.get("iss") != service or claims.get("aud") != service:
+            raise TokenRefused("the token is for another service")
+        issued, not_before, expires = (int(str(time)) for time in times)
+        if not_before > now + _LEEWAY_SECONDS or issued > now + _LEEWAY_SECONDS:
+            raise TokenRefused("the token is not valid yet")
+        principal, principal_id, key_id = claims.get("sub"), claims.get("pid"), claims.get("key")
+        if not isinstance(principal, str) or type(principal_id) not in (int, type(None)) or type(key_id) not in (int, type(None)):
+            raise TokenRefused("this is no token of this registry")
+        return Claims(principal, principal_id, key_id, issued * 1000, expires, _limits(claims.get("access")))  # type: ignore[arg-type] # types were compared
+
+
+def _limits(access: object) -> TokenLimits:
+    repositories: dict[str, frozenset[str]] = {}
+    catalog = False
+    for entry in access if isinstance(access, list) else ():
+        kind, name, actions = entry["type"], entry["name"], entry["actions"]
+        if kind == "repository":
+            repositories[name] = repositories.get(name, frozenset()) | frozenset(actions)
+        elif (kind, name) == ("registry", "catalog"):
+            catalog = True
+    return TokenLimits(repositories, catalog)
