@@ -1,0 +1,152 @@
+"""Giving tokens: for what the policy allows of what was asked for.
+
+Sources: Docker, "Token Authentication Specification", "Oauth2 Token Authentication", "Token Scope Documentation".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from registry.access.actors import Actor, Proof
+from registry.access.authorizer import AccessRequest, Action, Authorizer
+from registry.access.limits import EVERY
+from registry.access.secrets import hashed, random_text
+from registry.access.standing import Standings
+from registry.access.tokens import LIVES_SECONDS, Tokens
+from registry.db.base import table
+from registry.db.engine import Database
+from registry.db.models import Principal, RefreshToken
+from registry.errors import NameInvalid, ScopeInvalid, Unauthorized
+from registry.names import RepositoryName
+
+MOST_SCOPES = 64
+REFRESH_SIGN, REFRESH_MS = "mr_", 90 * 86_400_000
+_SCOPE = re.compile(r"(repository|registry)(?:\([a-z0-9]+\))?:([^\s:]+(?::[0-9]+/[^\s:]+)?):([a-z*]+(?:,[a-z*]+)*)")
+_REPOSITORY, _CATALOG = "repository", "catalog"
+_GRANTED = (Action.PULL, Action.PUSH, Action.DELETE)
+_ALL = (*_GRANTED, Action.ADMIN)
+_REFRESH = table(RefreshToken)
+_FIND = (
+    select(RefreshToken.key_id, RefreshToken.expires_ms, RefreshToken.created_ms, Principal.id, Principal.name)
+    .join(Principal, Principal.id == RefreshToken.principal_id)
+    .where(RefreshToken.hash == bindparam("hash"))
+)
+_SWEEP = delete(_REFRESH).where(_REFRESH.c.expires_ms < bindparam("b_now"))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a client asks a token for: actions by repository, and the catalog."""
+
+    repositories: Mapping[str, Sequence[str]]
+    catalog: bool
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Wanted:
+        """Read scopes such as ``repository:team/app:pull,push``; what is of no known type grants nothing.
+
+        Raises :class:`ScopeInvalid` that names the one at fault.
+        """
+        repositories: dict[str, list[str]] = {}
+        catalog = False
+        scopes = [scope for text in texts for scope in text.split()]
+        if len(scopes) > MOST_SCOPES:
+            raise ScopeInvalid(f"a token is for {MOST_SCOPES} scopes at most", detail={"scopes": len(scopes)})
+        for scope in scopes:
+            match = _SCOPE.fullmatch(scope)
+            if match is None:
+                raise ScopeInvalid(
+                    "a scope is written as repository:NAME:pull,push", detail={"scope": scope[:256]}
+                )
+            kind, name, actions = match.groups()
+            if kind == _REPOSITORY:
+                repositories.setdefault(name, []).extend(actions.split(","))
+            catalog = catalog or (kind != _REPOSITORY and name == _CATALOG)
+        return cls(repositories, catalog)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A token, when it was issued and how long it lives (seconds), and what renews it, if that was asked for."""
+
+    token: str
+    issued: int
+    expires_in: int
+    granted: Mapping[str, Sequence[str]]
+    refresh_token: str = ""
+
+
+class TokenService:
+    """Gives tokens to who is known, and to nobody's clients for what everybody may do."""
+
+    def __init__(self, database: Database, authorizer: Authorizer, standings: Standings, tokens: Tokens) -> None:
+        """Give ``tokens`` for what ``authorizer`` allows."""
+        self._database = database
+        self._authorizer = authorizer
+        self._standings = standings
+        self._tokens = tokens
+
+    def give(self, actor: Actor, wanted: Wanted, *, renewable: bool = False, client: str = "") -> Given:
+        """Return a token for what of ``wanted`` is allowed."""
+        granted = self._granted(actor, wanted)
+        proof = actor.proof
+        principal_id, key_id = (proof.principal_id, proof.key_id) if proof else (None, None)
+        catalog = wanted.catalog and self._allowed(actor, Action.LIST, None)
+        token, issued = self._tokens.give(actor.principal, principal_id, key_id, granted, catalog=catalog)
+        refresh = self._keep_refresh(proof, client) if renewable and proof is not None else ""
+        return Given(token, issued, LIVES_SECONDS, granted, refresh)
+
+    def renew(self, nobody: Actor, text: str, wanted: Wanted) -> Given:
+        """Return a token for who was given the refresh token ``text``; raises :class:`Unauthorized`."""
+        with self._database.read() as connection:
+            row = connection.execute(_FIND, {"hash": hashed(text)}).first()
+            now = self._database.now(connection)
+        if row is None or row.expires_ms <= now:
+            raise Unauthorized("the refresh token is not known, or has expired: log in again")
+        actor = replace(nobody, principal=row.name, proof=Proof(row.id, row.key_id, row.created_ms))
+        if (gone := self._standings.gone(self._standings.now(), actor)) is not None:
+            raise Unauthorized(gone)
+        return self.give(actor, wanted)
+
+    def _granted(self, actor: Actor, wanted: Wanted) -> Mapping[str, Sequence[str]]:
+        granted: dict[str, Sequence[str]] = {}
+        for text, actions in wanted.repositories.items():
+            try:
+                name = RepositoryName.parse(text)
+            except NameInvalid:
+                continue
+            if EVERY in actions and all(self._allowed(actor, action, name) for action in _ALL):
+                granted[text] = [EVERY]
+                continue
+            asked = [one for one in _GRANTED if one in actions or EVERY in actions]
+            allowed = [one.value for one in asked if self._allowed(actor, one, name)]
+            if allowed:
+                granted[text] = allowed
+        return granted
+
+    def _allowed(self, actor: Actor, action: Action, repository: RepositoryName | None) -> bool:
+        (decision,) = self._authorizer.authorize([AccessRequest(actor, action, repository)])
+        return decision.allowed
+
+    def _keep_refresh(self, proof: Proof, client: str) -> str:
+        text = REFRESH_SIGN + random_text(48)
+
+        def work(connection: Connection) -> None:
+            now = self._database.now(connection)
+            connection.execute(_SWEEP, {"b_now": now})
+            row = {
+                "hash": hashed(text),
+                "principal_id": proof.principal_id,
+                "key_id": proof.key_id,
+                "client": client[:255],
+                "created_ms": now,
+                "expires_ms": now + REFRESH_MS,
+            }
+            connection.execute(insert(_REFRESH), row)
+
+        self._database.write(work)
+        return text
