@@ -11,7 +11,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import NullPool, event, make_url
 
 import registry.db.models  # registers every table on the metadata
-from registry.blueprints import _errors, base, blobs, health, manifests, past, referrers, tags, uploads
+from registry.blueprints import _errors, base, blobs, health, manifests, past, referrers, tags, tokens, uploads
 from registry.blueprints.api import blobs as api_blobs
 from registry.blueprints.api import collection as api_collection
 from registry.blueprints.api import events as api_events
@@ -43,7 +43,7 @@ from registry.steps import Steps, no_steps
 
 __all__ = ["API", "create_app"]
 
-_BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, past, health)
+_BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, past, health, tokens)
 API = tuple(
     module.blueprint
     for module in (
@@ -98,6 +98,7 @@ def create_app(
     for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     install(app, API)
+    app.before_request(services.access.authorizer.begin)
     refuse_shared_commands(hooks.calls)
     _errors.register(app, mount(app, hooks.calls, services.contexts))
     return app

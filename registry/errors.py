@@ -314,7 +314,9 @@ class Unauthorized(RegistryError):
 
     code, http_status, summary = "UNAUTHORIZED", 401, "authentication required"
 
-    def __init__(self, message: str | None = None, *, detail: object = None, wanted: str = "", reason: str = "") -> None:
+    def __init__(
+        self, message: str | None = None, *, detail: object = None, wanted: str = "", reason: str = ""
+    ) -> None:
         """Name the scope that is ``wanted`` (Docker's token scopes), and why a token was refused (RFC 6750, 3.1)."""
         super().__init__(message, detail=detail)
         self.wanted = wanted

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import text
 
-from registry.access.authorizer import Authorizer
+from registry.access.conditions import Networks
+from registry.access.parts import Access, AccessTerms, wire_access
 from registry.collection.collector import Collector
 from registry.collection.explain import Explainer
 from registry.collection.purge import PurgeService
@@ -153,6 +154,9 @@ class Services:
     caretaker: Caretaker
     contexts: Callable[[str], PluginContext]
     admission: Admission
+    access: Access
+
+    trusted_proxies: Networks
 
     @property
     def external_url(self) -> str:
@@ -290,6 +294,8 @@ def build_services(
         caretaker=Caretaker(hooks.calls, blocks, health, settings.data),
         contexts=made.contexts,
         admission=made.admission,
+        access=made.access,
+        trusted_proxies=Networks.of(settings.trusted_proxies),
     )
 
 
@@ -313,7 +319,9 @@ class _Wiring:
         self._steps = steps
         self._lease_ms = settings.lease_seconds * 1000
         self._window_ms = settings.recovery_window * 1000
-        self.authorizer = Authorizer()
+        service = settings.external_url or "moorage"
+        self.access = wire_access(database, AccessTerms(settings.authentication, service, settings.htpasswd))
+        self.authorizer = self.access.authorizer
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
         self.protection = Protection(database)

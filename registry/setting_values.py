@@ -123,6 +123,17 @@ def hosts(value: object) -> tuple[str, ...]:
     return found
 
 
+def networks(value: object) -> tuple[str, ...]:
+    """Read a list of networks (``10.0.0.0/8``) and addresses."""
+    found = names(value)
+    for entry in found:
+        try:
+            ipaddress.ip_network(entry)
+        except ValueError:
+            raise ValueError(f"expected networks such as 10.1.0.0/16 and addresses ({entry!r} is none)") from None
+    return found
+
+
 def path(value: object) -> Path:
     """Read a path; ``~`` is the home folder, and a relative one starts at the working directory."""
     if not isinstance(value, (str, Path)) or not str(value):

@@ -57,6 +57,15 @@ class Settings:
     external_url: str = _setting(values.web_url, "", "address clients use; unset: answers hold relative URLs")
     tls_cert: Path | None = _setting(values.existing_file, None, "TLS certificate and its chain, a PEM file")  # noqa: RUF009 - the helper returns a field
     tls_key: Path | None = _setting(values.existing_file, None, "key of the TLS certificate, a PEM file")  # noqa: RUF009 - the helper returns a field
+    authentication: bool = _setting(
+        values.boolean, default=False, about="ask clients who they are, and let the policy decide what they may do"
+    )
+    htpasswd: Path | None = _setting(  # noqa: RUF009 - the helper returns a field
+        values.existing_file, None, "users and bcrypt hashes, as `htpasswd -B` writes them"
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        values.networks, (), "networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
+    )
     insecure_anonymous: bool = _setting(
         values.boolean, default=False, about="let everybody who reaches the server push and delete"
     )
@@ -198,6 +207,8 @@ def _settings(sources: Sources) -> Settings:
     )
     if settings.grace_seconds < 2 * settings.lease_seconds:
         raise SettingsError(["grace_seconds must be at least twice lease_seconds, or a push could lose its content"])
+    if settings.htpasswd is not None and not settings.authentication:
+        raise SettingsError(["htpasswd names a file of users, but authentication is off: set authentication = true"])
     if settings.tag_expiry_min > settings.tag_expiry_max:
         raise SettingsError(["tag_expiry_min is more than tag_expiry_max"])
     scheme = settings.storage_url.partition(":")[0]
@@ -211,10 +222,13 @@ def refuse_open_listen(settings: Settings, address: str = "") -> None:
     ``address`` replaces the setting ``listen`` where the server was told another one.
     """
     address = address or settings.listen
-    if settings.insecure_anonymous or values.is_loopback(address):
+    if settings.authentication or settings.insecure_anonymous or values.is_loopback(address):
         return
     reason = f"refusing to listen on {address}: without access control, everybody who reaches it can push and delete."
-    advice = "Listen on 127.0.0.1, or accept that with --insecure-anonymous (MOORAGE_INSECURE_ANONYMOUS=true)."
+    advice = (
+        "Ask who they are with --authentication (MOORAGE_AUTHENTICATION=true), listen on 127.0.0.1, or accept that "
+        "with --insecure-anonymous (MOORAGE_INSECURE_ANONYMOUS=true)."
+    )
     raise SettingsError([f"{reason} {advice}"])
 
 

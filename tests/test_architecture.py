@@ -27,6 +27,7 @@ LAYERS = {
     "registry.errors": "leaves",
     "registry.batches": "leaves",
     "registry.pages": "leaves",
+    "registry.patterns": "leaves",
     "registry.revisions": "leaves",
     "registry.steps": "leaves",
     "registry.texts": "leaves",
@@ -70,13 +71,13 @@ LAYERS = {
 
 # Each layer: the layers it may import beside itself, and the packages that are not ours.
 ALLOWED: Mapping[str, tuple[set[str], set[str]]] = {
-    "leaves": (set(), set()),
+    "leaves": (set(), {"re2"}),
     "settings": ({"leaves"}, set()),
     "hooks": ({"leaves"}, {"pluggy", "cryptography", "msgspec"}),
     "formats": ({"hooks", "leaves"}, {"cryptography"}),
     "storage": ({"hooks", "leaves"}, {"boto3", "botocore", "urllib3", "mypy_boto3_s3"}),
     "db": ({"leaves"}, {"sqlalchemy"}),
-    "services": ({"db", "hooks", "leaves"}, {"sqlalchemy", "re2"}),
+    "services": ({"db", "hooks", "leaves"}, {"sqlalchemy", "argon2", "bcrypt", "joserfc"}),
     "egress": ({"hooks", "leaves"}, {"httpcore", "httpx"}),
     "wiring": ({"services", "egress", "db", "hooks", "settings", "leaves"}, {"sqlalchemy"}),
     "blueprints": ({"services", "wiring", "leaves"}, {"flask", "werkzeug", "msgspec"}),
@@ -115,6 +116,9 @@ ONLY_IN = {
     "boto3": "registry.storage.s3",
     "botocore": "registry.storage.s3",
     "re2": "registry.patterns",
+    "argon2": "registry.access",
+    "bcrypt": "registry.access",
+    "joserfc": "registry.access",
     "httpcore": "registry.egress",
     "pytest": "registry.testing",  # an extra, so that a registry that serves needs none
 }

@@ -28,7 +28,7 @@ _PRINCIPAL = select(
     Principal.id, Principal.name, Principal.namespace, Principal.source, Principal.password_hash, Principal.disabled
 ).where(Principal.name == bindparam("name"))
 _BY_PREFIX = (
-    select(ApiKey.id, ApiKey.hash, ApiKey.expires_ms, ApiKey.last_used_ms, Principal.id.label("owner_id"), Principal.name)
+    select(ApiKey.id, ApiKey.hash, ApiKey.last_used_ms, Principal.id.label("owner_id"), Principal.name)
     .join(Principal, Principal.id == ApiKey.principal_id)
     .where(ApiKey.prefix == bindparam("prefix"))
 )
@@ -142,7 +142,7 @@ class Authenticator:
             limits = narrowed(limits, key.limits if key else None)
         return replace(actor, limits=limits)
 
-    def _kept(self, row: Row[Any]) -> tuple[str, str]:
+    def _kept(self, row: Row[*tuple[Any, ...]]) -> tuple[str, str]:
         """Return the hashes that a principal's password is compared with: that of the database, that of the file."""
         if row.disabled or row.namespace is not None:
             return "", ""
@@ -158,7 +158,7 @@ class Authenticator:
             right = True
         return right
 
-    def _id_of(self, row: Row[Any] | None, name: str, nobody: Actor) -> int:
+    def _id_of(self, row: Row[*tuple[Any, ...]] | None, name: str, nobody: Actor) -> int:
         """Return a principal's id; who is in the file alone is made one at the first login."""
         if row is not None:
             return int(row.id)
@@ -176,13 +176,13 @@ class Authenticator:
 
         return self._database.write(work)
 
-    def _find(self, name: str) -> Row[Any] | None:
+    def _find(self, name: str) -> Row[*tuple[Any, ...]] | None:
         if "\0" in name:
             return None
         with self._database.read() as connection:
             return connection.execute(_PRINCIPAL, {"name": name}).first()
 
-    def _key(self, prefix: str) -> Row[Any] | None:
+    def _key(self, prefix: str) -> Row[*tuple[Any, ...]] | None:
         with self._database.read() as connection:
             return connection.execute(_BY_PREFIX, {"prefix": prefix}).first()
 

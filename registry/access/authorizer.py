@@ -14,7 +14,6 @@ from registry.access.actors import Actor, Kind
 from registry.access.reach import EVERYTHING, Reach
 from registry.access.rules import Circumstances
 from registry.access.standing import Standing, Standings
-from registry.db.engine import Database
 from registry.errors import Denied, Unauthorized
 from registry.names import RepositoryName
 
@@ -61,6 +60,9 @@ class Authorizer:
         del actor, action
         return EVERYTHING
 
+    def begin(self) -> None:
+        """Begin another request in this thread."""
+
     def require(self, actor: Actor, action: Action, repository: RepositoryName | None, reference: str = "") -> None:
         """Raise :class:`Denied` or :class:`Unauthorized` that name the missing action unless it is allowed."""
         request = AccessRequest(actor, action, repository, reference)
@@ -83,16 +85,15 @@ _asked: ContextVar[_Asked | None] = ContextVar("asked", default=None)
 class PolicyAuthorizer(Authorizer):
     """Decides by the rules of the policy, and by what the credential is good for."""
 
-    def __init__(self, database: Database, standings: Standings) -> None:
-        """Decide by ``standings``; transactions of ``database`` ask once more where these changed."""
-        self._database = database
+    def __init__(self, standings: Standings, clock_ms: Callable[[], int]) -> None:
+        """Decide by ``standings``, at the time of ``clock_ms``."""
         self._standings = standings
-        database.confirm = self._confirm
+        self._clock_ms = clock_ms
 
     def authorize(self, requests: Sequence[AccessRequest]) -> Sequence[Decision]:
         """Return one decision a request, in order."""
         standing = self._standings.now(at_once=any(one.action in _CHANGING for one in requests))
-        return [self._decide(standing, one) for one in requests]
+        return [self.decide(standing, one) for one in requests]
 
     def reach(self, actor: Actor, action: Action) -> Reach:
         """Return the repositories with which ``actor`` may do something: those, and perhaps others."""
@@ -108,7 +109,7 @@ class PolicyAuthorizer(Authorizer):
         """
         request = AccessRequest(actor, action, repository, reference)
         standing = self._standings.now(at_once=action in _CHANGING)
-        decision = self._decide(standing, request)
+        decision = self.decide(standing, request)
         if not decision.allowed:
             _refuse(request, decision)
         if action in _CHANGING:
@@ -118,28 +119,24 @@ class PolicyAuthorizer(Authorizer):
                 _asked.set(asked)
             asked.requests.append(request)
 
-    def explain(self, request: AccessRequest) -> Decision:
-        """Return what would be decided now, for whoever asks about somebody else."""
-        return self._decide(self._standings.now(at_once=True), request)
-
-    @staticmethod
-    def begin() -> None:
+    def begin(self) -> None:
         """Forget what was allowed before: another request begins in this thread."""
         _asked.set(None)
 
-    def _confirm(self, connection: Connection) -> None:
+    def confirm(self, connection: Connection) -> None:
         """Ask again, in a transaction, where the policy has changed since; raises as :meth:`require` does."""
         asked = _asked.get()
         if asked is None or self._standings.revision(connection) == asked.revision:
             return
         standing = self._standings.now(at_once=True)
         for request in asked.requests:
-            decision = self._decide(standing, request)
+            decision = self.decide(standing, request)
             if not decision.allowed:
                 _refuse(request, decision)
         asked.revision = standing.revision
 
-    def _decide(self, standing: Standing, request: AccessRequest) -> Decision:
+    def decide(self, standing: Standing, request: AccessRequest) -> Decision:
+        """Return what the policy of ``standing`` says, and what the credential is good for."""
         actor, action = request.actor, request.action
         if (gone := self._standings.gone(standing, actor)) is not None:
             return Decision(allowed=False, reason=gone)
@@ -150,7 +147,7 @@ class PolicyAuthorizer(Authorizer):
             decision = Decision(may)
         else:
             tag = request.reference if request.reference and ":" not in request.reference else None
-            circumstances = Circumstances(tag, actor.address, self._database.clock_ms())
+            circumstances = Circumstances(tag, actor.address, self._clock_ms())
             verdict = standing.policy.decide(subjects, action, name, circumstances)
             rule = verdict.rule.name if verdict.rule else ""
             allowed = verdict.allowed or (actor.kind is Kind.INSIDER and verdict.rule is None)
@@ -175,7 +172,9 @@ def _refuse(request: AccessRequest, decision: Decision) -> NoReturn:
     if decision.elsewhere:
         reason = f"the scopes of this API key do not include {action} on {where}"
     else:
-        reason = decision.reason or f"{actor.principal} may not {action} on {where}: role {least_role(action)} is missing"
+        reason = (
+            decision.reason or f"{actor.principal} may not {action} on {where}: role {least_role(action)} is missing"
+        )
     raise Denied(reason, detail=detail)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Self, TypeAlias
@@ -29,10 +29,17 @@ class Networks:
     @classmethod
     def parse(cls, value: object) -> Self:
         """Read a list of networks and addresses; raises :class:`RuleInvalid`."""
-        return cls(tuple(_network(text) for text in _texts(value, "networks")))
+        return cls.of(_texts(value, "networks"))
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Self:
+        """Read networks and addresses; raises :class:`RuleInvalid`."""
+        return cls(tuple(map(_network, texts)))
 
     def hold(self, address: str) -> bool:
         """Tell whether an address is in one of them; one of IPv4 inside IPv6 counts as what it carries."""
+        if not self.networks:
+            return False
         try:
             found = ipaddress.ip_address(address.partition("%")[0])
         except ValueError:  # of a socket without an address
@@ -57,7 +64,9 @@ class Window:
             raise RuleInvalid(f"each of times is an object with {', '.join(_FIELDS)}", detail={"field": "times"})
         for key in value:
             if key not in _FIELDS:
-                raise RuleInvalid(f"times has no field {key!r:.64}: use {', '.join(_FIELDS)}", detail={"field": "times"})
+                raise RuleInvalid(
+                    f"times has no field {key!r:.64}: use {', '.join(_FIELDS)}", detail={"field": "times"}
+                )
         days = _texts(value.get("days", list(_DAYS)), "times.days")
         if not set(days) <= set(_DAYS):
             raise RuleInvalid(f"times.days are of {', '.join(_DAYS)}", detail={"field": "times.days"})
@@ -86,10 +95,11 @@ def parse_windows(value: object) -> tuple[Window, ...]:
 
 
 def _texts(value: object, name: str) -> Sequence[str]:
-    listed = isinstance(value, Sequence) and not isinstance(value, str)
-    if not listed or not 1 <= len(value) <= _MOST or not all(isinstance(text, str) for text in value):  # type: ignore[arg-type,attr-defined] # it is a sequence
+    if not isinstance(value, Sequence) or isinstance(value, str) or not 1 <= len(value) <= _MOST:
         raise RuleInvalid(f"{name} is a list of 1 to {_MOST} texts", detail={"field": name})
-    return tuple(value)  # type: ignore[arg-type] # it is a sequence of texts
+    if not all(isinstance(text, str) for text in value):
+        raise RuleInvalid(f"{name} is a list of texts", detail={"field": name})
+    return tuple(value)
 
 
 def _network(text: str) -> _Network:

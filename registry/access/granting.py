@@ -59,9 +59,7 @@ class Wanted:
         for scope in scopes:
             match = _SCOPE.fullmatch(scope)
             if match is None:
-                raise ScopeInvalid(
-                    "a scope is written as repository:NAME:pull,push", detail={"scope": scope[:256]}
-                )
+                raise ScopeInvalid("a scope is written as repository:NAME:pull,push", detail={"scope": scope[:256]})
             kind, name, actions = match.groups()
             if kind == _REPOSITORY:
                 repositories.setdefault(name, []).extend(actions.split(","))
@@ -94,9 +92,9 @@ class TokenService:
         """Return a token for what of ``wanted`` is allowed."""
         granted = self._granted(actor, wanted)
         proof = actor.proof
-        principal_id, key_id = (proof.principal_id, proof.key_id) if proof else (None, None)
+        proven = (proof.principal_id, proof.key_id) if proof else (None, None)
         catalog = wanted.catalog and self._allowed(actor, Action.LIST, None)
-        token, issued = self._tokens.give(actor.principal, principal_id, key_id, granted, catalog=catalog)
+        token, issued = self._tokens.give(actor.principal, proven, granted, catalog=catalog)
         refresh = self._keep_refresh(proof, client) if renewable and proof is not None else ""
         return Given(token, issued, LIVES_SECONDS, granted, refresh)
 

@@ -43,6 +43,10 @@ class HtpasswdFile:
                 self._look(self._path)
         return self._hashes.get(name, "")
 
+    def vouches(self, source: str, name: str) -> bool:
+        """Tell whether a user whose ``source`` is this file is in it still; others are not its concern."""
+        return source != HTPASSWD or bool(self.find(name))
+
     def verify(self, kept: str, password: str) -> bool:
         """Tell whether a password is that of a hash; where ``kept`` is empty, no, after as long a time."""
         text = password.encode()

@@ -50,10 +50,11 @@ class KeyLimits:
 
     def allow(self, action: Action, repository: str | None) -> bool:
         """Tell whether one of the scopes has the action."""
-        return any(
-            action in ACTIONS_OF[role] and (patterns is None or (repository is not None and patterns.matches(repository)))
-            for role, patterns in self.scopes
-        )
+        return any(action in ACTIONS_OF[role] and _within(patterns, repository) for role, patterns in self.scopes)
+
+
+def _within(patterns: Patterns | None, repository: str | None) -> bool:
+    return patterns is None or (repository is not None and patterns.matches(repository))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def parse_scopes(texts: Iterable[str]) -> KeyLimits | None:
 
     Raises :class:`ScopeInvalid` that names the one at fault.
     """
-    scopes = []
+    scopes: list[tuple[Role, Patterns | None]] = []
     for text in texts:
         match = _SCOPE.fullmatch(text)
         if match is None or len(scopes) >= MOST_SCOPES:

@@ -143,9 +143,7 @@ class PolicyService:
 
         return self._database.write(work)
 
-    def _insert(
-        self, connection: Connection, actor: Actor, name: str, text: str, known: _Known | None = None
-    ) -> None:
+    def _insert(self, connection: Connection, actor: Actor, name: str, text: str, known: _Known | None = None) -> None:
         (known or _Known(connection)).check(name, json.loads(text))
         now = self._database.now(connection)
         row = {"name": name, "definition": text, "actor": actor.principal, "created_ms": now, "updated_ms": now}

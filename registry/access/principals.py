@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,7 @@ class PrincipalRow:
     actor: str
     created_ms: int
     updated_ms: int
-    teams: Sequence[str] = ()
+    teams: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,9 @@ class PrincipalService:
         self._authorizer = authorizer
         self._passwords = passwords
 
-    def add_user(self, actor: Actor, name: str, *, password: str | None, source: str = LOCAL, description: str = "") -> PrincipalRow:
+    def add_user(
+        self, actor: Actor, name: str, *, password: str | None, source: str = LOCAL, description: str = ""
+    ) -> PrincipalRow:
         """Make a user; without a password it logs in by keys alone, or as its source says.
 
         Raises :class:`PrincipalInvalid`, :class:`PrincipalTaken`.
@@ -124,7 +126,9 @@ class PrincipalService:
                 "a namespace is the part of a name before its first slash", detail={"namespace": namespace}
             )
         if _PART.fullmatch(name) is None:
-            raise PrincipalInvalid("a robot's name is up to 64 of a-z, 0-9, and . _ - between", detail={"name": name[:64]})
+            raise PrincipalInvalid(
+                "a robot's name is up to 64 of a-z, 0-9, and . _ - between", detail={"name": name[:64]}
+            )
         return self._add(actor, f"{namespace}+{name}", namespace, LOCAL, NO_PASSWORD, _checked(description))
 
     def list(self, actor: Actor, *, robots: bool, limit: int, last: str) -> Page[PrincipalRow]:
@@ -190,7 +194,9 @@ class PrincipalService:
         """Make a team without members; raises :class:`PrincipalInvalid`, :class:`PrincipalTaken`."""
         self._authorizer.require(actor, Action.ADMIN, None, name)
         if _PART.fullmatch(name) is None:
-            raise PrincipalInvalid("a team's name is up to 64 of a-z, 0-9, and . _ - between", detail={"name": name[:64]})
+            raise PrincipalInvalid(
+                "a team's name is up to 64 of a-z, 0-9, and . _ - between", detail={"name": name[:64]}
+            )
 
         def work(connection: Connection) -> TeamRow:
             if connection.execute(_TEAM_BY_NAME, {"name": name}).first() is not None:
@@ -247,7 +253,9 @@ class PrincipalService:
 
         self._database.write(work)
 
-    def _change_members(self, actor: Actor, team: str, name: str, change: Any) -> TeamRow:  # noqa: ANN401
+    def _change_members(
+        self, actor: Actor, team: str, name: str, change: Callable[[Connection, int, int], None]
+    ) -> TeamRow:
         self._authorizer.require(actor, Action.ADMIN, None, team)
 
         def work(connection: Connection) -> TeamRow:
@@ -276,16 +284,23 @@ class PrincipalService:
         return self._row(connection, row)
 
     @staticmethod
-    def _row(connection: Connection, row: Row[Any]) -> PrincipalRow:
+    def _row(connection: Connection, row: Row[*tuple[Any, ...]]) -> PrincipalRow:
         teams = connection.scalars(_TEAMS_OF, {"principal": row.id}).all()
-        return PrincipalRow(*row, teams)
+        return PrincipalRow(*[*row, teams])
 
     @staticmethod
     def _require_team(connection: Connection, name: str) -> TeamRow:
         row = connection.execute(_TEAM_BY_NAME, {"name": name}).first()
         if row is None:
             raise PrincipalUnknown(f"there is no team {name[:128]!r}", detail={"name": name[:128]})
-        return TeamRow(*row, connection.scalars(_MEMBERS, {"team": row.id}).all())
+        return TeamRow(*row, members=connection.scalars(_MEMBERS, {"team": row.id}).all())
+
+
+def _check_part(kind: str, name: str) -> None:
+    if _PART.fullmatch(name) is None:
+        raise PrincipalInvalid(
+            f"a {kind}'s name is up to 64 of a-z, 0-9, and . _ - between", detail={"name": name[:64]}
+        )
 
 
 def check_user_name(name: str) -> None:

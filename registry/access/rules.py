@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from registry.access.actions import ACTIONS_OF, Action, Role
 from registry.access.conditions import Networks, Window, parse_windows
@@ -14,7 +13,7 @@ from registry.patterns import Patterns
 
 EVERYBODY = "everybody"
 """The subject of rules that speaks of all who have credentials; without any they are ``anonymous``."""
-MOST_SUBJECTS = 200
+MOST_LISTED = 200
 _FIELDS = ("effect", "to", "on", "role", "actions", "tags", "networks", "times")
 _SUBJECT = re.compile(r"(?:user|robot|team|plugin):\S{1,255}|everybody|anonymous")
 _SHOWN = 64
@@ -98,21 +97,25 @@ def _actions(definition: Mapping[str, object], *, denies: bool) -> tuple[bool, f
 
 
 def _named(value: object) -> frozenset[Action]:
-    if not _is_list(value) or not value or not all(one in list(Action) for one in value):
+    named = _listed(value, "actions", ", ".join(Action))
+    if not set(named) <= set(Action):
         raise RuleInvalid(f"actions is a list of {', '.join(Action)}", detail={"field": "actions"})
-    named = frozenset(map(Action, value))
-    return named | {Action.LIST} if Action.PULL in named else named  # what may not be pulled is not seen
+    found = frozenset(map(Action, named))
+    return found | {Action.LIST} if Action.PULL in found else found  # what may not be pulled is not seen
 
 
 def _subjects(value: object) -> tuple[str, ...]:
     wanted = "user:NAME, robot:NAMESPACE+NAME, team:NAME, plugin:NAME, everybody, anonymous"
-    if not _is_list(value) or not 1 <= len(value) <= MOST_SUBJECTS:
-        raise RuleInvalid(f"to is a list of 1 to {MOST_SUBJECTS} of {wanted}", detail={"field": "to"})
-    for one in value:
-        if not isinstance(one, str) or _SUBJECT.fullmatch(one) is None:
+    named = _listed(value, "to", wanted)
+    for one in named:
+        if _SUBJECT.fullmatch(one) is None:
             raise RuleInvalid(f"to names {wanted}", detail={"field": "to", "subject": ascii(one)[:_SHOWN]})
+    return named
+
+
+def _listed(value: object, name: str, wanted: str) -> tuple[str, ...]:
+    if not isinstance(value, Sequence) or isinstance(value, str) or not 1 <= len(value) <= MOST_LISTED:
+        raise RuleInvalid(f"{name} is a list of 1 to {MOST_LISTED} of {wanted}", detail={"field": name})
+    if not all(isinstance(one, str) for one in value):
+        raise RuleInvalid(f"{name} is a list of {wanted}", detail={"field": name})
     return tuple(value)
-
-
-def _is_list(value: Any) -> bool:  # noqa: ANN401 - JSON of any shape
-    return isinstance(value, Sequence) and not isinstance(value, str)

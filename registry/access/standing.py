@@ -16,7 +16,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from registry.access.actors import Actor, Kind
+from registry.access.actors import Actor, Kind, Proof
 from registry.access.limits import Limits, parse_scopes
 from registry.access.policy import ANYBODY, Policy
 from registry.access.rules import EVERYBODY, parse_policy_rule
@@ -144,12 +144,11 @@ class Standings:
         state, proof = self.principal(standing, actor.principal), actor.proof
         if state is None or (proof is not None and proof.principal_id != state.id):
             return f"{actor.principal} was deleted"
-        if state.disabled:
-            return f"{actor.principal} is disabled"
-        if not self._sources.vouches(state.source, state.name):
-            return f"{actor.principal} is not known to {state.source} any more"
-        if proof is None:
-            return None
+        if state.disabled or not self._sources.vouches(state.source, state.name):
+            return f"{actor.principal} is {'disabled' if state.disabled else f'not known to {state.source} any more'}"
+        return None if proof is None else self._outdated(standing, state, proof)
+
+    def _outdated(self, standing: Standing, state: PrincipalState, proof: Proof) -> str | None:
         if proof.token_ms is not None and proof.token_ms + _SECOND <= state.valid_from_ms:
             return "the token is from before a change of the password"
         if proof.key_id is None:

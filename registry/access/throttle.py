@@ -47,8 +47,8 @@ class Throttle:
         with self._database.read() as connection:
             rows = connection.execute(_FIND, {"address": address, "name": name}).all()
             now = self._database.now(connection) if rows else 0
-        waits = [_wait_ms(row.failures, _FREE_OF_PAIR if row.name else _FREE_OF_ADDRESS) + row.last_ms - now for row in rows]
-        if (wait := max(waits, default=0)) > 0:
+        wait = max((row.last_ms + _wait_ms(row.failures, pair=bool(row.name)) - now for row in rows), default=0)
+        if wait > 0:
             seconds = -(-wait // 1000)
             raise TooManyRequests(
                 f"too many wrong credentials came from {address or 'there'}: wait {seconds} s", retry_after=seconds
@@ -73,11 +73,12 @@ class Throttle:
         """Forget the wrong ones of this name from there; those of the address stay: others may be guessed from it."""
         if attempt.failed:
             values = {"b_address": attempt.address, "b_name": attempt.name}
-            self._database.write(lambda connection: connection.execute(_FORGET, values) and None, durable=False)
+            self._database.write(lambda connection: connection.execute(_FORGET, values).rowcount, durable=False)
 
 
-def _wait_ms(failures: int, free: int) -> int:
+def _wait_ms(failures: int, *, pair: bool) -> int:
     """Return how long after the last failure nothing is tried: doubling from a second, a quarter of an hour at most."""
+    free = _FREE_OF_PAIR if pair else _FREE_OF_ADDRESS
     if failures < free:
         return 0
     return int(1000 * min(2.0 ** min(failures - free, 20), _LONGEST_SECONDS))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from joserfc import jwt
 from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, GuestProtocol
 
 from registry.access.limits import TokenLimits
 from registry.access.token_keys import ALGORITHM, TokenKeys
@@ -45,7 +46,7 @@ class Claims:
 class Tokens:
     """Gives tokens, and reads them."""
 
-    def __init__(self, keys: TokenKeys, service: Callable[[], str], clock_ms: Callable[[], int]) -> None:
+    def __init__(self, keys: TokenKeys, service: str, clock_ms: Callable[[], int]) -> None:
         """Sign for ``service``, the name under which clients know this registry, at the time of ``clock_ms``."""
         self._keys = keys
         self._service = service
@@ -54,9 +55,17 @@ class Tokens:
         self._turn = threading.Lock()
 
     def give(
-        self, principal: str, principal_id: int | None, key_id: int | None, granted: Mapping[str, Sequence[str]], *, catalog: bool
+        self,
+        principal: str,
+        proven: tuple[int | None, int | None],
+        granted: Mapping[str, Sequence[str]],
+        *,
+        catalog: bool,
     ) -> tuple[str, int]:
-        """Return a token for actions by repository, and when it was issued, in seconds since 1970."""
+        """Return a token for actions by repository, and when it was issued, in seconds since 1970.
+
+        ``proven`` are the ids of the principal and of its API key, each None where there is none.
+        """
         key, now = self._keys.signing(), self._clock_ms() // 1000
         access: list[dict[str, object]] = [
             {"type": "repository", "name": name, "actions": list(actions)} for name, actions in granted.items()
@@ -64,11 +73,11 @@ class Tokens:
         if catalog:
             access.append({"type": "registry", "name": "catalog", "actions": ["*"]})
         claims = {
-            "iss": self._service(),
-            "aud": self._service(),
+            "iss": self._service,
+            "aud": self._service,
             "sub": principal,
-            "pid": principal_id,
-            "key": key_id,
+            "pid": proven[0],
+            "key": proven[1],
             "iat": now,
             "nbf": now,
             "exp": now + LIVES_SECONDS,
@@ -104,17 +113,15 @@ class Tokens:
             raise TokenRefused("this is no token of this registry") from error
         return self._claims(token.header, token.claims)
 
-    def _key_of(self, token: object) -> object:
-        header = getattr(token, "headers", None) or getattr(token, "header", None)
-        found = header() if callable(header) else header
-        key_id = found.get("kid") if isinstance(found, Mapping) else None
+    def _key_of(self, token: GuestProtocol) -> ECKey:
+        key_id = token.headers().get("kid")
         key = self._keys.find(key_id) if isinstance(key_id, str) else None
         if key is None:
             raise ValueError("unknown key")
         return key
 
     def _claims(self, header: Mapping[str, object], claims: Mapping[str, object]) -> Claims:
-        now, service = self._clock_ms() // 1000, self._service()
+        now, service = self._clock_ms() // 1000, self._service
         times = [claims.get(name) for name in ("iat", "nbf", "exp")]
         if header.get("typ") != _TYPE or "crit" in header or not all(type(time) is int for time in times):
             raise TokenRefused("this is no token of this registry")
@@ -123,10 +130,17 @@ class Tokens:
         issued, not_before, expires = (int(str(time)) for time in times)
         if not_before > now + _LEEWAY_SECONDS or issued > now + _LEEWAY_SECONDS:
             raise TokenRefused("the token is not valid yet")
-        principal, principal_id, key_id = claims.get("sub"), claims.get("pid"), claims.get("key")
-        if not isinstance(principal, str) or type(principal_id) not in (int, type(None)) or type(key_id) not in (int, type(None)):
+        principal = claims.get("sub")
+        if not isinstance(principal, str):
             raise TokenRefused("this is no token of this registry")
-        return Claims(principal, principal_id, key_id, issued * 1000, expires, _limits(claims.get("access")))  # type: ignore[arg-type] # types were compared
+        ids = _id(claims.get("pid")), _id(claims.get("key"))
+        return Claims(principal, *ids, issued * 1000, expires, _limits(claims.get("access")))
+
+
+def _id(value: object) -> int | None:
+    if value is not None and type(value) is not int:
+        raise TokenRefused("this is no token of this registry")
+    return value
 
 
 def _limits(access: object) -> TokenLimits:

@@ -10,9 +10,18 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
 
+from registry.blueprints._challenges import challenges
 from registry.blueprints._http import Answer, drain_body
 from registry.blueprints._problems import PAGES, PROBLEM, is_ours, problem_of
-from registry.errors import EndpointUnknown, InputInvalid, NameUnknown, RegistryError, RequestInvalid, Unsupported
+from registry.errors import (
+    EndpointUnknown,
+    InputInvalid,
+    NameUnknown,
+    RegistryError,
+    RequestInvalid,
+    Unauthorized,
+    Unsupported,
+)
 
 _log = logging.getLogger(__name__)
 _CLIENT_ERROR, _NOT_FOUND, _METHOD_NOT_ALLOWED, _SERVER_ERROR = 400, 404, 405, 500
@@ -55,6 +64,9 @@ def render(error: RegistryError, status: int | None = None) -> Response:
         response = Answer(json.dumps(body), status=status, content_type="application/json")
     for name, value in error.headers.items():
         response.headers[name] = value
+    if isinstance(error, Unauthorized):
+        for challenge in challenges(error):
+            response.headers.add("WWW-Authenticate", challenge)
     return response
 
 

@@ -6,14 +6,18 @@ import json
 
 from flask import Blueprint, Response
 
+from registry.access.actors import Kind
 from registry.blueprints._http import Answer, actor, link_next, page_size, services, text_argument
+from registry.errors import Unauthorized
 
 blueprint = Blueprint("base", __name__, url_prefix="/v2")
 
 
 @blueprint.get("/", strict_slashes=False)
 def version() -> Response:
-    """Tell that the v2 API is served here."""
+    """Tell that the v2 API is served here, and to whom credentials are needed how to get in."""
+    if services().access.authenticator is not None and actor().kind is Kind.ANONYMOUS and not actor().token:
+        raise Unauthorized
     return Answer(
         "{}",
         content_type="application/json",

@@ -10,8 +10,8 @@ from functools import lru_cache
 from sqlalchemy import Connection
 
 from registry.errors import RuleInvalid
-from registry.repositories.lives import Life, parse_life
 from registry.patterns import Patterns
+from registry.repositories.lives import Life, parse_life
 from registry.repositories.rule_rows import rules_for
 
 KIND = "immutability"

@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 from registry.errors import RuleInvalid
-from registry.repositories.lives import Life, parse_life
 from registry.patterns import Patterns
+from registry.repositories.lives import Life, parse_life
 
 KIND = "retention"
 MAX_LAST = 1_000_000

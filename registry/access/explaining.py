@@ -1,0 +1,61 @@
+"""Why somebody may do something, or not: which rule decides, and which others speak of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from registry.access.actors import ANONYMOUS, Actor
+from registry.access.authorizer import AccessRequest, Action, Authorizer, PolicyAuthorizer
+from registry.access.standing import Standings
+from registry.db.engine import Database
+from registry.errors import PrincipalUnknown
+from registry.names import RepositoryName
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What would be decided, by which rule (empty: none allows it), as which subjects, and what to do about it."""
+
+    allowed: bool
+    rule: str
+    reason: str
+    subjects: Sequence[str]
+
+
+class AccessExplainer:
+    """Explains decisions: one's own to everybody, those about others to who administers the registry."""
+
+    def __init__(
+        self, database: Database, authorizer: Authorizer, policy: PolicyAuthorizer, standings: Standings
+    ) -> None:
+        """Explain what ``policy`` decides."""
+        self._database = database
+        self._authorizer = authorizer
+        self._policy = policy
+        self._standings = standings
+
+    def explain(
+        self,
+        actor: Actor,
+        principal: str,
+        action: Action,
+        repository: RepositoryName | None,
+        reference: str,
+        address: str,
+    ) -> Explanation:
+        """Explain what ``principal`` may do, asking from ``address``; raises :class:`PrincipalUnknown`."""
+        if actor.principal != principal or actor.proof is None:
+            self._authorizer.require(actor, Action.ADMIN, None, principal)
+        about = Actor(principal, address)
+        standing = self._standings.now(at_once=True)
+        if principal != ANONYMOUS and self._standings.principal(standing, principal) is None:
+            raise PrincipalUnknown(f"there is no user or robot {principal[:128]!r}", detail={"name": principal[:128]})
+        decision = self._policy.decide(standing, AccessRequest(about, action, repository, reference))
+        if decision.rule:
+            reason = f"rule {decision.rule} {'allows' if decision.allowed else 'denies'} it"
+        elif decision.allowed:
+            reason = "who has credentials may list; what is listed is what they may pull"
+        else:
+            reason = decision.reason or "no rule allows it"
+        return Explanation(decision.allowed, decision.rule, reason, standing.subjects(about))

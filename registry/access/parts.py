@@ -1,0 +1,74 @@
+"""The parts of access, wired for one app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry.access.authentication import Authenticator
+from registry.access.authorizer import Authorizer, PolicyAuthorizer
+from registry.access.explaining import AccessExplainer
+from registry.access.first import FirstAdministrator
+from registry.access.granting import TokenService
+from registry.access.htpasswd import HtpasswdFile
+from registry.access.keys import KeyService
+from registry.access.policies import PolicyService
+from registry.access.principals import PrincipalService
+from registry.access.secrets import Passwords
+from registry.access.standing import Standings
+from registry.access.throttle import Throttle
+from registry.access.token_keys import TokenKeys
+from registry.access.tokens import LIVES_SECONDS, Tokens
+from registry.db.engine import Database
+
+_KEPT_MS = 2 * LIVES_SECONDS * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTerms:
+    """How access is set up: whether anybody is asked who they are, for whom tokens are, and the file of users."""
+
+    authentication: bool = False
+    service: str = "moorage"
+    htpasswd: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The services of access; without authentication there is no ``authenticator``, and no tokens are given."""
+
+    terms: AccessTerms
+    authorizer: Authorizer
+    authenticator: Authenticator | None
+    principals: PrincipalService
+    keys: KeyService
+    policies: PolicyService
+    tokens: TokenService
+    token_keys: TokenKeys
+    explainer: AccessExplainer
+    first: FirstAdministrator
+
+
+def wire_access(database: Database, terms: AccessTerms) -> Access:
+    """Wire access over one database."""
+    htpasswd, passwords = HtpasswdFile(terms.htpasswd), Passwords()
+    standings = Standings(database, htpasswd)
+    policy = PolicyAuthorizer(standings, database.clock_ms)
+    authorizer: Authorizer = policy if terms.authentication else Authorizer()
+    token_keys = TokenKeys(database, authorizer, kept_ms=_KEPT_MS)
+    tokens = Tokens(token_keys, terms.service, database.clock_ms)
+    authenticator = Authenticator(database, standings, tokens, passwords, Throttle(database), htpasswd)
+    if terms.authentication:
+        database.confirm = policy.confirm
+    return Access(
+        terms,
+        authorizer,
+        authenticator if terms.authentication else None,
+        PrincipalService(database, authorizer, passwords),
+        KeyService(database, authorizer),
+        PolicyService(database, authorizer),
+        TokenService(database, authorizer, standings, tokens),
+        token_keys,
+        AccessExplainer(database, authorizer, policy, standings),
+        FirstAdministrator(database, passwords),
+    )

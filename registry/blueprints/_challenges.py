@@ -1,0 +1,38 @@
+"""How clients are told to show who they are (RFC 9110, 11.6.1; RFC 6750, 3; Docker, "Token Authentication")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask import request
+
+from registry.blueprints._http import base_url, services
+from registry.blueprints._problems import is_ours
+from registry.errors import NameInvalid, Unauthorized
+from registry.names import RepositoryName
+
+_REALM = "moorage"
+
+
+def challenges(error: Unauthorized) -> Iterator[str]:
+    """Yield the challenges of a refusal.
+
+    Below /v2 there is one, for tokens: container clients that see another as well use the password with each request.
+    """
+    if is_ours(request.path):
+        yield f'Basic realm="{_REALM}", charset="UTF-8"'
+    parts = [f'realm="{base_url()}/token"', f'service="{services().access.terms.service}"']
+    if error.wanted:
+        parts.append(f'scope="{error.wanted}{_of_mount()}"')
+    if error.reason:
+        parts.append(f'error="{error.reason}"')
+    yield f"Bearer {','.join(parts)}"
+
+
+def _of_mount() -> str:
+    """Return the scope that a mount needs beside that of its target: to pull from its source."""
+    try:
+        source = RepositoryName.parse(request.args.get("from", "")) if "mount" in request.args else None
+    except NameInvalid:
+        source = None
+    return f" repository:{source}:pull" if source else ""

@@ -1,0 +1,101 @@
+"""Tokens for clients, and the keys that prove them.
+
+Sources: Docker, "Token Authentication Specification", "Oauth2 Token Authentication"; RFC 6749, 4.3 and 6; RFC 7517, 5.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from urllib.parse import parse_qsl
+
+from flask import Blueprint, Response, request
+
+from registry.access.actors import Actor, Kind
+from registry.access.granting import Given, Wanted
+from registry.blueprints._http import Answer, RequestBody, actor, client_address, services
+from registry.errors import AuthenticationOff, RequestInvalid, Unauthorized
+
+blueprint = Blueprint("tokens", __name__)
+_LONGEST_FORM = 64 * 1024
+_FORM = "application/x-www-form-urlencoded"
+
+
+@blueprint.get("/token")
+def token() -> Response:
+    """Give a token to who shows a name and a password or key, and to nobody for what everybody may do."""
+    _require_authentication()
+    renewable = request.args.get("offline_token", "").lower() in ("true", "1")
+    wanted = Wanted.parse(request.args.getlist("scope"))
+    given = services().access.tokens.give(
+        _somebody(), wanted, renewable=renewable, client=request.args.get("client_id", "")
+    )
+    return _answer(given, "token")
+
+
+@blueprint.post("/token")
+def oauth2_token() -> Response:
+    """Give a token for a password or for a refresh token."""
+    _require_authentication()
+    form = _form()
+    wanted = Wanted.parse([form.get("scope", "")])
+    nobody = Actor(address=client_address(), user_agent=request.headers.get("User-Agent", ""))
+    tokens, authenticator = services().access.tokens, services().access.authenticator
+    kind = form.get("grant_type", "")
+    if kind == "refresh_token":
+        given = tokens.renew(nobody, form.get("refresh_token", ""), wanted)
+        return _answer(given, "access_token", form.get("refresh_token", ""))
+    if kind != "password" or authenticator is None:
+        raise RequestInvalid("grant_type is password or refresh_token", detail={"grant_type": kind[:64]})
+    known = authenticator.login(form.get("username", ""), form.get("password", ""), nobody)
+    renewable = form.get("access_type") == "offline"
+    given = tokens.give(known, wanted, renewable=renewable, client=form.get("client_id", ""))
+    return _answer(given, "access_token")
+
+
+@blueprint.get("/.well-known/jwks.json")
+def keys() -> Response:
+    """Publish the keys that prove this registry's tokens."""
+    _require_authentication()
+    body = {"keys": list(services().access.token_keys.published())}
+    headers = {"Cache-Control": "public, max-age=60"}
+    return Answer(json.dumps(body), content_type="application/jwk-set+json", headers=headers)
+
+
+def _require_authentication() -> None:
+    if services().access.authenticator is None:
+        raise AuthenticationOff
+
+
+def _somebody() -> Actor:
+    """Return who asks; a token is not had for a token, or it would never end."""
+    found = actor()
+    if found.token and found.kind is not Kind.ANONYMOUS:
+        raise Unauthorized("a token is given for a password or an API key")
+    return found
+
+
+def _form() -> dict[str, str]:
+    if request.mimetype != _FORM:
+        raise RequestInvalid(f"the body must be {_FORM}", detail={"contentType": request.mimetype[:64]})
+    data = RequestBody().read_all(_LONGEST_FORM)
+    if len(data) > _LONGEST_FORM:
+        raise RequestInvalid("the form is too long", detail={"limit": _LONGEST_FORM})
+    try:
+        return dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=100))
+    except ValueError:
+        raise RequestInvalid("the form cannot be read") from None
+
+
+def _answer(given: Given, name: str, refresh: str = "") -> Response:
+    body: dict[str, object] = {name: given.token, "expires_in": given.expires_in}
+    if name == "token":
+        body["access_token"] = given.token
+        body["issued_at"] = datetime.fromtimestamp(given.issued, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    else:
+        body["scope"] = " ".join(f"repository:{one}:{','.join(actions)}" for one, actions in given.granted.items())
+        body["token_type"] = "Bearer"  # noqa: S105 - a type, no password
+    if given.refresh_token or refresh:
+        body["refresh_token"] = given.refresh_token or refresh
+    headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+    return Answer(json.dumps(body), content_type="application/json", headers=headers)
