@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 from registry.access.actors import ANONYMOUS, Actor, Proof
 from registry.access.htpasswd import HTPASSWD, HtpasswdFile
 from registry.access.limits import Limits, narrowed
-from registry.access.principals import LOCAL, NO_PASSWORD, check_user_name, insert_principal
+from registry.access.principal_rows import LOCAL, NO_PASSWORD, check_user_name, insert_principal
 from registry.access.secrets import KEY_SIGN, KeyText, Passwords, hashed
 from registry.access.standing import Standings
 from registry.access.throttle import Throttle

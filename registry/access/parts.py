@@ -16,6 +16,7 @@ from registry.access.policies import PolicyService
 from registry.access.principals import PrincipalService
 from registry.access.secrets import Passwords
 from registry.access.standing import Standings
+from registry.access.teams import TeamService
 from registry.access.throttle import Throttle
 from registry.access.token_keys import TokenKeys
 from registry.access.tokens import LIVES_SECONDS, Tokens
@@ -41,6 +42,7 @@ class Access:
     authorizer: Authorizer
     authenticator: Authenticator | None
     principals: PrincipalService
+    teams: TeamService
     keys: KeyService
     policies: PolicyService
     tokens: TokenService
@@ -65,6 +67,7 @@ def wire_access(database: Database, terms: AccessTerms) -> Access:
         authorizer,
         authenticator if terms.authentication else None,
         PrincipalService(database, authorizer, passwords),
+        TeamService(database, authorizer),
         KeyService(database, authorizer),
         PolicyService(database, authorizer),
         TokenService(database, authorizer, standings, tokens),

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from flask import request
 
-from registry.blueprints._http import base_url, services
+from registry.blueprints._asking import base_url
+from registry.blueprints._http import services
 from registry.blueprints._problems import is_ours
 from registry.errors import NameInvalid, Unauthorized
 from registry.names import RepositoryName

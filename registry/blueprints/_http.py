@@ -10,8 +10,6 @@ from urllib.parse import quote, urlencode
 
 from flask import Response, current_app, request
 
-from registry.access.actors import OPERATOR, Actor
-from registry.access.authentication import Credentials
 from registry.errors import (
     BlobUploadInvalid,
     PaginationInvalid,
@@ -33,10 +31,7 @@ if TYPE_CHECKING:
 _CONTENT_RANGE = re.compile(r"(?:bytes )?(\d{1,18})-(\d{1,18})(?:/(?:\d{1,18}|\*))?")
 _PIECE = 1 << 20
 _DRAINED = 32 * _PIECE
-_BODY, _KNOWN = "moorage.body", "moorage.known"
-OPERATOR_ENVIRON = "moorage.operator"
-"""In the environ of requests that this machine's operator makes without a server; no header can put it there."""
-_HOST = re.compile(r"(?:[A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_BODY = "moorage.body"
 _NUMBER = re.compile(r"\d{1,18}")
 _MOST_WARNED = 4096
 _QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"'})
@@ -53,52 +48,6 @@ class Answer(Response):
 def services() -> Services:
     """Return the app's services."""
     return cast("Services", current_app.extensions["moorage"])
-
-
-def actor() -> Actor:
-    """Return who asks; raises :class:`~registry.errors.Unauthorized` for credentials that are not right."""
-    environ = request.environ
-    known: Actor | None = environ.get(_KNOWN)
-    if known is not None:
-        return known
-    address, user_agent = client_address(), environ.get("HTTP_USER_AGENT", "")
-    authenticator = services().access.authenticator
-    if authenticator is None:
-        found = Actor(address=address, user_agent=user_agent)
-    elif OPERATOR_ENVIRON in environ:
-        found = Actor(OPERATOR, address, user_agent)
-    else:
-        found = authenticator.known(Credentials(environ.get("HTTP_AUTHORIZATION", ""), address, user_agent))
-    environ[_KNOWN] = found
-    environ["moorage.actor"] = found.principal
-    return found
-
-
-def client_address() -> str:
-    """Return the client's address: the last of those that proxies tell which is none of a trusted proxy."""
-    address: str = request.environ.get("REMOTE_ADDR", "")
-    trusted = services().trusted_proxies
-    if not trusted.hold(address):
-        return address
-    for text in reversed(request.environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
-        if (told := text.strip()) and (address := told) and not trusted.hold(told):
-            break
-    return address
-
-
-def base_url() -> str:
-    """Return the URL under which clients reach the registry: as it is set, else as this one asked."""
-    settings = services().settings
-    if settings.external_url:
-        return settings.external_url
-    environ = request.environ
-    scheme = environ.get("wsgi.url_scheme", "http")
-    if services().trusted_proxies.hold(environ.get("REMOTE_ADDR", "")):
-        scheme = {"http": "http", "https": "https"}.get(environ.get("HTTP_X_FORWARDED_PROTO", ""), scheme)
-    host = environ.get("HTTP_HOST", "")
-    if _HOST.fullmatch(host) is None:
-        host = f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
-    return f"{scheme}://{host}"
 
 
 def repository(text: str) -> RepositoryName:

@@ -7,7 +7,8 @@ import re
 
 from flask import Response, request
 
-from registry.blueprints._http import Answer, actor, link_next, page_size, services, text_argument
+from registry.blueprints._asking import actor
+from registry.blueprints._http import Answer, link_next, page_size, services, text_argument
 from registry.digest import Digest
 from registry.errors import PaginationInvalid
 from registry.manifests.referrers import Cursor

@@ -7,7 +7,8 @@ import json
 from flask import Blueprint, Response
 
 from registry.access.actors import Kind
-from registry.blueprints._http import Answer, actor, link_next, page_size, services, text_argument
+from registry.blueprints._asking import actor
+from registry.blueprints._http import Answer, link_next, page_size, services, text_argument
 from registry.errors import Unauthorized
 
 blueprint = Blueprint("base", __name__, url_prefix="/v2")

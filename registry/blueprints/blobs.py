@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
+from registry.blueprints._asking import actor
 from registry.blueprints._blobs import blob_answer
-from registry.blueprints._http import Answer, actor, repository, services
+from registry.blueprints._http import Answer, repository, services
 from registry.digest import Digest
 
 blueprint = Blueprint("blobs", __name__, url_prefix="/v2")

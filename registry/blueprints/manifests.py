@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from registry.blueprints._http import (
-    Answer,
-    RequestBody,
-    accepted,
-    actor,
-    location,
-    not_modified,
-    repository,
-    services,
-    warn,
-)
+from registry.blueprints._asking import actor
+from registry.blueprints._http import Answer, RequestBody, accepted, location, not_modified, repository, services, warn
 from registry.digest import Digest
 from registry.manifests.creator import MAX_MANIFEST
 from registry.media_types import essence

@@ -6,16 +6,9 @@ from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
+from registry.blueprints._asking import actor
 from registry.blueprints._blobs import blob_answer
-from registry.blueprints._http import (
-    Answer,
-    accepted,
-    actor,
-    page_size,
-    repository,
-    services,
-    text_argument,
-)
+from registry.blueprints._http import Answer, accepted, page_size, repository, services, text_argument
 from registry.blueprints._referrers import referrers_answer
 from registry.blueprints._tags import tags_answer
 from registry.digest import Digest

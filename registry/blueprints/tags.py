@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from registry.blueprints._http import actor, page_size, repository, services, text_argument
+from registry.blueprints._asking import actor
+from registry.blueprints._http import page_size, repository, services, text_argument
 from registry.blueprints._tags import tags_answer
 
 blueprint = Blueprint("tags", __name__, url_prefix="/v2")

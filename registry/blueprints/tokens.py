@@ -13,7 +13,8 @@ from flask import Blueprint, Response, request
 
 from registry.access.actors import Actor, Kind
 from registry.access.granting import Given, Wanted
-from registry.blueprints._http import Answer, RequestBody, actor, client_address, services
+from registry.blueprints._asking import actor, client_address
+from registry.blueprints._http import Answer, RequestBody, services
 from registry.errors import AuthenticationOff, RequestInvalid, Unauthorized
 
 blueprint = Blueprint("tokens", __name__)

@@ -6,7 +6,8 @@ import re
 
 from flask import Blueprint, Response, request
 
-from registry.blueprints._http import Answer, RequestBody, actor, chunk_start, location, repository, services
+from registry.blueprints._asking import actor
+from registry.blueprints._http import Answer, RequestBody, chunk_start, location, repository, services
 from registry.content.uploads import UploadProgress
 from registry.digest import Digest
 from registry.errors import BlobUploadUnknown, DigestInvalid

@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 
 from registry import schema
 from registry.app import create_app
-from registry.blueprints._http import OPERATOR_ENVIRON
+from registry.blueprints._asking import OPERATOR_ENVIRON
 from registry.cli.common import read_settings
 from registry.cli.opening import told
 from registry.db import sqlite

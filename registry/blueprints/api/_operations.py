@@ -14,7 +14,8 @@ from flask import Blueprint, Flask, Response, request
 from werkzeug.routing import BaseConverter
 
 from registry.access.actors import Actor
-from registry.blueprints._http import Answer, actor, location, not_modified
+from registry.blueprints._asking import actor
+from registry.blueprints._http import Answer, location, not_modified
 from registry.blueprints._problems import PREFIX
 from registry.blueprints.api._inputs import PATH_PARSERS, Body, Query, read_body, read_condition, read_query
 from registry.errors import InputInvalid, RegistryError

@@ -1,0 +1,116 @@
+"""The rows of principals, and the rules that speak of them."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from registry.access.actors import ANONYMOUS, OPERATOR, Actor
+from registry.access.rules import EVERYBODY
+from registry.access.standing import changed
+from registry.db.base import table
+from registry.db.engine import Database
+from registry.db.models import AccessRule, Principal
+from registry.errors import PrincipalInvalid
+
+LOCAL, NO_PASSWORD = "local", ""
+"""The source of those whose password is kept here, and what is kept of those that have none."""
+ADMINISTRATORS = "administrators"
+"""The rule that lets its subjects do everything."""
+MAX_DESCRIPTION = 1000
+_RESERVED = frozenset({ANONYMOUS, OPERATOR, EVERYBODY, "moorage"})
+_USER = re.compile(r"(?=.{1,128}$)[A-Za-z0-9]+(?:[._@-]+[A-Za-z0-9]+)*")
+_PART = re.compile(r"(?=.{1,64}$)[a-z0-9]+(?:[._-]+[a-z0-9]+)*")
+_PRINCIPAL, _RULE = table(Principal), table(AccessRule)
+_BY_NAME = select(AccessRule.id, AccessRule.definition).where(AccessRule.name == bindparam("name"))
+
+
+def check_part(kind: str, name: str) -> None:
+    """Raise :class:`PrincipalInvalid` for what cannot be a robot's or a team's name."""
+    if _PART.fullmatch(name) is None:
+        raise PrincipalInvalid(
+            f"a {kind}'s name is up to 64 of a-z, 0-9, and . _ - between", detail={"name": name[:64]}
+        )
+
+
+def check_user_name(name: str) -> None:
+    """Raise :class:`PrincipalInvalid` for what cannot be a user's name."""
+    if _USER.fullmatch(name) is None:
+        raise PrincipalInvalid(
+            "a user's name is up to 128 of A-Z, a-z, 0-9, and . _ @ - between", detail={"name": name[:128]}
+        )
+    if name.lower() in _RESERVED:
+        raise PrincipalInvalid(f"{name} is a name that means something else", detail={"name": name})
+
+
+def insert_principal(
+    database: Database,
+    connection: Connection,
+    name: str,
+    namespace: str | None,
+    source: str,
+    password_hash: str,
+    description: str,
+    actor: Actor,
+) -> int:
+    """Make a principal in the caller's transaction, and return its id."""
+    now = database.now(connection)
+    row = {
+        "name": name,
+        "namespace": namespace,
+        "source": source,
+        "password_hash": password_hash,
+        "disabled": False,
+        "valid_from_ms": now,
+        "description": description,
+        "actor": actor.principal,
+        "created_ms": now,
+        "updated_ms": now,
+    }
+    made = connection.execute(insert(_PRINCIPAL).returning(_PRINCIPAL.c.id), row).scalar_one()
+    changed(connection)
+    return int(made)
+
+
+def checked_description(description: str) -> str:
+    """Return a description; raises :class:`PrincipalInvalid`."""
+    if len(description) > MAX_DESCRIPTION or not description.isprintable():
+        raise PrincipalInvalid(
+            f"a description is up to {MAX_DESCRIPTION} printable characters", detail={"field": "description"}
+        )
+    return description
+
+
+def forget_subject(connection: Connection, subject: str) -> None:
+    """Take a subject out of all rules; a rule for nobody else goes: somebody new of this name gets nothing by it."""
+    rows = connection.execute(select(_RULE.c.id, _RULE.c.definition).with_for_update()).all()
+    for row in rows:
+        definition = json.loads(row.definition)
+        if subject not in definition["to"]:
+            continue
+        definition["to"] = [one for one in definition["to"] if one != subject]
+        of = _RULE.c.id == row.id
+        if definition["to"]:
+            connection.execute(update(_RULE).where(of).values(definition=json.dumps(definition)))
+        else:
+            connection.execute(delete(_RULE).where(of))
+
+
+def make_administrator(database: Database, connection: Connection, actor: Actor, subject: str) -> None:
+    """Let a subject administer the registry, in the caller's transaction."""
+    row = connection.execute(_BY_NAME, {"name": ADMINISTRATORS}).first()
+    now = database.now(connection)
+    if row is None:
+        definition: dict[str, object] = {"to": [subject], "on": ["*"], "role": "admin"}
+        made = {"name": ADMINISTRATORS, "definition": json.dumps(definition), "actor": actor.principal}
+        connection.execute(insert(_RULE), {**made, "created_ms": now, "updated_ms": now})
+    else:
+        definition = dict(json.loads(row.definition))
+        named = [*json.loads(row.definition)["to"]]
+        if subject not in named:
+            definition["to"] = [*named, subject]
+            changes = {"definition": json.dumps(definition), "updated_ms": now}
+            connection.execute(update(_RULE).where(_RULE.c.id == row.id).values(changes))
+    changed(connection)
