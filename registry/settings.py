@@ -63,6 +63,9 @@ class Settings:
     htpasswd: Path | None = _setting(  # noqa: RUF009 - the helper returns a field
         values.existing_file, None, "users and bcrypt hashes, as `htpasswd -B` writes them"
     )
+    challenge: str = _setting(
+        values.choice("token", "basic"), "token", "how container clients are asked to log in: for tokens, or each time"
+    )
     trusted_proxies: tuple[str, ...] = _setting(
         values.networks, (), "networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
     )
