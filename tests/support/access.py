@@ -6,6 +6,7 @@ from pathlib import Path
 
 from registry.access.actors import OPERATOR, Actor
 from registry.access.parts import Access
+from registry.access.principals import PrincipalWish
 from registry.app import create_app
 from registry.schema import upgrade
 from registry.settings import load_settings
@@ -28,6 +29,7 @@ def prepare(
     *,
     users: tuple[str, ...] = (),
     robots: tuple[tuple[str, str], ...] = (),
+    disabled: tuple[str, ...] = (),
     env: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Make users whose password is ``PASSWORD``, robots with a key each, and rules, in the data of a registry to be."""
@@ -39,6 +41,8 @@ def prepare(
     prepared = Prepared()
     for name in users:
         access.principals.add_user(OPERATOR_ACTOR, name, password=PASSWORD)
+    for name in disabled:
+        access.principals.change(OPERATOR_ACTOR, name, PrincipalWish(disabled=True))
     for namespace, name in robots:
         robot = access.principals.add_robot(OPERATOR_ACTOR, namespace, name)
         prepared.keys[robot.name] = access.keys.create(OPERATOR_ACTOR, robot.name, "test").text
