@@ -98,8 +98,7 @@ class PolicyAuthorizer(Authorizer):
         """Return the repositories with which ``actor`` may do something: those, and perhaps others."""
         if actor.kind is Kind.INSIDER:
             return EVERYTHING
-        standing = self._standings.now()
-        return standing.policy.reach(standing.subjects(actor), action)
+        return self._standings.now().reach(actor, action)
 
     def require(self, actor: Actor, action: Action, repository: RepositoryName | None, reference: str = "") -> None:
         """Raise :class:`Denied` or :class:`Unauthorized` that name the missing action unless it is allowed.

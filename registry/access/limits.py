@@ -34,9 +34,11 @@ class TokenLimits:
     catalog: bool = False
 
     def allow(self, action: Action, repository: str | None) -> bool:
-        """Tell whether the token names the action; who may pull may list as well."""
+        """Tell whether the token names the action; who may pull, or see the catalog, may list as well."""
+        if self.catalog and action is Action.LIST:
+            return True
         if repository is None:
-            return self.catalog and action is Action.LIST
+            return False
         named = self.repositories.get(repository, frozenset())
         wanted = Action.PULL if action is Action.LIST else action
         return wanted.value in named or EVERY in named

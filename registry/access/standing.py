@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -20,13 +21,14 @@ from registry.access.actions import Action
 from registry.access.actors import Actor, Kind, Proof
 from registry.access.limits import Limits, parse_scopes
 from registry.access.policy import ANYBODY, Policy, Verdict
-from registry.access.rules import EVERYBODY, Circumstances, parse_policy_rule
+from registry.access.reach import Reach
+from registry.access.rules import EVERYBODY, Circumstances, PolicyRule, parse_policy_rule
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import AccessRule, AccessState, ApiKey, Principal, Team, TeamMember
 
 FRESH_SECONDS = 0.5
-_MOST_VERDICTS = 50_000
+_MOST_VERDICTS, _MOST_REACHES = 50_000, 500
 _SECOND = 1000
 """Tokens tell whole seconds."""
 _STATE = table(AccessState)
@@ -86,6 +88,7 @@ class Standing:
     principals: dict[str, PrincipalState | None] = field(default_factory=dict)
     keys: dict[int, KeyState | None] = field(default_factory=dict)
     verdicts: dict[_Asked, Verdict] = field(default_factory=dict)
+    reaches: dict[tuple[str, Action], Reach] = field(default_factory=dict)
 
     def verdict(
         self, actor: Actor, action: Action, repository: str | None, tag: str | None, clock_ms: Callable[[], int]
@@ -102,6 +105,16 @@ class Standing:
                 self.verdicts.clear()
             self.verdicts[key] = found
         return found
+
+    def reach(self, actor: Actor, action: Action) -> Reach:
+        """Return where an action may be allowed: all places where it is, and perhaps others."""
+        key = (actor.principal, action)
+        known = self.reaches.get(key)
+        if known is None:
+            if len(self.reaches) >= _MOST_REACHES:
+                self.reaches.clear()
+            known = self.reaches[key] = self.policy.reach(self.subjects(actor), action)
+        return known
 
     def subjects(self, actor: Actor) -> Sequence[str]:
         """Return what rules may call an actor."""
@@ -192,9 +205,15 @@ class Standings:
                 rules = connection.execute(_RULES).all()
                 for principal, team in connection.execute(_MEMBERS):
                     teams[principal].append(team)
-            policy = Policy(parse_policy_rule(name, json.loads(definition)) for name, definition in rules)
+            policy = Policy(_parsed(name, definition) for name, definition in rules)
             self._known = Standing(revision, policy, teams)
             return self._known
+
+
+@lru_cache(maxsize=32_768)
+def _parsed(name: str, definition: str) -> PolicyRule:
+    """Read a rule as it is kept: of all there are, a change concerns few."""
+    return parse_policy_rule(name, json.loads(definition))
 
 
 def changed(connection: Connection) -> None:
