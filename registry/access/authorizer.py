@@ -26,12 +26,17 @@ _ALL_ACTIONS = "*"
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """One thing that ``actor`` wants to do; ``repository`` is None for the registry as a whole."""
+    """One thing that ``actor`` wants to do; ``repository`` is None for the registry as a whole.
+
+    ``reference`` is a tag or digest there or, of the registry, what else it is about. ``any_tag`` asks whether there may
+    be a tag for which it is allowed.
+    """
 
     actor: Actor
     action: Action
     repository: RepositoryName | None
     reference: str = ""
+    any_tag: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +151,7 @@ class PolicyAuthorizer(Authorizer):
             may = actor.kind is not Kind.ANONYMOUS or not standing.policy.reach(subjects, action).empty
             decision = Decision(may)
         else:
-            tag = request.reference if request.reference and ":" not in request.reference else None
-            circumstances = Circumstances(tag, actor.address, self._clock_ms())
+            circumstances = Circumstances(_tag(request), actor.address, self._clock_ms(), request.any_tag)
             verdict = standing.policy.decide(subjects, action, name, circumstances)
             rule = verdict.rule.name if verdict.rule else ""
             allowed = verdict.allowed or (actor.kind is Kind.INSIDER and verdict.rule is None)
@@ -155,6 +159,12 @@ class PolicyAuthorizer(Authorizer):
         if decision.allowed and actor.limits is not None and not actor.limits.allow(action, name):
             return Decision(allowed=False, rule=decision.rule, elsewhere=True)
         return decision
+
+
+def _tag(request: AccessRequest) -> str | None:
+    """Return the tag that a request is about; what is asked of the registry as a whole is about none."""
+    reference = request.reference
+    return reference if reference and request.repository is not None and ":" not in reference else None
 
 
 def _refuse(request: AccessRequest, decision: Decision) -> NoReturn:

@@ -17,19 +17,23 @@ MOST_LISTED = 200
 _FIELDS = ("effect", "to", "on", "role", "actions", "tags", "networks", "times")
 _SUBJECT = re.compile(r"(?:user|robot|team|plugin):\S{1,255}|everybody|anonymous")
 _SHOWN = 64
+_WITHOUT_TAGS = ACTIONS_OF[Role.PUSH]
+"""What is done with blobs and digests, of which nobody knows the tags."""
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What a decision depends on beside who asks for what: the tag, the client's address, the time (milliseconds).
 
-    ``tag`` is None where it is about no tag: then rules for some tags allow what they allow for any of theirs, and
-    deny nothing.
+    ``tag`` is None where it is about no tag. Then rules for some tags deny nothing, and they allow what cannot be told
+    by tags, to pull and to push; what would touch other tags as well only where ``any_tag`` asks whether there is a tag
+    for which it is allowed.
     """
 
     tag: str | None
     address: str
     now_ms: int
+    any_tag: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,11 @@ class PolicyRule:
     networks: Networks | None = None
     times: tuple[Window, ...] = ()
 
-    def holds(self, circumstances: Circumstances) -> bool:
+    def holds(self, action: Action, circumstances: Circumstances) -> bool:
         """Tell whether the rule's conditions are met."""
         if self.tags is not None:
             if circumstances.tag is None:
-                if self.denies:
+                if self.denies or not (circumstances.any_tag or action in _WITHOUT_TAGS):
                     return False
             elif not self.tags.matches(circumstances.tag):
                 return False
