@@ -31,3 +31,7 @@ class Condition:
         wanted = self.revisions is None or revision in self.revisions
         if not wanted or self.exists not in (None, revision is not None):
             raise PreconditionFailed(detail={"etag": None if revision is None else f'"{revision}"'})
+
+
+ANY = Condition()
+"""Whatever is there may be changed."""

@@ -28,8 +28,8 @@ _ALL_ACTIONS = "*"
 class AccessRequest:
     """One thing that ``actor`` wants to do; ``repository`` is None for the registry as a whole.
 
-    ``reference`` is a tag or digest there or, of the registry, what else it is about. ``any_tag`` asks whether there may
-    be a tag for which it is allowed.
+    ``reference`` is a tag or digest there or, of the registry, what else it is about. ``any_tag`` asks whether there
+    may be a tag for which it is allowed.
     """
 
     actor: Actor
