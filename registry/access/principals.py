@@ -70,8 +70,8 @@ class PrincipalRow:
 
     @property
     def revision(self) -> str:
-        """A text that changes with the principal; its teams are no part of it."""
-        return revision_of(self.id, self.disabled, self.description, self.updated_ms)
+        """A text that changes with the principal and its teams."""
+        return revision_of(self.id, self.disabled, self.description, self.updated_ms, list(self.teams))
 
 
 @dataclass(frozen=True, slots=True)
