@@ -99,7 +99,7 @@ def below(path: str, *names: str) -> str:
     """Return the path of something that has names: ``below("/users", name)``; raises :class:`FlagRefused`."""
     for name in names:
         if name in ("", ".", "..") or "/" in name:
-            raise FlagRefused(f"there is nothing called {name!r}")
+            raise FlagRefused(f"{name!r} is no name of anything here")
     return path + "".join(f"/{quote(name, safe='@+:')}" for name in names)
 
 
