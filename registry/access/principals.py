@@ -110,6 +110,8 @@ class PrincipalService:
         """
         self._authorizer.require(actor, Action.ADMIN, None, name)
         check_user_name(name)
+        if source != LOCAL and password is not None:
+            raise PrincipalInvalid(f"the password of {name} is kept by {source}", detail={"field": "password"})
         kept = NO_PASSWORD if password is None else self._passwords.hash(password)
         return self._add(actor, name, None, source, kept, checked_description(description), administrator=administrator)
 

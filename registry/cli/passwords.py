@@ -15,6 +15,7 @@ _BYTES = 18
 stdin_flag = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 generate_flag = click.option("--generate", is_flag=True, help="Make a password, and print it this once.")
 no_password_flag = click.option("--no-password", is_flag=True, help="None: it logs in with keys alone.")
+htpasswd_flag = click.option("--htpasswd", is_flag=True, help="It is in the file of the setting htpasswd.")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import click
 
 from registry.cli.common import json_flag, print_json
 from registry.cli.connecting import below, confirm, print_fields, print_items, with_client, yes_flag
-from registry.cli.passwords import choose_password, generate_flag, no_password_flag, stdin_flag
+from registry.cli.passwords import choose_password, generate_flag, htpasswd_flag, no_password_flag, stdin_flag
 
 if TYPE_CHECKING:
     from registry.cli.client import Client
@@ -43,6 +43,7 @@ def command() -> None:
 @stdin_flag
 @generate_flag
 @no_password_flag
+@htpasswd_flag
 @json_flag
 def add(
     client: Client,
@@ -53,11 +54,18 @@ def add(
     password_stdin: bool,
     generate: bool,
     no_password: bool,
+    htpasswd: bool,
     as_json: bool,
 ) -> None:
     """Make a user; its password is asked for twice, unless a flag says where it comes from."""
-    chosen = choose_password(from_stdin=password_stdin, generate=generate, none=no_password)
-    wanted = {"name": name, "password": chosen.password, "description": description, "administrator": admin}
+    chosen = choose_password(from_stdin=password_stdin, generate=generate, none=no_password or htpasswd)
+    wanted = {
+        "name": name,
+        "password": chosen.password,
+        "description": description,
+        "administrator": admin,
+        "source": "htpasswd" if htpasswd else "local",
+    }
     made = client.send("POST", "/users", wanted)
     if as_json:
         print_json({**made, "password": chosen.password} if chosen.made else made)

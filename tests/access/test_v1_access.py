@@ -108,6 +108,14 @@ def test_a_user_without_a_password_has_none_and_an_administrator_may_do_everythi
     Asking(client, basic("root", "root-secret"))("GET", "/users")
 
 
+def test_a_user_of_the_file_can_be_named_before_it_logs_in(admin):
+    made = admin("POST", "/users", {"name": "carol", "source": "htpasswd"}, status=201)
+    assert (made["source"], made["has_password"]) == ("htpasswd", False)
+    wanted = {"name": "dora", "source": "htpasswd", "password": "doras-secret"}
+    admin.refused("POST", "/users", 400, "PRINCIPAL_INVALID", wanted)
+    admin.refused("PATCH", "/users/carol", 400, "PRINCIPAL_INVALID", {"password": "carols-secret"})
+
+
 def test_lists_come_in_pages(admin):
     for name in ("bob", "carol"):
         admin("POST", "/users", {"name": name}, status=201)

@@ -62,6 +62,8 @@ def test_a_password_is_read_made_or_left_out(app):
     assert call("user", "passwd", "alice", "--generate").stdout.strip()
     assert ask("user", "add", "carol", "--no-password")["has_password"] is False
     assert "password" not in ask("user", "add", "dora", "--password-stdin", stdin="doras-secret")
+    assert ask("user", "add", "frank", "--htpasswd")["source"] == "htpasswd"
+    assert "in htpasswd" in call("user", "list").output
     assert ask("user", "add", "erin", "--generate")["password"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 from flask import Blueprint
@@ -37,12 +38,16 @@ class User(msgspec.Struct):
 
 
 class NewUser(Body):
-    """A user to make; without a password it logs in by keys alone. An ``administrator`` may do everything."""
+    """A user to make. An ``administrator`` may do everything.
+
+    Without a password it logs in by keys alone, or with the one that ``source`` has of it: the file of users.
+    """
 
     name: str
     password: str | None = None
     description: str = ""
     administrator: bool = False
+    source: Literal["local", "htpasswd"] = "local"
 
 
 class UserChange(Body):
@@ -68,6 +73,7 @@ def create_user(actor: Actor, wanted: NewUser) -> Reply[User]:
         actor,
         wanted.name,
         password=wanted.password,
+        source=wanted.source,
         description=wanted.description,
         administrator=wanted.administrator,
     )
