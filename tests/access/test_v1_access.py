@@ -399,3 +399,17 @@ def test_no_secret_is_logged_or_told_again(client, admin, alice, caplog):
     for secret in secrets:
         assert secret not in caplog.text
         assert secret not in str(shown)
+
+
+def test_pages_of_plugins_are_for_administrators(client):
+    answers = {}
+    for name, headers in (("nobody", {}), ("alice", basic("alice")), ("admin", basic("admin"))):
+        answer = client.get("/webhooks/subscriptions", headers=headers)
+        answers[name] = answer.status_code
+        made = client.post("/webhooks/subscriptions", json={}, headers=headers)
+        answers[f"{name} posts"] = made.status_code
+        if name == "nobody":
+            kinds = [one.partition(" ")[0] for one in answer.headers.getlist("WWW-Authenticate")]
+            assert kinds == ["Basic", "Bearer"]
+    refused = {"nobody": 401, "nobody posts": 401, "alice": 403, "alice posts": 403}
+    assert answers == {**refused, "admin": 200, "admin posts": 400}
