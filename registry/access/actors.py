@@ -53,8 +53,9 @@ class Actor:
     revision: int = 0
 
     def is_itself(self, name: str) -> bool:
-        """Tell whether it is the user or robot ``name`` itself, and no key or token that speaks for it."""
-        return self.principal == name and self.proof is not None and self.limits is None and not self.token
+        """Tell whether it is the user ``name`` with its password, and no key or token that speaks for it."""
+        of_password = self.proof is not None and self.proof.key_id is None and not self.token
+        return of_password and self.principal == name
 
     @property
     def kind(self) -> Kind:

@@ -58,8 +58,8 @@ class PrincipalState:
     valid_from_ms: int
 
 
-_Asked = tuple[str, Action, str | None, str | None]
-"""Who, what, in which repository, and for which tag."""
+_Asked = tuple[str, Action, str | None, str | None, bool]
+"""Who, what, in which repository, for which tag, or for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,21 @@ class Standing:
     reaches: dict[tuple[str, Action], Reach] = field(default_factory=dict)
 
     def verdict(
-        self, actor: Actor, action: Action, repository: str | None, tag: str | None, clock_ms: Callable[[], int]
+        self,
+        actor: Actor,
+        action: Action,
+        repository: str | None,
+        tag: str | None,
+        clock_ms: Callable[[], int],
+        *,
+        any_tag: bool,
     ) -> Verdict:
         """Return what the policy says; one that follows from no address and no time is kept."""
-        key = (actor.principal, action, repository, tag)
+        key = (actor.principal, action, repository, tag, any_tag)
         known = self.verdicts.get(key)
         if known is not None:
             return known
-        circumstances = Circumstances(tag, actor.address, clock_ms())
+        circumstances = Circumstances(tag, actor.address, clock_ms(), any_tag)
         found = self.policy.decide(self.subjects(actor), action, repository, circumstances)
         if found.lasting:
             if len(self.verdicts) >= _MOST_VERDICTS:
