@@ -89,7 +89,8 @@ class TokenService:
         self._tokens = tokens
 
     def give(self, actor: Actor, wanted: Wanted, *, renewable: bool = False, client: str = "") -> Given:
-        """Return a token for what of ``wanted`` is allowed."""
+        """Return a token for what of ``wanted`` is allowed now."""
+        self._standings.now(at_once=True)  # what it was given for is not asked again for minutes
         granted = self._granted(actor, wanted)
         proof = actor.proof
         proven = (proof.principal_id, proof.key_id) if proof else (None, None)

@@ -40,7 +40,7 @@ _MEMBERS = (
 _COLUMNS = (Principal.id, Principal.name, Principal.source, Principal.disabled, Principal.valid_from_ms)
 _BY_NAME = select(*_COLUMNS).where(Principal.name == bindparam("principal"))
 
-_KEY_BY_ID = select(ApiKey.scopes, ApiKey.expires_ms).where(ApiKey.id == bindparam("key"))
+_KEY_BY_ID = select(ApiKey.principal_id, ApiKey.scopes, ApiKey.expires_ms).where(ApiKey.id == bindparam("key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ class PrincipalState:
 class KeyState:
     """What an API key is worth now; ``expires_ms`` is None for one that does not end by itself."""
 
+    owner_id: int
     limits: Limits | None
     expires_ms: int | None
 
@@ -133,8 +134,8 @@ class Standings:
         if key_id not in standing.keys:
             with self._database.read() as connection:
                 row = connection.execute(_KEY_BY_ID, {"key": key_id}).first()
-            state = None if row is None else KeyState(parse_scopes(json.loads(row.scopes)), row.expires_ms)
-            standing.keys[key_id] = state
+            limits = None if row is None else parse_scopes(json.loads(row.scopes))
+            standing.keys[key_id] = None if row is None else KeyState(row.principal_id, limits, row.expires_ms)
         return standing.keys[key_id]
 
     def gone(self, standing: Standing, actor: Actor) -> str | None:
@@ -154,7 +155,7 @@ class Standings:
         if proof.key_id is None:
             return None
         key = self.key(standing, proof.key_id)
-        if key is None:
+        if key is None or key.owner_id != state.id:
             return "the API key was deleted"
         expired = key.expires_ms is not None and key.expires_ms <= self._database.clock_ms()
         return "the API key has expired" if expired else None

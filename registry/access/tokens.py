@@ -17,6 +17,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, GuestProtocol
 
+from registry.access.actors import Actor, Kind
 from registry.access.limits import TokenLimits
 from registry.access.token_keys import ALGORITHM, TokenKeys
 
@@ -24,7 +25,9 @@ LIVES_SECONDS = 300
 _LEEWAY_SECONDS = 10
 _LONGEST = 16_384
 _REMEMBERED = 4096
+_MOST_ID = 1 << 63
 _TYPE = "at+jwt"
+_NONE = "this is no token of this registry"
 
 
 class TokenRefused(Exception):
@@ -106,12 +109,12 @@ class Tokens:
 
     def _proved(self, text: str) -> Claims:
         if len(text) > _LONGEST or not text.isascii():
-            raise TokenRefused("this is no token of this registry")
+            raise TokenRefused(_NONE)
         try:
             token = jwt.decode(text, self._key_of, algorithms=[ALGORITHM])
-        except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise TokenRefused("this is no token of this registry") from error
-        return self._claims(token.header, token.claims)
+            return self._claims(token.header, token.claims)
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise TokenRefused(_NONE) from error
 
     def _key_of(self, token: GuestProtocol) -> ECKey:
         key_id = token.headers().get("kid")
@@ -124,30 +127,34 @@ class Tokens:
         now, service = self._clock_ms() // 1000, self._service
         times = [claims.get(name) for name in ("iat", "nbf", "exp")]
         if header.get("typ") != _TYPE or "crit" in header or not all(type(time) is int for time in times):
-            raise TokenRefused("this is no token of this registry")
+            raise TokenRefused(_NONE)
         if claims.get("iss") != service or claims.get("aud") != service:
             raise TokenRefused("the token is for another service")
         issued, not_before, expires = (int(str(time)) for time in times)
         if not_before > now + _LEEWAY_SECONDS or issued > now + _LEEWAY_SECONDS:
             raise TokenRefused("the token is not valid yet")
-        principal = claims.get("sub")
-        if not isinstance(principal, str):
-            raise TokenRefused("this is no token of this registry")
-        ids = _id(claims.get("pid")), _id(claims.get("key"))
-        return Claims(principal, *ids, issued * 1000, expires, _limits(claims.get("access")))
+        principal, principal_id, key_id = claims.get("sub"), _id(claims.get("pid")), _id(claims.get("key"))
+        kinds = (Kind.ANONYMOUS,) if principal_id is None else (Kind.USER, Kind.ROBOT)
+        if not isinstance(principal, str) or Actor(principal).kind not in kinds:
+            raise TokenRefused(_NONE)
+        return Claims(principal, principal_id, key_id, issued * 1000, expires, _limits(claims["access"]))
 
 
 def _id(value: object) -> int | None:
-    if value is not None and type(value) is not int:
-        raise TokenRefused("this is no token of this registry")
+    if value is not None and (type(value) is not int or not 0 < value < _MOST_ID):
+        raise TokenRefused(_NONE)
     return value
 
 
 def _limits(access: object) -> TokenLimits:
     repositories: dict[str, frozenset[str]] = {}
     catalog = False
-    for entry in access if isinstance(access, list) else ():
+    if not isinstance(access, list):
+        raise TokenRefused(_NONE)
+    for entry in access:
         kind, name, actions = entry["type"], entry["name"], entry["actions"]
+        if not isinstance(actions, list):
+            raise TokenRefused(_NONE)
         if kind == "repository":
             repositories[name] = repositories.get(name, frozenset()) | frozenset(actions)
         elif (kind, name) == ("registry", "catalog"):
