@@ -12,6 +12,9 @@ from flask import Blueprint, Flask, Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
+from registry.access.authorizer import Action
+from registry.blueprints._asking import actor
+from registry.blueprints._http import services
 from registry.hooks.calls import Calls, PluginBroke
 from registry.hooks.collecting import Contexts, answers
 from registry.hooks.facade import PluginFailed
@@ -108,12 +111,18 @@ def _contain(app: Flask, calls: Calls, plugin: str, name: str) -> None:
             app.view_functions[endpoint] = _contained(calls, plugin, _answering(app, view), passes)
     for functions in (app.before_request_funcs, app.after_request_funcs):
         functions[name] = [_contained(calls, plugin, function, passes) for function in functions.get(name, ())]
+    app.before_request_funcs[name].insert(0, _require_administrator)
     app.teardown_request_funcs[name] = [
         _told(_contained(calls, plugin, function, ())) for function in app.teardown_request_funcs.get(name, ())
     ]
     for handlers in app.error_handler_spec.get(name, {}).values():
         for kind, handler in handlers.items():
             handlers[kind] = _contained(calls, plugin, handler, (HTTPException,))
+
+
+def _require_administrator() -> None:
+    """Let pages of plugins be seen by who administers the registry: what they show and do is theirs to say."""
+    services().access.authorizer.require(actor(), Action.ADMIN, None)
 
 
 def _handled(app: Flask, name: str) -> Iterator[type[BaseException]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flask import request
+from flask import current_app, request
 
 from registry.blueprints._asking import base_url
 from registry.blueprints._http import services
-from registry.blueprints._problems import is_ours
+from registry.blueprints._problems import PAGES, is_ours
 from registry.errors import NameInvalid, Unauthorized
 from registry.names import RepositoryName
 
@@ -20,7 +20,7 @@ def challenges(error: Unauthorized) -> Iterator[str]:
 
     Below /v2 there is one, for tokens: container clients that see another as well use the password with each request.
     """
-    if is_ours(request.path):
+    if is_ours(request.path) or request.blueprint in current_app.extensions[PAGES]:
         yield f'Basic realm="{_REALM}", charset="UTF-8"'
     parts = [f'realm="{base_url()}/token"', f'service="{services().access.terms.service}"']
     if error.wanted:

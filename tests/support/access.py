@@ -12,9 +12,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from registry.access.actors import OPERATOR, Actor
+from registry.access import actors
+from registry.access.actors import Actor
 from registry.access.parts import Access
 from registry.app import create_app
+from registry.blueprints._asking import OPERATOR_ENVIRON
 from registry.revisions import Condition
 from registry.services import Services
 from registry.settings import Settings
@@ -22,7 +24,9 @@ from registry.steps import Steps, no_steps
 from registry.testing.images import Manifest, simple_image
 from tests.support.direct import ManualClock
 
-CHIEF = Actor(OPERATOR)
+CHIEF = Actor(actors.OPERATOR)
+OPERATOR = {OPERATOR_ENVIRON: True}
+"""The environ of the operator's requests."""
 PASSWORD = "correct horse battery"
 
 
@@ -105,7 +109,7 @@ class World:
         header = {} if not name else self.as_(name) if secret is None else basic(name, secret)
         answer = self.client.get("/token", query_string={"scope": list(scopes)}, headers=header)
         assert answer.status_code == 200, answer.text
-        return str(answer.json["token"])
+        return str(json.loads(answer.data)["token"])
 
     def push(self, repository: str, *tags: str, text: str = "x") -> Manifest:
         """Put an image into a repository, as the operator."""
@@ -119,7 +123,7 @@ class World:
 
     def chief(self, method: str, path: str, **arguments: Any) -> TestResponse:
         """Ask as the operator, who may do all; the answer must be good."""
-        answer = self.client.open(path, method=method, environ_overrides={"moorage.operator": True}, **arguments)
+        answer = self.client.open(path, method=method, environ_overrides=OPERATOR, **arguments)
         assert answer.status_code < 400, answer.text
         return answer
 
