@@ -19,6 +19,7 @@ from registry.names import RepositoryName
 
 __all__ = ["AccessRequest", "Action", "Authorizer", "Decision", "PolicyAuthorizer"]
 
+_OF_TAGS = frozenset({Action.PULL, Action.PUSH, Action.DELETE})
 _CHANGING = frozenset({Action.PUSH, Action.DELETE, Action.ADMIN})
 _TOKEN_ACTIONS = {Action.PULL: "pull", Action.LIST: "pull", Action.PUSH: "pull,push", Action.DELETE: "delete"}
 _ALL_ACTIONS = "*"
@@ -26,12 +27,21 @@ _ALL_ACTIONS = "*"
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """One thing that ``actor`` wants to do; ``repository`` is None for the registry as a whole."""
+    """One thing that ``actor`` wants to do; ``repository`` is None for the registry as a whole.
+
+    ``reference`` is a tag or digest to pull, push or delete, and otherwise whatever it is about.
+    """
 
     actor: Actor
     action: Action
     repository: RepositoryName | None
     reference: str = ""
+
+    @property
+    def tag(self) -> str | None:
+        """The tag that it is about, None where there is none."""
+        named = self.repository is not None and self.action in _OF_TAGS and ":" not in self.reference
+        return self.reference or None if named else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +156,7 @@ class PolicyAuthorizer(Authorizer):
             may = actor.kind is not Kind.ANONYMOUS or not standing.policy.reach(subjects, action).empty
             decision = Decision(may)
         else:
-            tag = request.reference if request.reference and ":" not in request.reference else None
-            circumstances = Circumstances(tag, actor.address, self._clock_ms())
+            circumstances = Circumstances(request.tag, actor.address, self._clock_ms())
             verdict = standing.policy.decide(subjects, action, name, circumstances)
             rule = verdict.rule.name if verdict.rule else ""
             allowed = verdict.allowed or (actor.kind is Kind.INSIDER and verdict.rule is None)

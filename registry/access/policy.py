@@ -88,7 +88,7 @@ class Policy:
         """
         allowing: PolicyRule | None = None
         for rule in self._about(subjects, repository):
-            if action not in rule.actions or not rule.holds(circumstances):
+            if action not in rule.actions or not rule.holds(action, circumstances):
                 continue
             if rule.denies:
                 return Verdict(allowed=False, rule=rule)

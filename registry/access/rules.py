@@ -17,14 +17,15 @@ MOST_LISTED = 200
 _FIELDS = ("effect", "to", "on", "role", "actions", "tags", "networks", "times")
 _SUBJECT = re.compile(r"(?:user|robot|team|plugin):\S{1,255}|everybody|anonymous")
 _SHOWN = 64
+_OF_ALL_TAGS = frozenset({Action.DELETE, Action.ADMIN})
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
     """What a decision depends on beside who asks for what: the tag, the client's address, the time (milliseconds).
 
-    ``tag`` is None where it is about no tag: then rules for some tags allow what they allow for any of theirs, and
-    deny nothing.
+    ``tag`` is None where it is about no tag: then rules for some tags allow to pull and push, as blobs and manifests
+    by digest have no tags yet, and deny to delete, as what goes by its digest takes all its tags along.
     """
 
     tag: str | None
@@ -45,17 +46,18 @@ class PolicyRule:
     networks: Networks | None = None
     times: tuple[Window, ...] = ()
 
-    def holds(self, circumstances: Circumstances) -> bool:
-        """Tell whether the rule's conditions are met."""
-        if self.tags is not None:
-            if circumstances.tag is None:
-                if self.denies:
-                    return False
-            elif not self.tags.matches(circumstances.tag):
-                return False
+    def holds(self, action: Action, circumstances: Circumstances) -> bool:
+        """Tell whether the rule's conditions are met for an action."""
+        if self.tags is not None and not self._speaks_of(self.tags, action, circumstances.tag):
+            return False
         if self.networks is not None and not self.networks.hold(circumstances.address):
             return False
         return not self.times or any(window.holds(circumstances.now_ms) for window in self.times)
+
+    def _speaks_of(self, tags: Patterns, action: Action, tag: str | None) -> bool:
+        if tag is not None:
+            return tags.matches(tag)
+        return action is Action.DELETE if self.denies else action not in _OF_ALL_TAGS
 
 
 def parse_policy_rule(name: str, definition: Mapping[str, object]) -> PolicyRule:
