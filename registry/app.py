@@ -98,7 +98,8 @@ def create_app(
     for module in _BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     install(app, API)
-    app.before_request(services.access.authorizer.begin)
+    if settings.authentication:
+        app.before_request(services.access.authorizer.begin)
     refuse_shared_commands(hooks.calls)
     _errors.register(app, mount(app, hooks.calls, services.contexts))
     return app

@@ -320,7 +320,9 @@ class _Wiring:
         self._lease_ms = settings.lease_seconds * 1000
         self._window_ms = settings.recovery_window * 1000
         service = settings.external_url or "moorage"
-        self.access = wire_access(database, AccessTerms(settings.authentication, service, settings.htpasswd))
+        self.access = wire_access(
+            database, AccessTerms(settings.authentication, service, settings.htpasswd, settings.token_lifetime)
+        )
         self.authorizer = self.access.authorizer
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)

@@ -63,6 +63,12 @@ class Settings:
     htpasswd: Path | None = _setting(  # noqa: RUF009 - the helper returns a field
         values.existing_file, None, "users and bcrypt hashes, as `htpasswd -B` writes them"
     )
+    challenge: str = _setting(
+        values.choice("token", "basic"), "token", "how container clients are asked to log in: for tokens, or each time"
+    )
+    token_lifetime: int = _setting(
+        values.whole_duration(60), 300, "time that a token is good for; clients take no less than a minute for granted"
+    )
     trusted_proxies: tuple[str, ...] = _setting(
         values.networks, (), "networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
     )

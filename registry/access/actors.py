@@ -41,6 +41,7 @@ class Actor:
 
     ``proof`` is there for a user or robot whose credentials were checked. ``limits`` are what the credential allows of
     all that the principal may do; None: all. ``token`` tells that it was a token, which can be had anew with others.
+    ``revision`` is that of the state of things at which the proof was found good.
     """
 
     principal: str = ANONYMOUS
@@ -49,6 +50,7 @@ class Actor:
     proof: Proof | None = None
     limits: Limits | None = None
     token: bool = False
+    revision: int = 0
 
     def is_itself(self, name: str) -> bool:
         """Tell whether it is the user or robot ``name`` itself, and no key or token that speaks for it."""

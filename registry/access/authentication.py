@@ -114,8 +114,7 @@ class Authenticator:
         if claims.principal_id is None:
             return replace(nobody, limits=claims.limits, token=True)
         proof = Proof(claims.principal_id, claims.key_id, claims.issued_ms)
-        actor = replace(nobody, principal=claims.principal, proof=proof, limits=claims.limits, token=True)
-        return self._current(actor, claims.limits)
+        return self._current(nobody, claims.principal, proof, claims.limits, token=True)
 
     def _by_key(self, text: str, nobody: Actor, name: str | None = None) -> Actor:
         """Return the owner of an API key, whose name must be ``name`` if that is given."""
@@ -126,21 +125,22 @@ class Authenticator:
         if row is None or not right or name not in (None, row.name):
             self._throttle.failed(attempt)
             raise Unauthorized("the API key is wrong" if name is None else "the user name or API key is wrong")
-        actor = self._current(replace(nobody, principal=row.name, proof=Proof(row.owner_id, row.id)), None)
+        actor = self._current(nobody, row.name, Proof(row.owner_id, row.id), None, token=False)
         now = self._database.clock_ms()
         if row.last_used_ms is None or now - row.last_used_ms > _USED_EVERY_MS:
             self._database.write(lambda connection: _used(connection, row.id, now), durable=False)
         return actor
 
-    def _current(self, actor: Actor, limits: Limits | None) -> Actor:
-        """Return the actor with what its key narrows it to; raises :class:`Unauthorized` where it is gone."""
+    def _current(self, nobody: Actor, principal: str, proof: Proof, limits: Limits | None, *, token: bool) -> Actor:
+        """Return a principal as its token and key narrow it; raises :class:`Unauthorized` where it is gone."""
         standing = self._standings.now()
+        if proof.key_id is not None:
+            key = self._standings.key(standing, proof.key_id)
+            limits = narrowed(limits, key.limits if key else None)
+        actor = Actor(principal, nobody.address, nobody.user_agent, proof, limits, token, standing.revision)
         if (gone := self._standings.gone(standing, actor)) is not None:
             raise Unauthorized(gone, reason="invalid_token")
-        if actor.proof is not None and actor.proof.key_id is not None:
-            key = self._standings.key(standing, actor.proof.key_id)
-            limits = narrowed(limits, key.limits if key else None)
-        return replace(actor, limits=limits)
+        return actor
 
     def _kept(self, row: Row[*tuple[Any, ...]]) -> tuple[str, str]:
         """Return the hashes that a principal's password is compared with: that of the database, that of the file."""

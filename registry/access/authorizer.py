@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from registry.access.actions import Action, least_role
 from registry.access.actors import Actor, Kind
 from registry.access.reach import EVERYTHING, Reach
-from registry.access.rules import Circumstances
 from registry.access.standing import Standing, Standings
 from registry.errors import Denied, Unauthorized
 from registry.names import RepositoryName
@@ -148,18 +147,17 @@ class PolicyAuthorizer(Authorizer):
     def decide(self, standing: Standing, request: AccessRequest) -> Decision:
         """Return what the policy of ``standing`` says, and what the credential is good for."""
         actor, action = request.actor, request.action
-        if (gone := self._standings.gone(standing, actor)) is not None:
+        known = actor.revision == standing.revision
+        if not known and (gone := self._standings.gone(standing, actor)) is not None:
             return Decision(allowed=False, reason=gone)
         name = None if request.repository is None else request.repository.value
-        subjects = standing.subjects(actor)
         if name is None and action is Action.LIST:
-            may = actor.kind is not Kind.ANONYMOUS or not standing.policy.reach(subjects, action).empty
+            may = actor.kind is not Kind.ANONYMOUS or not self.reach(actor, action).empty
             decision = Decision(may)
         else:
-            circumstances = Circumstances(request.tag, actor.address, self._clock_ms())
-            verdict = standing.policy.decide(subjects, action, name, circumstances)
+            verdict = standing.verdict(actor, action, name, request.tag, self._clock_ms)
             rule = verdict.rule.name if verdict.rule else ""
-            allowed = verdict.allowed or (actor.kind is Kind.INSIDER and verdict.rule is None)
+            allowed = verdict.allowed or (verdict.rule is None and actor.kind is Kind.INSIDER)
             decision = Decision(allowed, rule=rule)
         if decision.allowed and actor.limits is not None and not actor.limits.allow(action, name):
             return Decision(allowed=False, rule=decision.rule, elsewhere=True)

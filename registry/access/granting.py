@@ -16,7 +16,7 @@ from registry.access.authorizer import AccessRequest, Action, Authorizer
 from registry.access.limits import EVERY
 from registry.access.secrets import hashed, random_text
 from registry.access.standing import Standings
-from registry.access.tokens import LIVES_SECONDS, Tokens
+from registry.access.tokens import Tokens
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Principal, RefreshToken
@@ -97,7 +97,7 @@ class TokenService:
         catalog = wanted.catalog and self._allowed(actor, Action.LIST, None)
         token, issued = self._tokens.give(actor.principal, proven, granted, catalog=catalog)
         refresh = self._keep_refresh(proof, client) if renewable and proof is not None else ""
-        return Given(token, issued, LIVES_SECONDS, granted, refresh)
+        return Given(token, issued, self._tokens.lives_seconds, granted, refresh)
 
     def renew(self, nobody: Actor, text: str, wanted: Wanted) -> Given:
         """Return a token for who was given the refresh token ``text``; raises :class:`Unauthorized`."""

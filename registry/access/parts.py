@@ -19,10 +19,8 @@ from registry.access.standing import Standings
 from registry.access.teams import TeamService
 from registry.access.throttle import Throttle
 from registry.access.token_keys import TokenKeys
-from registry.access.tokens import LIVES_SECONDS, Tokens
+from registry.access.tokens import LEEWAY_SECONDS, LIVES_SECONDS, Tokens
 from registry.db.engine import Database
-
-_KEPT_MS = 2 * LIVES_SECONDS * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +30,7 @@ class AccessTerms:
     authentication: bool = False
     service: str = "moorage"
     htpasswd: Path | None = None
+    token_seconds: int = LIVES_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,8 @@ def wire_access(database: Database, terms: AccessTerms) -> Access:
     standings = Standings(database, htpasswd)
     policy = PolicyAuthorizer(standings, database.clock_ms)
     authorizer: Authorizer = policy if terms.authentication else Authorizer()
-    token_keys = TokenKeys(database, authorizer, kept_ms=_KEPT_MS)
-    tokens = Tokens(token_keys, terms.service, database.clock_ms)
+    token_keys = TokenKeys(database, authorizer, kept_ms=(terms.token_seconds + 2 * LEEWAY_SECONDS) * 1000)
+    tokens = Tokens(token_keys, terms.service, terms.token_seconds, database.clock_ms)
     authenticator = Authenticator(database, standings, tokens, passwords, Throttle(database), htpasswd)
     if terms.authentication:
         database.confirm = policy.confirm

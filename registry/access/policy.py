@@ -25,10 +25,14 @@ ANYBODY = "anybody"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the policy says, and by which rule; None: no rule allows it."""
+    """What the policy says, and by which rule; None: no rule allows it.
+
+    It is ``lasting`` where it is the same from every address and at all times.
+    """
 
     allowed: bool
     rule: PolicyRule | None = None
+    lasting: bool = True
 
 
 @dataclass(slots=True)
@@ -87,13 +91,17 @@ class Policy:
         What is said of the whole is what is said of all repositories there may be.
         """
         allowing: PolicyRule | None = None
+        lasting = True
         for rule in self._about(subjects, repository):
-            if action not in rule.actions or not rule.holds(action, circumstances):
+            if action not in rule.actions:
+                continue
+            lasting = lasting and rule.networks is None and not rule.times
+            if not rule.holds(action, circumstances):
                 continue
             if rule.denies:
-                return Verdict(allowed=False, rule=rule)
+                return Verdict(allowed=False, rule=rule, lasting=lasting)
             allowing = allowing or rule
-        return Verdict(allowing is not None, allowing)
+        return Verdict(allowing is not None, allowing, lasting)
 
     def reach(self, subjects: Sequence[str], action: Action) -> Reach:
         """Return where an action may be allowed: all places where it is, and perhaps others."""

@@ -49,7 +49,7 @@ class Reach:
         next piece begins.
         """
         bounds = [(name, "") for name in self.names[bisect_right(self.names, last) :]]
-        bounds += [(start, start + _AFTER_ALL) for start in self.starts if start + _AFTER_ALL > last]
+        bounds += [found for found in map(range_of, self.starts) if found[1] > last]
         bounds.sort()
         for place in range(0, len(bounds), AT_ONCE):
             piece = bounds[place : place + AT_ONCE]
@@ -58,6 +58,11 @@ class Reach:
 
 
 EVERYTHING = Reach(everything=True)
+
+
+def range_of(start: str) -> tuple[str, str]:
+    """Return the first name with a start, and what is behind the last one."""
+    return start, start + _AFTER_ALL
 
 
 def _held(starts: Sequence[str], name: str) -> bool:

@@ -10,21 +10,23 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from registry.access.actions import Action
 from registry.access.actors import Actor, Kind, Proof
 from registry.access.limits import Limits, parse_scopes
-from registry.access.policy import ANYBODY, Policy
-from registry.access.rules import EVERYBODY, parse_policy_rule
+from registry.access.policy import ANYBODY, Policy, Verdict
+from registry.access.rules import EVERYBODY, Circumstances, parse_policy_rule
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import AccessRule, AccessState, ApiKey, Principal, Team, TeamMember
 
 FRESH_SECONDS = 0.5
+_MOST_VERDICTS = 50_000
 _SECOND = 1000
 """Tokens tell whole seconds."""
 _STATE = table(AccessState)
@@ -54,6 +56,10 @@ class PrincipalState:
     valid_from_ms: int
 
 
+_Asked = tuple[str, Action, str | None, str | None]
+"""Who, what, in which repository, and for which tag."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyState:
     """What an API key is worth now; ``expires_ms`` is None for one that does not end by itself."""
@@ -80,6 +86,23 @@ class Standing:
     teams: Mapping[str, Sequence[str]]
     principals: dict[str, PrincipalState | None] = field(default_factory=dict)
     keys: dict[int, KeyState | None] = field(default_factory=dict)
+    verdicts: dict[_Asked, Verdict] = field(default_factory=dict)
+
+    def verdict(
+        self, actor: Actor, action: Action, repository: str | None, tag: str | None, clock_ms: Callable[[], int]
+    ) -> Verdict:
+        """Return what the policy says; one that follows from no address and no time is kept."""
+        key = (actor.principal, action, repository, tag)
+        known = self.verdicts.get(key)
+        if known is not None:
+            return known
+        circumstances = Circumstances(tag, actor.address, clock_ms())
+        found = self.policy.decide(self.subjects(actor), action, repository, circumstances)
+        if found.lasting:
+            if len(self.verdicts) >= _MOST_VERDICTS:
+                self.verdicts.clear()
+            self.verdicts[key] = found
+        return found
 
     def subjects(self, actor: Actor) -> Sequence[str]:
         """Return what rules may call an actor."""

@@ -22,7 +22,9 @@ from registry.access.limits import TokenLimits
 from registry.access.token_keys import ALGORITHM, TokenKeys
 
 LIVES_SECONDS = 300
-_LEEWAY_SECONDS = 10
+"""How long a token lives where nothing else is set."""
+LEEWAY_SECONDS = 5
+"""How far the clocks of two machines of one registry may be apart."""
 _LONGEST = 16_384
 _REMEMBERED = 4096
 _MOST_ID = 1 << 63
@@ -49,8 +51,9 @@ class Claims:
 class Tokens:
     """Gives tokens, and reads them."""
 
-    def __init__(self, keys: TokenKeys, service: str, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, keys: TokenKeys, service: str, lives_seconds: int, clock_ms: Callable[[], int]) -> None:
         """Sign for ``service``, the name under which clients know this registry, at the time of ``clock_ms``."""
+        self.lives_seconds = lives_seconds
         self._keys = keys
         self._service = service
         self._clock_ms = clock_ms
@@ -83,7 +86,7 @@ class Tokens:
             "key": proven[1],
             "iat": now,
             "nbf": now,
-            "exp": now + LIVES_SECONDS,
+            "exp": now + self.lives_seconds,
             "jti": secrets.token_hex(16),
             "access": access,
         }
@@ -103,7 +106,7 @@ class Tokens:
                 self._proven[mark] = claims
                 if len(self._proven) > _REMEMBERED:
                     self._proven.popitem(last=False)
-        if claims.expires + _LEEWAY_SECONDS <= self._clock_ms() // 1000:
+        if claims.expires + LEEWAY_SECONDS <= self._clock_ms() // 1000:
             raise TokenRefused("the token has expired")
         return claims
 
@@ -131,7 +134,7 @@ class Tokens:
         if claims.get("iss") != service or claims.get("aud") != service:
             raise TokenRefused("the token is for another service")
         issued, not_before, expires = (int(str(time)) for time in times)
-        if not_before > now + _LEEWAY_SECONDS or issued > now + _LEEWAY_SECONDS:
+        if not_before > now + LEEWAY_SECONDS or issued > now + LEEWAY_SECONDS:
             raise TokenRefused("the token is not valid yet")
         principal, principal_id, key_id = claims.get("sub"), _id(claims.get("pid")), _id(claims.get("key"))
         kinds = (Kind.ANONYMOUS,) if principal_id is None else (Kind.USER, Kind.ROBOT)

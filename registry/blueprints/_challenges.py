@@ -18,10 +18,13 @@ _REALM = "moorage"
 def challenges(error: Unauthorized) -> Iterator[str]:
     """Yield the challenges of a refusal.
 
-    Below /v2 there is one, for tokens: container clients that see another as well use the password with each request.
+    Below /v2 there is one: container clients that see another beside that for tokens use the password each time.
     """
-    if is_ours(request.path) or request.blueprint in current_app.extensions[PAGES]:
+    basic = services().settings.challenge == "basic"
+    if basic or is_ours(request.path) or request.blueprint in current_app.extensions[PAGES]:
         yield f'Basic realm="{_REALM}", charset="UTF-8"'
+    if basic:
+        return
     parts = [f'realm="{base_url()}/token"', f'service="{services().access.terms.service}"']
     if error.wanted:
         parts.append(f'scope="{error.wanted}{_of_mount()}"')

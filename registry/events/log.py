@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
 
+from registry.access.visible import Narrowing
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import EventConsumer
@@ -92,10 +93,17 @@ class EventLog:
         return 0 if row is None else int(row[0])
 
     def after(
-        self, connection: Connection, position: int, limit: int, wanted: EventFilter | None = None
+        self,
+        connection: Connection,
+        position: int,
+        limit: int,
+        wanted: EventFilter | None = None,
+        narrowing: Narrowing | None = None,
     ) -> Sequence[Event]:
         """Return at most ``limit`` events behind a position, in order."""
         statement = _AFTER if wanted is None else _filtered(wanted)
+        if narrowing is not None:
+            statement = statement.where(narrowing.condition(_OUTBOX.c.repository))
         return [_event(row) for row in connection.execute(statement, {"after": position, "limit": limit})]
 
     def of_repository(

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, case, delete, func, select, u
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.access.visible import at_once, seen
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import EventConsumer, EventDelivery
@@ -85,11 +86,22 @@ class EventService:
         self._log = log
 
     def list(self, actor: Actor, after: int, limit: int, wanted: EventFilter) -> Page[Event]:
-        """Return at most ``limit`` events behind a position, in order."""
+        """Return at most ``limit`` events behind a position, in order, of what the actor may see."""
         self.require(actor, wanted)
-        with self._database.read() as connection:
-            found = self._log.after(connection, after, limit + 1, wanted)
+        narrowing = at_once(self._authorizer.reach(actor, Action.LIST))
+        found: Sequence[Event] = ()
+        more = True
+        while more and len(found) <= limit:
+            with self._database.read() as connection:
+                read = self._log.after(connection, after, limit + 1, wanted, narrowing)
+            found = [*found, *self.seen(actor, read)]
+            more = len(read) > limit
+            after = read[-1].position if read else after
         return cut(found, limit)
+
+    def seen(self, actor: Actor, events: Sequence[Event]) -> Sequence[Event]:
+        """Return the events of repositories that the actor may see."""
+        return seen(self._authorizer, actor, events, lambda event: event.repository)
 
     def require(self, actor: Actor, wanted: EventFilter) -> None:
         """Raise :class:`~registry.errors.Denied` where the actor may not hear of such events."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,11 +10,12 @@ from sqlalchemy import Connection, bindparam, func, or_, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.access.visible import Narrowing, visible
 from registry.db.engine import Database
 from registry.db.models import Blob, Manifest, Namespace, Repository, RepositoryBlob, Tag
 from registry.errors import NameUnknown
 from registry.names import RepositoryName
-from registry.pages import Page, cut
+from registry.pages import Page
 from registry.repositories.current import alive
 from registry.repositories.repositories import require_repository
 from registry.revisions import revision_of
@@ -104,7 +106,10 @@ class RepositoryListing:
         )
 
     def list(self, actor: Actor, selection: Selection, limit: int, last: tuple[str, int]) -> Page[RepositoryRow]:
-        """Return at most ``limit`` repositories in bytewise order of (name, id) after ``last``, empty ones included."""
+        """Return at most ``limit`` repositories in bytewise order of (name, id) after ``last``, empty ones included.
+
+        Those alone that the actor may see.
+        """
         self._authorizer.require(actor, Action.LIST, None)
         statement = _PAGE.where(Repository.current.is_(None) if selection.deleted else Repository.current == 1)
         if selection.namespace is not None:
@@ -112,15 +117,20 @@ class RepositoryListing:
         values: dict[str, object] = {
             "start": selection.prefix,
             "end": selection.prefix + _AFTER_ALL,
-            "last_name": last[0],
-            "last_id": last[1],
-            "limit": limit + 1,
         }
         if selection.namespace is not None:
             values["namespace"] = selection.namespace
-        with self._database.read() as connection:
-            rows = connection.execute(statement, values).all()
-        return cut([RepositoryRow._make(row) for row in rows], limit)
+
+        def fetch(narrowing: Narrowing | None, after: tuple[str, int], count: int) -> Sequence[RepositoryRow]:
+            narrowed = statement if narrowing is None else statement.where(narrowing.condition(Repository.name))
+            given = {**values, "last_name": after[0], "last_id": after[1], "limit": count}
+            with self._database.read() as connection:
+                return [RepositoryRow._make(row) for row in connection.execute(narrowed, given)]
+
+        start = (max(last[0], selection.prefix[:-1]), last)
+        return visible(
+            self._authorizer, actor, limit, start, fetch, lambda row: row.name, lambda row: (row.name, row.id)
+        )
 
     def describe(self, actor: Actor, name: RepositoryName) -> RepositoryRow:
         """Return a living repository; raises :class:`NameUnknown`."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, bindparam, exists, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.access.visible import Narrowing, visible
 from registry.db.engine import Conflict, Database
 from registry.db.models import Manifest, Namespace, Repository
 from registry.errors import NameUnknown
 from registry.events.outbox import Outbox
 from registry.events.types import REPOSITORY_CREATED
 from registry.names import RepositoryName
-from registry.pages import Page, cut
+from registry.pages import Page
 
 _FIND = select(Repository.id).where(Repository.name == bindparam("name"), Repository.current == 1)
 _LISTED = exists().where(Manifest.repository_id == Repository.id, Manifest.deleted_at.is_(None)).correlate(Repository)
@@ -75,8 +78,15 @@ class RepositoryService:
         self._authorizer = authorizer
 
     def catalog(self, actor: Actor, limit: int, last: str) -> Page[str]:
-        """Return at most ``limit`` names of repositories that hold a manifest, in bytewise order after ``last``."""
+        """Return at most ``limit`` names of repositories that hold a manifest, in bytewise order after ``last``.
+
+        Those alone that the actor may see.
+        """
         self._authorizer.require(actor, Action.LIST, None)
-        with self._database.read() as connection:
-            rows = connection.execute(_CATALOG, {"last": last, "limit": limit + 1}).scalars().all()
-        return cut(rows, limit)
+
+        def fetch(narrowing: Narrowing | None, after: str, count: int) -> Sequence[str]:
+            statement = _CATALOG if narrowing is None else _CATALOG.where(narrowing.condition(Repository.name))
+            with self._database.read() as connection:
+                return connection.scalars(statement, {"last": after, "limit": count}).all()
+
+        return visible(self._authorizer, actor, limit, (last, last), fetch, str, str)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from registry.testing.apps import quick_folder
-from tests.support.access import world
+from tests.support.asking import world
 
 
 @pytest.fixture

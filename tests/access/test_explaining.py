@@ -7,7 +7,7 @@ from registry.access.actors import Actor, Proof
 from registry.errors import Denied, PrincipalUnknown
 from registry.names import RepositoryName
 from registry.testing.images import simple_image
-from tests.support.access import CHIEF
+from tests.support.asking import CHIEF
 
 IMAGE = simple_image("x")
 NAMES = ("team/app", "team/lib", "open/app", "other/app")
@@ -65,7 +65,9 @@ def test_it_agrees_with_what_happens(town):
                     )
                     assert told.allowed == happens(town, who, action, name, tag), (who, name, action, tag, told)
                     seen.add((action, told.allowed, told.rule))
-    assert {(action, allowed) for action, allowed, _ in seen} == {(action, yes) for action in Action for yes in (True, False)}
+    assert {(action, allowed) for action, allowed, _ in seen} == {
+        (action, yes) for action in Action for yes in (True, False)
+    }
     assert {"open", "all", "dev", "no-prod", "ci", "here"} <= {rule for _, _, rule in seen}
 
 

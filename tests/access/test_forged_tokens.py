@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from registry.db.models import TokenKey
 from tests.access.forging import ORDER, b64, compact, der, eddsa, es256, hs256, rs256, unb64
-from tests.support.access import CHIEF, bearer, refusal, world
+from tests.support.asking import CHIEF, bearer, refusal, world
 
 REPOSITORY, OTHER = "team/app", "team/other"
 SCOPE = f"repository:{REPOSITORY}:pull"
@@ -313,7 +313,7 @@ def test_the_good_token_is_good_for_what_it_was_asked_for_alone(attack):
     refusal(client.get(f"/v2/{OTHER}/tags/list", headers=header), 401, "UNAUTHORIZED")
     refusal(client.delete(f"/v2/{REPOSITORY}/manifests/v1", headers=header), 401, "UNAUTHORIZED")
     refusal(client.post(f"/v2/{REPOSITORY}/blobs/uploads/", headers=header), 401, "UNAUTHORIZED")
-    assert client.get("/api/v1/jobs", headers=header).status_code == 401
+    assert client.get("/api/v1/jobs", headers=header).status_code == 403
     assert client.get("/token", headers=header).status_code == 401  # or it would never end
 
 

@@ -21,7 +21,25 @@ USERS, TEAMS = ("ann", "bob", "eve"), ("dev", "ops")
 MEMBERS = {"ann": ["dev"], "bob": ["dev", "ops"], "a+ci": ["ops"]}
 SUBJECTS = ("user:ann", "user:bob", "robot:a+ci", "team:dev", "team:ops", "everybody", "anonymous", "plugin:x")
 NAMES = ("a", "a/b", "a/b/c", "a/bc", "ab", "b", "b/a", "b.c/d", "team-x/app", "a-b/c")
-PATTERNS = ("*", "a", "a/*", "a/b", "a/b/*", "a*", "*b", "?", "[ab]/*", "[!a]*", "b.c/*", "a/?", "re:a/.*", "re:[^/]+", "team-?/*", "**", "*/*")
+PATTERNS = (
+    "*",
+    "a",
+    "a/*",
+    "a/b",
+    "a/b/*",
+    "a*",
+    "*b",
+    "?",
+    "[ab]/*",
+    "[!a]*",
+    "b.c/*",
+    "a/?",
+    "re:a/.*",
+    "re:[^/]+",
+    "team-?/*",
+    "**",
+    "*/*",
+)
 TAGS = (None, "v1", "v2", "latest", "dev-1")
 TAG_PATTERNS = ("v*", "latest", "*", "re:dev-[0-9]+", "[lv]*")
 NETWORKS = ("10.0.0.0/8", "192.168.1.7", "2001:db8::/32", "0.0.0.0/0")
@@ -48,7 +66,9 @@ definitions = st.fixed_dictionaries(
         "times": st.lists(st.sampled_from(WINDOWS), min_size=1, max_size=2),
     },
 )
-allowing = st.builds(lambda rule, role: {**rule, "role": role}, definitions, st.sampled_from([str(one) for one in Role]))
+allowing = st.builds(
+    lambda rule, role: {**rule, "role": role}, definitions, st.sampled_from([str(one) for one in Role])
+)
 denying = st.builds(
     lambda rule, actions: {**rule, "effect": "deny", **({"actions": actions} if actions else {})},
     definitions,
@@ -77,8 +97,7 @@ def glob(pattern, name):
 
 def speaks_to(definition, who, denies):
     return any(
-        subject == "anonymous"
-        and (who == "anonymous" or (not denies and who != "plugin:x"))
+        (subject == "anonymous" and (who == "anonymous" or (not denies and who != "plugin:x")))
         or (subject == "everybody" and who not in ("anonymous", "plugin:x"))
         or subject == (who if who.startswith("plugin:") else f"{'robot' if '+' in who else 'user'}:{who}")
         or (subject.startswith("team:") and subject[5:] in MEMBERS.get(who, ()))
@@ -207,7 +226,9 @@ letters = st.text(alphabet="ab/.-0", min_size=1, max_size=5)
 
 
 @FEWER
-@given(st.sets(letters, max_size=30), st.sets(letters, max_size=12), st.sets(letters, max_size=60), letters | st.just(""))
+@given(
+    st.sets(letters, max_size=30), st.sets(letters, max_size=12), st.sets(letters, max_size=60), letters | st.just("")
+)
 def test_the_pieces_are_all_names_in_order_and_each_once(exact, starts, names, last):
     reach = Reach.of(exact, starts)
     expected = [

@@ -6,7 +6,7 @@ import pytest
 
 from registry.testing.images import simple_image
 from tests.access.routes import ARGUMENTS, BLOB, BODIES, DIGEST, QUERIES, UUID, address, routes
-from tests.support.access import OPERATOR, bearer
+from tests.support.asking import OPERATOR, bearer
 
 PRIVATE, NOTHING = "team/app", "team/nil"
 MINE = "mine/app"
@@ -44,6 +44,14 @@ def upload_of(world, repository):
     return world.chief("POST", f"/v2/{repository}/blobs/uploads/").headers["Docker-Upload-UUID"]
 
 
+def nothing(_):
+    return None
+
+
+def fixed(text):
+    return lambda _: text
+
+
 def cases(world):
     """Yield how to ask each route about a repository by name: method, path, query, body."""
     upload = upload_of(world, PRIVATE)
@@ -51,10 +59,11 @@ def cases(world):
         if "name" in rule.arguments and not rule.rule.startswith("/webhooks"):
             for uuid in [UUID, upload] if "uuid" in rule.arguments else [UUID]:
                 for method in {route.partition(" ")[0]} | (rule.methods & {"HEAD"}):
-                    of = lambda name, uuid=uuid, rule=rule: address(rule, {**ARGUMENTS, "name": name, "uuid": uuid})
-                    yield method, of, lambda _, route=route: QUERIES.get(route), lambda _, route=route: BODIES.get(route)
-    nothing = lambda _: None
-    fixed = lambda text: lambda _: text
+
+                    def path(name, uuid=uuid, rule=rule):
+                        return address(rule, {**ARGUMENTS, "name": name, "uuid": uuid})
+
+                    yield method, path, fixed(QUERIES.get(route)), fixed(BODIES.get(route))
     yield "GET", fixed("/api/v1/collection/explain"), lambda n: {"repository": n, "reference": "v1"}, nothing
     yield "GET", fixed("/api/v1/collection/explain"), lambda n: {"repository": n, "reference": DIGEST}, nothing
     yield "GET", fixed("/api/v1/events"), lambda n: {"repository": n}, nothing
@@ -100,17 +109,17 @@ def test_a_mount_without_a_source_takes_one_that_may_be_pulled_and_names_no_othe
     town.push("open/app", "v1", text="both")
     town.rule("open", "user:tenant", ["open/*"], role="pull")
     digest = shared_image.blobs[0].digest
-    answer = town.client.post(
-        f"/v2/{MINE}/blobs/uploads/", query_string={"mount": digest}, headers=town.as_("tenant")
-    )
+    answer = town.client.post(f"/v2/{MINE}/blobs/uploads/", query_string={"mount": digest}, headers=town.as_("tenant"))
     assert answer.status_code == 201
     services = town.services
     while services.database.write(services.log.place):
         pass
-    told = town.client.get("/api/v1/events", query_string={"repository": MINE, "type": "org.moorage.blob."}, headers=town.as_("tenant"))
-    (event,) = [one for one in told.json["items"] if one.get("subject") == digest]
+    town.client.get(
+        "/api/v1/events", query_string={"repository": MINE, "type": "org.moorage.blob."}, headers=town.as_("tenant")
+    )
+    (event,) = [one for one in listed.json["items"] if one.get("subject") == digest]
     assert event["data"]["mountedFrom"] == "open/app"
-    assert "secret" not in told.text
+    assert "secret" not in listed.text
 
 
 def foreign(world):
@@ -125,7 +134,21 @@ def foreign(world):
     world.push("team/gone", "v1", text="gone")
     gone = world.chief("DELETE", "/api/v1/repositories/team/gone").json["id"]
     living = world.chief("GET", f"/api/v1/repositories/{PRIVATE}").json["id"]
-    return {"plan": plan, "run": run, "label": label, "gone": gone, "living": living, "upload": upload_of(world, PRIVATE)}
+    return {
+        "plan": plan,
+        "run": run,
+        "label": label,
+        "gone": gone,
+        "living": living,
+        "upload": upload_of(world, PRIVATE),
+    }
+
+
+def put(given, one):
+    """Put an id into a query or a body."""
+    if not isinstance(given, dict):
+        return given
+    return {key: one if value == "{}" else value for key, value in given.items()}
 
 
 def test_ids_of_another_are_those_of_nothing(town):
@@ -170,15 +193,12 @@ def test_ids_of_another_are_those_of_nothing(town):
         ("POST", f"{api}/undelete", ids["living"], 999_999, None, {"id": "{}"}),
     ]  # fmt: skip
     wrong = []
-    for method, path, theirs, nothing, query, body in pairs:
+    for method, path, theirs, none, query, body in pairs:
         answers = []
-        for one in (theirs, nothing):
-            put = lambda given, one=one: (
-                {key: one if value == "{}" else value for key, value in given.items()} if isinstance(given, dict) else given
-            )
-            more = {"data": body} if isinstance(body, bytes) else {"json": put(body)} if body is not None else {}
+        for one in (theirs, none):
+            more = {"data": body} if isinstance(body, bytes) else {"json": put(body, one)} if body is not None else {}
             answer = town.client.open(
-                path.format(one), method=method, query_string=put(query), headers=town.as_("tenant"), **more
+                path.format(one), method=method, query_string=put(query, one), headers=town.as_("tenant"), **more
             )
             status, headers, text = told(answer, str(one))
             answers.append((status, headers.get("WWW-Authenticate"), text))

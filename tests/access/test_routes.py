@@ -6,7 +6,7 @@ import pytest
 
 from registry.access.principals import PrincipalWish
 from tests.access.routes import ARGUMENTS, BODIES, QUERIES, address, routes
-from tests.support.access import CHIEF, OPERATOR, bearer
+from tests.support.asking import CHIEF, OPERATOR, bearer
 
 OPEN, KNOWN, PULL, PUSH, DELETE, ADMIN, REGISTRY = "open", "known", "pull", "push", "delete", "admin", "registry"
 

@@ -55,10 +55,12 @@ class Report:
         return f"{shown}\n\n{summary}"
 
 
-def run_conformance(host: str, version: str, folder: Path, timeout: float = 600) -> Report:
+def run_conformance(
+    host: str, version: str, folder: Path, timeout: float = 600, login: tuple[str, str] | None = None
+) -> Report:
     """Run the program with all that can be turned on, and return its report.
 
-    `version` is "1.1" or "dev" (1.1 and the drafts). Reports are written to `folder`.
+    `version` is "1.1" or "dev" (1.1 and the drafts), `login` a name and a password. Reports are written to `folder`.
     """
     settings = {
         "OCI_REGISTRY": host,
@@ -67,6 +69,8 @@ def run_conformance(host: str, version: str, folder: Path, timeout: float = 600)
         "OCI_DATA_SPARSE": "true",
         "OCI_RESULTS_DIR": str(folder),
     }
+    if login is not None:
+        settings |= {"OCI_USERNAME": login[0], "OCI_PASSWORD": login[1]}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OCI_")}
     done = subprocess.run(
         [tool("conformance")],

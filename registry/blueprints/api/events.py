@@ -17,7 +17,14 @@ from registry.blueprints.api._inputs import Body
 from registry.blueprints.api._operations import STREAM, Stream, operation
 from registry.blueprints.api._pages import PageOf, PageQuery, page_of
 from registry.blueprints.api._times import Time, milliseconds, moment
-from registry.errors import ConsumerUnknown, InputInvalid, LetterUnknown, NameInvalid, PaginationInvalid
+from registry.errors import (
+    ConsumerUnknown,
+    InputInvalid,
+    LetterUnknown,
+    NameInvalid,
+    PaginationInvalid,
+    RegistryError,
+)
 from registry.events import service
 from registry.events.log import EventFilter, LoggedEvent
 
@@ -179,7 +186,20 @@ def _stream(actor: Actor, query: EventsQuery, wanted: EventFilter) -> Iterator[b
     if after is None:
         after = found.events.newest() if query.since is None else 0
     stopping = request.environ.get("moorage.stopping", bool)
-    return _pieces(found.tail.follow(after, wanted, stopping), found.external_url)
+    batches = found.tail.follow(after, wanted, stopping)
+    return _pieces(_seen(found.events, actor, wanted, batches), found.external_url)
+
+
+def _seen(
+    events: service.EventService, actor: Actor, wanted: EventFilter, batches: Iterator[Sequence[LoggedEvent]]
+) -> Iterator[Sequence[LoggedEvent]]:
+    """Leave out what the actor may not see, and end once it may not follow any more."""
+    for batch in batches:
+        try:
+            events.require(actor, wanted)
+        except RegistryError:
+            return
+        yield events.seen(actor, batch)
 
 
 def _pieces(batches: Iterator[Sequence[LoggedEvent]], base: str) -> Iterator[bytes]:

@@ -1,0 +1,85 @@
+"""Lists of what an actor may see: narrowed by the database, decided about name by name, and filled up to a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, SQLColumnExpression, or_
+
+from registry.access.actors import Actor
+from registry.access.authorizer import AccessRequest, Action, Authorizer
+from registry.access.reach import AT_ONCE, Reach, range_of
+from registry.names import RepositoryName
+from registry.pages import Page, cut
+
+T = TypeVar("T")
+K = TypeVar("K")
+_LEAST = 100
+"""So many rows at least are looked at at once, however few are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """A part of a reach that fits into a statement: names, and ranges (the first name, and what is behind the last)."""
+
+    names: Sequence[str] = ()
+    ranges: Sequence[tuple[str, str]] = ()
+
+    def condition(self, column: SQLColumnExpression[str]) -> ColumnElement[bool]:
+        """Return the condition that a name is in it."""
+        return or_(column.in_(self.names), *((column >= start) & (column < end) for start, end in self.ranges))
+
+
+Fetch = Callable[[Narrowing | None, K, int], Sequence[T]]
+"""Returns at most so many rows after a key, in order; without a narrowing of all names."""
+
+
+def narrowings(reach: Reach, last: str) -> Iterator[Narrowing | None]:
+    """Yield the parts of a reach after the name ``last``, in order; None stands for everything."""
+    if reach.everything:
+        yield None
+        return
+    for names, ranges, _ in reach.pieces(last):
+        yield Narrowing(names, ranges)
+
+
+def at_once(reach: Reach) -> Narrowing | None:
+    """Return all of a reach as one part, or None where it is too large for a statement, or everything."""
+    if reach.everything or len(reach.names) + len(reach.starts) > AT_ONCE:
+        return None
+    return Narrowing(reach.names, list(map(range_of, reach.starts)))
+
+
+def seen(authorizer: Authorizer, actor: Actor, rows: Sequence[T], name_of: Callable[[T], str]) -> Sequence[T]:
+    """Return the rows whose repository an actor may see."""
+    requests = [AccessRequest(actor, Action.LIST, RepositoryName(name_of(row))) for row in rows]
+    decisions = authorizer.authorize(requests) if requests else ()
+    return [row for row, decision in zip(rows, decisions, strict=True) if decision.allowed]
+
+
+def visible(
+    authorizer: Authorizer,
+    actor: Actor,
+    limit: int,
+    start: tuple[str, K],
+    fetch: Fetch[K, T],
+    name_of: Callable[[T], str],
+    key_of: Callable[[T], K],
+) -> Page[T]:
+    """Return at most ``limit`` rows, in the order of names, of those that an actor may see.
+
+    ``start`` is the name and the key after which the page begins.
+    """
+    found: list[T] = []
+    last_name, key = start
+    for narrowing in narrowings(authorizer.reach(actor, Action.LIST), last_name):
+        more = True
+        while more and len(found) <= limit:
+            wanted = max(limit + 1 - len(found), min(_LEAST, limit + 1))
+            rows = fetch(narrowing, key, wanted)
+            found += seen(authorizer, actor, rows, name_of)
+            more = len(rows) == wanted
+            key = key_of(rows[-1]) if rows else key
+    return cut(found, limit)
