@@ -25,14 +25,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """By what a user or robot is known: its id, the API key it used or got its token with, when that was issued.
+    """By what a user or robot is known: its id, and the API key that it used, or got its token with.
 
-    ``token_ms`` is None where the credentials themselves were checked.
+    ``valid_from_ms`` is the principal's as it was when the credentials were checked: a later one ends what they gave.
     """
 
     principal_id: int
+    valid_from_ms: int
     key_id: int | None = None
-    token_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,10 @@ class Actor:
     revision: int = 0
 
     def is_itself(self, name: str) -> bool:
-        """Tell whether it is the user or robot ``name`` itself, and no key or token that speaks for it."""
-        return self.principal == name and self.proof is not None and self.limits is None and not self.token
+        """Tell whether it is ``name`` itself, and nothing that speaks for it: no token, and no key but a robot's."""
+        if self.principal != name or self.proof is None or self.limits is not None or self.token:
+            return False
+        return self.proof.key_id is None or self.kind is Kind.ROBOT
 
     @property
     def kind(self) -> Kind:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import bcrypt
 
 HTPASSWD = "htpasswd"
 """The source of the users in it."""
-_LOOK_SECONDS = 1.0
 _LONGEST = 72
 """bcrypt looks at no more bytes of a password."""
 _SIGNS = ("$2a$", "$2b$", "$2y$")
@@ -27,7 +25,6 @@ class HtpasswdFile:
         self._path = path
         self._hashes: Mapping[str, str] = {}
         self._state: tuple[int, int, int] | None = None
-        self._looked_at = float("-inf")
         self._turn = threading.Lock()
         self._nobody = bcrypt.hashpw(b"nobody", bcrypt.gensalt()).decode() if path else ""
 
@@ -38,7 +35,7 @@ class HtpasswdFile:
 
     def find(self, name: str) -> str:
         """Return the hash of a user, empty where there is none."""
-        if self._path is not None and time.monotonic() > self._looked_at + _LOOK_SECONDS:
+        if self._path is not None:
             with self._turn:
                 self._look(self._path)
         return self._hashes.get(name, "")
@@ -57,7 +54,6 @@ class HtpasswdFile:
         return right and bool(kept) and len(text) <= _LONGEST
 
     def _look(self, path: Path) -> None:
-        self._looked_at = time.monotonic()
         try:
             found = path.stat()
             state = (found.st_mtime_ns, found.st_size, found.st_ino)
@@ -69,13 +65,13 @@ class HtpasswdFile:
 
 
 def _read(path: Path) -> Mapping[str, str]:
-    hashes = {}
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    hashes: dict[str, str] = {}
+    for number, line in enumerate(path.read_bytes().decode(errors="replace").splitlines(), 1):
         name, colon, kept = line.strip().partition(":")
         if not line.strip() or line.startswith("#"):
             continue
         if not colon or not kept.startswith(_SIGNS):
             _log.warning("%s, line %d: no user with a bcrypt hash (htpasswd -B writes them)", path, number)
             continue
-        hashes[name] = kept
+        hashes.setdefault(name, kept)  # as Apache does
     return hashes

@@ -27,8 +27,6 @@ from registry.db.models import AccessRule, AccessState, ApiKey, Principal, Team,
 
 FRESH_SECONDS = 0.5
 _MOST_VERDICTS = 50_000
-_SECOND = 1000
-"""Tokens tell whole seconds."""
 _STATE = table(AccessState)
 _REVISION = select(AccessState.revision).where(AccessState.id == 1)
 _BUMP = update(_STATE).where(_STATE.c.id == 1).values(revision=_STATE.c.revision + 1)
@@ -173,8 +171,8 @@ class Standings:
         return None if proof is None else self._outdated(standing, state, proof)
 
     def _outdated(self, standing: Standing, state: PrincipalState, proof: Proof) -> str | None:
-        if proof.token_ms is not None and proof.token_ms + _SECOND <= state.valid_from_ms:
-            return "the token is from before a change of the password"
+        if proof.valid_from_ms < state.valid_from_ms:
+            return "this is from before a change of the password"
         if proof.key_id is None:
             return None
         key = self.key(standing, proof.key_id)

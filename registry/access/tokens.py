@@ -17,7 +17,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, GuestProtocol
 
-from registry.access.actors import Actor, Kind
+from registry.access.actors import Actor, Kind, Proof
 from registry.access.limits import TokenLimits
 from registry.access.token_keys import ALGORITHM, TokenKeys
 
@@ -27,7 +27,7 @@ LEEWAY_SECONDS = 5
 """How far the clocks of two machines of one registry may be apart."""
 _LONGEST = 16_384
 _REMEMBERED = 4096
-_MOST_ID = 1 << 63
+_MOST = 1 << 63
 _TYPE = "at+jwt"
 _NONE = "this is no token of this registry"
 
@@ -38,12 +38,10 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says: the principal (id None: nobody's), the key that it was got with, and what it is for."""
+    """What a token says: whose it is, by what that was known (None: nobody's), until when, and what it is for."""
 
     principal: str
-    principal_id: int | None
-    key_id: int | None
-    issued_ms: int
+    proof: Proof | None
     expires: int
     limits: TokenLimits
 
@@ -63,15 +61,12 @@ class Tokens:
     def give(
         self,
         principal: str,
-        proven: tuple[int | None, int | None],
+        proof: Proof | None,
         granted: Mapping[str, Sequence[str]],
         *,
         catalog: bool,
     ) -> tuple[str, int]:
-        """Return a token for actions by repository, and when it was issued, in seconds since 1970.
-
-        ``proven`` are the ids of the principal and of its API key, each None where there is none.
-        """
+        """Return a token for actions by repository, and when it was issued, in seconds since 1970."""
         key, now = self._keys.signing(), self._clock_ms() // 1000
         access: list[dict[str, object]] = [
             {"type": "repository", "name": name, "actions": list(actions)} for name, actions in granted.items()
@@ -82,8 +77,9 @@ class Tokens:
             "iss": self._service,
             "aud": self._service,
             "sub": principal,
-            "pid": proven[0],
-            "key": proven[1],
+            "pid": proof.principal_id if proof else None,
+            "vfm": proof.valid_from_ms if proof else None,
+            "key": proof.key_id if proof else None,
             "iat": now,
             "nbf": now,
             "exp": now + self.lives_seconds,
@@ -136,15 +132,24 @@ class Tokens:
         issued, not_before, expires = (int(str(time)) for time in times)
         if not_before > now + LEEWAY_SECONDS or issued > now + LEEWAY_SECONDS:
             raise TokenRefused("the token is not valid yet")
-        principal, principal_id, key_id = claims.get("sub"), _id(claims.get("pid")), _id(claims.get("key"))
-        kinds = (Kind.ANONYMOUS,) if principal_id is None else (Kind.USER, Kind.ROBOT)
+        principal, proof = claims.get("sub"), _proof(claims)
+        kinds = (Kind.ANONYMOUS,) if proof is None else (Kind.USER, Kind.ROBOT)
         if not isinstance(principal, str) or Actor(principal).kind not in kinds:
             raise TokenRefused(_NONE)
-        return Claims(principal, principal_id, key_id, issued * 1000, expires, _limits(claims["access"]))
+        return Claims(principal, proof, expires, _limits(claims["access"]))
 
 
-def _id(value: object) -> int | None:
-    if value is not None and (type(value) is not int or not 0 < value < _MOST_ID):
+def _proof(claims: Mapping[str, object]) -> Proof | None:
+    principal_id, valid_from, key_id = (_number(claims.get(name)) for name in ("pid", "vfm", "key"))
+    if principal_id is None:
+        return None
+    if valid_from is None:
+        raise TokenRefused(_NONE)
+    return Proof(principal_id, valid_from, key_id)
+
+
+def _number(value: object) -> int | None:
+    if value is not None and (type(value) is not int or not 0 < value < _MOST):
         raise TokenRefused(_NONE)
     return value
 

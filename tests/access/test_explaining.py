@@ -77,7 +77,8 @@ def test_who_is_not_there_is_not_explained(town):
 
 
 def test_others_are_explained_to_an_administrator_alone(town):
-    ann = Actor("ann", proof=Proof(town.access.principals.show(CHIEF, "ann").id))
+    row = town.access.principals.show(CHIEF, "ann")
+    ann = Actor("ann", proof=Proof(row.id, row.valid_from_ms))
     assert town.access.explainer.explain(ann, "ann", Action.PULL, RepositoryName("team/app"), "", "127.0.0.1").allowed
     with pytest.raises(Denied):
         town.access.explainer.explain(ann, "bob", Action.PULL, RepositoryName("team/app"), "", "127.0.0.1")

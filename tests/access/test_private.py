@@ -114,7 +114,7 @@ def test_a_mount_without_a_source_takes_one_that_may_be_pulled_and_names_no_othe
     services = town.services
     while services.database.write(services.log.place):
         pass
-    town.client.get(
+    listed = town.client.get(
         "/api/v1/events", query_string={"repository": MINE, "type": "org.moorage.blob."}, headers=town.as_("tenant")
     )
     (event,) = [one for one in listed.json["items"] if one.get("subject") == digest]
