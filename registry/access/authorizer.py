@@ -70,7 +70,7 @@ class Authorizer:
         return EVERYTHING
 
     def begin(self) -> None:
-        """Begin another request in this thread."""
+        """Begin another request in this thread, or what is none."""
 
     def require_own(self, actor: Actor, principal: str) -> None:
         """Raise as :meth:`require` does unless the actor is the principal itself, or administers the registry."""
@@ -140,7 +140,7 @@ class PolicyAuthorizer(Authorizer):
             asked.requests.append(request)
 
     def begin(self) -> None:
-        """Forget what was allowed before: another request begins in this thread."""
+        """Forget what was allowed before: another request begins in this thread, or what is none."""
         _asked.set(None)
 
     def confirm(self, connection: Connection) -> None:

@@ -26,7 +26,6 @@ class HtpasswdFile:
         self._hashes: Mapping[str, str] = {}
         self._state: tuple[int, int, int] | None = None
         self._turn = threading.Lock()
-        self._nobody = bcrypt.hashpw(b"nobody", bcrypt.gensalt()).decode() if path else ""
 
     @property
     def used(self) -> bool:
@@ -45,11 +44,14 @@ class HtpasswdFile:
         return source != HTPASSWD or bool(self.find(name))
 
     def verify(self, kept: str, password: str) -> bool:
-        """Tell whether a password is that of a hash; where ``kept`` is empty, no, after as long a time."""
-        text = password.encode()
+        """Tell whether a password is that of a hash; where ``kept`` is empty, no, after as long a time.
+
+        That is the time of another line of the file, as all are most often written with the same cost.
+        """
+        text, other = password.encode(), next(iter(self._hashes.values()), "")
         try:
-            right = bcrypt.checkpw(text[:_LONGEST], (kept or self._nobody).encode())
-        except ValueError:  # the hash is damaged
+            right = bcrypt.checkpw(text[:_LONGEST], (kept or other).encode())
+        except ValueError:  # the hash is damaged, or there is none
             return False
         return right and bool(kept) and len(text) <= _LONGEST
 
