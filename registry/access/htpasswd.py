@@ -13,6 +13,7 @@ HTPASSWD = "htpasswd"
 """The source of the users in it."""
 _LONGEST = 72
 """bcrypt looks at no more bytes of a password."""
+_UNREADABLE = (0, 0, 0)
 _SIGNS = ("$2a$", "$2b$", "$2y$")
 _log = logging.getLogger(__name__)
 
@@ -62,8 +63,9 @@ class HtpasswdFile:
             if state != self._state:
                 self._hashes, self._state = _read(path), state
         except OSError as error:
-            _log.error("the file of users %s cannot be read, so nobody of it is let in: %s", path, error)
-            self._hashes, self._state = {}, None
+            if self._state != _UNREADABLE:
+                _log.error("the file of users %s cannot be read, so nobody of it is let in: %s", path, error)
+            self._hashes, self._state = {}, _UNREADABLE
 
 
 def _read(path: Path) -> Mapping[str, str]:
