@@ -87,7 +87,7 @@ FORMS = [
     b"grant_type=refresh_token&refresh_token=%ed%a0%80", b"grant_type=client_credentials", b"\xff\xfe\x00", b"x" * 70_000,
     b"&".join(b"a=b" for _ in range(5000)), b"grant_type=password&grant_type=refresh_token&username=alice&password=x",
     b"grant_type=password&username=alice&password=x&scope=" + b"repository:a:pull%20" * 100,
-    b"grant_type=password&username=alice&password=x&scope=%00", b"grant_type[]=password", b'{"grant_type": "password"}',
+    b"grant_type=password&username=alice&password=x&scope=%00", b"grant_type=password&%00=%00", b"grant_type[]=password", b'{"grant_type": "password"}',
 ]  # fmt: skip
 
 
