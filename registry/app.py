@@ -112,6 +112,7 @@ def create_app(
     install(app, API)
     if settings.authentication:
         app.before_request(services.access.authorizer.begin)
+    app.teardown_request(lambda _: services.access.authorizer.begin())
     refuse_shared_commands(hooks.calls)
     _errors.register(app, mount(app, hooks.calls, services.contexts))
     return app

@@ -25,14 +25,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """By what a user or robot is known: its id, the API key it used or got its token with, when that was issued.
+    """By what a user or robot is known: its id, and the API key that it used, or got its token with.
 
-    ``token_ms`` is None where the credentials themselves were checked.
+    ``valid_from_ms`` is the principal's as it was when the credentials were checked: a later one ends what they gave.
     """
 
     principal_id: int
+    valid_from_ms: int
     key_id: int | None = None
-    token_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

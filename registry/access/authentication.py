@@ -25,17 +25,30 @@ from registry.errors import PrincipalInvalid, Unauthorized
 
 _KEY = table(ApiKey)
 _PRINCIPAL = select(
-    Principal.id, Principal.name, Principal.namespace, Principal.source, Principal.password_hash, Principal.disabled
+    Principal.id,
+    Principal.name,
+    Principal.namespace,
+    Principal.source,
+    Principal.password_hash,
+    Principal.disabled,
+    Principal.valid_from_ms,
 ).where(Principal.name == bindparam("name"))
 _BY_PREFIX = (
-    select(ApiKey.id, ApiKey.hash, ApiKey.last_used_ms, Principal.id.label("owner_id"), Principal.name)
+    select(
+        ApiKey.id,
+        ApiKey.hash,
+        ApiKey.last_used_ms,
+        Principal.id.label("owner_id"),
+        Principal.name,
+        Principal.valid_from_ms,
+    )
     .join(Principal, Principal.id == ApiKey.principal_id)
     .where(ApiKey.prefix == bindparam("prefix"))
 )
 _USED = update(_KEY).where(_KEY.c.id == bindparam("b_key")).values(last_used_ms=bindparam("b_now"))
 _USED_EVERY_MS = 60_000
 _WRONG = "the user name or password is wrong"
-_LONGEST = 4096
+_LONGEST = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,8 @@ class Authenticator:
         """
         if password.startswith(KEY_SIGN):
             return self._by_key(password, nobody, name)
+        if "\0" in name:  # PostgreSQL takes no such text, and nobody is called so
+            raise Unauthorized(_WRONG)
         row = self._find(name)
         kept, in_file = ("", "") if row is None else self._kept(row)
         file_hash = self._htpasswd.find(name) if row is None else in_file
@@ -102,7 +117,7 @@ class Authenticator:
                 self._throttle.failed(attempt)
                 raise Unauthorized(_WRONG)
             self._throttle.succeeded(attempt)
-        return replace(nobody, principal=name, proof=Proof(self._id_of(row, name, nobody)))
+        return replace(nobody, principal=name, proof=self._proof_of(row, name, nobody))
 
     def _bearer(self, text: str, nobody: Actor) -> Actor:
         if text.startswith(KEY_SIGN):
@@ -111,21 +126,19 @@ class Authenticator:
             claims = self._tokens.read(text)
         except TokenRefused as error:
             raise Unauthorized(str(error), reason="invalid_token") from None
-        if claims.principal_id is None:
+        if claims.proof is None:
             return replace(nobody, limits=claims.limits, token=True)
-        proof = Proof(claims.principal_id, claims.key_id, claims.issued_ms)
-        return self._current(nobody, claims.principal, proof, claims.limits, token=True)
+        return self._current(nobody, claims.principal, claims.proof, claims.limits, token=True)
 
     def _by_key(self, text: str, nobody: Actor, name: str | None = None) -> Actor:
         """Return the owner of an API key, whose name must be ``name`` if that is given."""
-        attempt = self._throttle.begin("", nobody.address)
         key = KeyText.parse(text)
         row = None if key is None else self._key(key.prefix)
         right = hmac.compare_digest(hashed(text), row.hash if row is not None else hashed(""))
         if row is None or not right or name not in (None, row.name):
-            self._throttle.failed(attempt)
+            self._throttle.failed(self._throttle.begin("", nobody.address))  # who has the right one never waits
             raise Unauthorized("the API key is wrong" if name is None else "the user name or API key is wrong")
-        actor = self._current(nobody, row.name, Proof(row.owner_id, row.id), None, token=False)
+        actor = self._current(nobody, row.name, Proof(row.owner_id, row.valid_from_ms, row.id), None, token=False)
         now = self._database.clock_ms()
         if row.last_used_ms is None or now - row.last_used_ms > _USED_EVERY_MS:
             self._database.write(lambda connection: _used(connection, row.id, now), durable=False)
@@ -158,27 +171,26 @@ class Authenticator:
             right = True
         return right
 
-    def _id_of(self, row: Row[*tuple[Any, ...]] | None, name: str, nobody: Actor) -> int:
-        """Return a principal's id; who is in the file alone is made one at the first login."""
+    def _proof_of(self, row: Row[*tuple[Any, ...]] | None, name: str, nobody: Actor) -> Proof:
+        """Return what a password proved; who is in the file alone is made a principal at the first login."""
         if row is not None:
-            return int(row.id)
+            return Proof(row.id, row.valid_from_ms)
         try:
             check_user_name(name)
         except PrincipalInvalid as error:
             raise Unauthorized(error.message) from None
 
-        def work(connection: Connection) -> int:
+        def work(connection: Connection) -> Proof:
             found = connection.execute(_PRINCIPAL, {"name": name}).first()
-            if found is not None:
-                return int(found.id)
-            actor = replace(nobody, principal=name)
-            return insert_principal(self._database, connection, name, None, HTPASSWD, NO_PASSWORD, "", actor)
+            if found is None:
+                actor = replace(nobody, principal=name)
+                insert_principal(self._database, connection, name, None, HTPASSWD, NO_PASSWORD, "", actor)
+                found = connection.execute(_PRINCIPAL, {"name": name}).one()
+            return Proof(found.id, found.valid_from_ms)
 
         return self._database.write(work)
 
     def _find(self, name: str) -> Row[*tuple[Any, ...]] | None:
-        if "\0" in name:
-            return None
         with self._database.read() as connection:
             return connection.execute(_PRINCIPAL, {"name": name}).first()
 
@@ -194,9 +206,9 @@ def _used(connection: Connection, key_id: int, now: int) -> None:
 def _pair(text: str) -> tuple[str, str]:
     """Return the name and the password of a Basic header (RFC 7617); raises :class:`Unauthorized`."""
     try:
-        name, colon, password = base64.b64decode(text.strip()[:_LONGEST], validate=True).decode().partition(":")
+        name, colon, password = base64.b64decode(text.strip(), validate=True).decode().partition(":")
     except (binascii.Error, ValueError):
         raise Unauthorized("malformed Basic credentials") from None
-    if not colon:
+    if not colon or len(text) > _LONGEST:
         raise Unauthorized("malformed Basic credentials")
     return name, password

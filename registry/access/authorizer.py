@@ -47,7 +47,7 @@ class AccessRequest:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to one request; ``reason`` is for the client.
+    """The answer to one request; ``reason`` says why the credential is worth nothing any more, where that is why.
 
     ``rule`` is the name of the one that decided, empty where none did. ``elsewhere`` tells that the policy allows it
     and the credential does not: another one of the same principal would do.
@@ -72,7 +72,11 @@ class Authorizer:
         return EVERYTHING
 
     def begin(self) -> None:
-        """Begin another request in this thread."""
+        """Begin another request in this thread, or what is none."""
+
+    def require_own(self, actor: Actor, principal: str) -> None:
+        """Raise as :meth:`require` does unless the actor is the principal itself, or administers the registry."""
+        self.require(actor, _own_action(actor, principal), None, principal)
 
     def require(self, actor: Actor, action: Action, repository: RepositoryName | None, reference: str = "") -> None:
         """Raise :class:`Denied` or :class:`Unauthorized` that name the missing action unless it is allowed."""
@@ -84,7 +88,7 @@ class Authorizer:
 
 @dataclass(slots=True)
 class _Asked:
-    """What was allowed in this request, and at which revision."""
+    """What was allowed in this request, and the revision at which the first of it was."""
 
     revision: int
     requests: list[AccessRequest] = field(default_factory=list)
@@ -117,20 +121,27 @@ class PolicyAuthorizer(Authorizer):
 
         What is allowed here is compared once more inside of the transaction that follows from it.
         """
-        request = AccessRequest(actor, action, repository, reference)
-        standing = self._standings.now(at_once=action in _CHANGING)
+        self._require(AccessRequest(actor, action, repository, reference), changing=action in _CHANGING)
+
+    def require_own(self, actor: Actor, principal: str) -> None:
+        """Raise as :meth:`require` does unless the actor is the principal itself, or administers the registry."""
+        request = AccessRequest(actor, _own_action(actor, principal), None, principal)
+        self._require(request, changing=True)
+
+    def _require(self, request: AccessRequest, *, changing: bool) -> None:
+        standing = self._standings.now(at_once=changing)
         decision = self.decide(standing, request)
         if not decision.allowed:
             _refuse(request, decision)
-        if action in _CHANGING:
+        if changing and request.actor.kind is not Kind.INSIDER:
             asked = _asked.get()
-            if asked is None or asked.revision != standing.revision:
+            if asked is None:
                 asked = _Asked(standing.revision)
                 _asked.set(asked)
             asked.requests.append(request)
 
     def begin(self) -> None:
-        """Forget what was allowed before: another request begins in this thread."""
+        """Forget what was allowed before: another request begins in this thread, or what is none."""
         _asked.set(None)
 
     def confirm(self, connection: Connection) -> None:
@@ -165,6 +176,11 @@ class PolicyAuthorizer(Authorizer):
         return decision
 
 
+def _own_action(actor: Actor, principal: str) -> Action:
+    """Return what is needed to change what is a principal's own: of itself, to be known."""
+    return Action.LIST if actor.is_itself(principal) else Action.ADMIN
+
+
 def _refuse(request: AccessRequest, decision: Decision) -> NoReturn:
     """Raise what tells a client which action is missing, where, and what to do about it."""
     actor, action, repository = request.actor, request.action, request.repository
@@ -174,15 +190,15 @@ def _refuse(request: AccessRequest, decision: Decision) -> NoReturn:
     if actor.kind is Kind.ANONYMOUS:
         message = f"{action} on {where} needs credentials: log in"
         raise Unauthorized(message, detail=detail, wanted=wanted)
+    if decision.reason:
+        raise Unauthorized(decision.reason, detail=detail, wanted=wanted, reason="invalid_token")
     if decision.elsewhere and actor.token:
         message = f"this token is not for {action} on {where}"
         raise Unauthorized(message, detail=detail, wanted=wanted, reason="insufficient_scope")
     if decision.elsewhere:
         reason = f"the scopes of this API key do not include {action} on {where}"
     else:
-        reason = (
-            decision.reason or f"{actor.principal} may not {action} on {where}: role {least_role(action)} is missing"
-        )
+        reason = f"{actor.principal} may not {action} on {where}: role {least_role(action)} is missing"
     raise Denied(reason, detail=detail)
 
 

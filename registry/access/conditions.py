@@ -87,6 +87,15 @@ class Window:
         return (day in self.days and clock >= self.start) or (yesterday in self.days and clock < self.end)
 
 
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_windows(value: object) -> tuple[Window, ...]:
     """Read a list of windows; raises :class:`RuleInvalid`."""
     if not isinstance(value, Sequence) or isinstance(value, str) or not 1 <= len(value) <= _MOST:

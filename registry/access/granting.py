@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 from registry.access.actors import Actor, Proof
 from registry.access.authorizer import AccessRequest, Action, Authorizer
 from registry.access.limits import EVERY
+from registry.access.principal_rows import LOCAL
 from registry.access.secrets import hashed, random_text
 from registry.access.standing import Standings
 from registry.access.tokens import Tokens
@@ -31,10 +32,11 @@ _GRANTED = (Action.PULL, Action.PUSH, Action.DELETE)
 _ALL = (*_GRANTED, Action.ADMIN)
 _REFRESH = table(RefreshToken)
 _FIND = (
-    select(RefreshToken.key_id, RefreshToken.expires_ms, RefreshToken.created_ms, Principal.id, Principal.name)
+    select(RefreshToken.key_id, RefreshToken.expires_ms, Principal.id, Principal.name, Principal.valid_from_ms)
     .join(Principal, Principal.id == RefreshToken.principal_id)
     .where(RefreshToken.hash == bindparam("hash"))
 )
+_OWNER = select(Principal.valid_from_ms, Principal.source).where(Principal.id == bindparam("id")).with_for_update()
 _SWEEP = delete(_REFRESH).where(_REFRESH.c.expires_ms < bindparam("b_now"))
 
 
@@ -89,12 +91,12 @@ class TokenService:
         self._tokens = tokens
 
     def give(self, actor: Actor, wanted: Wanted, *, renewable: bool = False, client: str = "") -> Given:
-        """Return a token for what of ``wanted`` is allowed."""
+        """Return a token for what of ``wanted`` is allowed now."""
+        self._standings.now(at_once=True)  # what it was given for is not asked again for minutes
         granted = self._granted(actor, wanted)
         proof = actor.proof
-        proven = (proof.principal_id, proof.key_id) if proof else (None, None)
         catalog = wanted.catalog and self._allowed(actor, Action.LIST, None)
-        token, issued = self._tokens.give(actor.principal, proven, granted, catalog=catalog)
+        token, issued = self._tokens.give(actor.principal, proof, granted, catalog=catalog)
         refresh = self._keep_refresh(proof, client) if renewable and proof is not None else ""
         return Given(token, issued, self._tokens.lives_seconds, granted, refresh)
 
@@ -105,8 +107,8 @@ class TokenService:
             now = self._database.now(connection)
         if row is None or row.expires_ms <= now:
             raise Unauthorized("the refresh token is not known, or has expired: log in again")
-        actor = replace(nobody, principal=row.name, proof=Proof(row.id, row.key_id, row.created_ms))
-        if (gone := self._standings.gone(self._standings.now(), actor)) is not None:
+        actor = replace(nobody, principal=row.name, proof=Proof(row.id, row.valid_from_ms, row.key_id))
+        if (gone := self._standings.gone(self._standings.now(at_once=True), actor)) is not None:
             raise Unauthorized(gone)
         return self.give(actor, wanted)
 
@@ -131,10 +133,16 @@ class TokenService:
         return decision.allowed
 
     def _keep_refresh(self, proof: Proof, client: str) -> str:
+        """Return a refresh token; none for a password that is kept elsewhere, as nobody tells of its change."""
         text = REFRESH_SIGN + random_text(48)
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> str:
             now = self._database.now(connection)
+            owner = connection.execute(_OWNER, {"id": proof.principal_id}).first()
+            if owner is None or owner.valid_from_ms != proof.valid_from_ms:
+                raise Unauthorized("the password has just been changed: log in again")
+            if owner.source != LOCAL and proof.key_id is None:
+                return ""
             connection.execute(_SWEEP, {"b_now": now})
             row = {
                 "hash": hashed(text),
@@ -145,6 +153,6 @@ class TokenService:
                 "expires_ms": now + REFRESH_MS,
             }
             connection.execute(insert(_REFRESH), row)
+            return text
 
-        self._database.write(work)
-        return text
+        return self._database.write(work)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from registry.errors import PrincipalInvalid
 
 HTPASSWD = "htpasswd"
 """The source of the users in it."""
-_LOOK_SECONDS = 1.0
 _LONGEST = 72
 """bcrypt looks at no more bytes of a password."""
+_UNREADABLE = (0, 0, 0)
 _HASH = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
 _log = logging.getLogger(__name__)
 
@@ -31,9 +30,7 @@ class HtpasswdFile:
         self._path = path
         self._hashes: Mapping[str, str] = {}
         self._state: tuple[int, int, int] | None = None
-        self._looked_at = float("-inf")
         self._turn = threading.Lock()
-        self._nobody = bcrypt.hashpw(b"nobody", bcrypt.gensalt()).decode() if path else ""
 
     @property
     def used(self) -> bool:
@@ -42,7 +39,7 @@ class HtpasswdFile:
 
     def find(self, name: str) -> str:
         """Return the hash of a user, empty where there is none."""
-        if self._path is not None and time.monotonic() > self._looked_at + _LOOK_SECONDS:
+        if self._path is not None:
             with self._turn:
                 self._look(self._path)
         return self._hashes.get(name, "")
@@ -52,16 +49,18 @@ class HtpasswdFile:
         return source != HTPASSWD or bool(self.find(name))
 
     def verify(self, kept: str, password: str) -> bool:
-        """Tell whether a password is that of a hash; where ``kept`` is empty, no, after as long a time."""
-        text = password.encode()
+        """Tell whether a password is that of a hash; where ``kept`` is empty, no, after as long a time.
+
+        That is the time of another line of the file, as all are most often written with the same cost.
+        """
+        text, other = password.encode(), next(iter(self._hashes.values()), "")
         try:
-            right = bcrypt.checkpw(text[:_LONGEST], (kept or self._nobody).encode())
-        except ValueError:  # the hash is damaged
+            right = bcrypt.checkpw(text[:_LONGEST], (kept or other).encode())
+        except ValueError:  # the hash is damaged, or there is none
             return False
         return right and bool(kept) and len(text) <= _LONGEST
 
     def _look(self, path: Path) -> None:
-        self._looked_at = time.monotonic()
         try:
             found = path.stat()
             state = (found.st_mtime_ns, found.st_size, found.st_ino)
@@ -70,19 +69,17 @@ class HtpasswdFile:
                 self._state = state
                 for problem in problems:
                     _log.warning("%s, %s", path, problem)
-        except (OSError, UnicodeError) as error:
-            _log.error("the file of users %s cannot be read, so nobody of it is let in: %s", path, error)
-            self._hashes, self._state = {}, None
+        except OSError as error:
+            if self._state != _UNREADABLE:
+                _log.error("the file of users %s cannot be read, so nobody of it is let in: %s", path, error)
+            self._hashes, self._state = {}, _UNREADABLE
 
 
 def read_users(path: Path) -> tuple[Mapping[str, str], Sequence[str]]:
-    """Return the hashes by user, and what is wrong with the lines that let nobody in.
-
-    Raises :class:`OSError`, :class:`UnicodeError`.
-    """
+    """Return the hashes by user, and what is wrong with the lines that let nobody in; raises :class:`OSError`."""
     hashes: dict[str, str] = {}
     problems: list[str] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().decode(errors="replace").splitlines(), 1):
         name, _, kept = line.strip().partition(":")
         if not line.strip() or line.startswith("#"):
             continue
@@ -94,5 +91,5 @@ def read_users(path: Path) -> tuple[Mapping[str, str], Sequence[str]]:
         if _HASH.fullmatch(kept) is None:
             problems.append(f"line {number}: {name} has no bcrypt hash (htpasswd -B writes them)")
             continue
-        hashes[name] = kept
+        hashes.setdefault(name, kept)  # as Apache does
     return hashes, problems

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from registry.access.actors import Actor
-from registry.access.authorizer import Action, Authorizer
+from registry.access.authorizer import Authorizer
 from registry.access.limits import parse_scopes
 from registry.access.secrets import KeyText
 from registry.access.standing import changed
@@ -81,7 +81,7 @@ class KeyService:
 
         Raises :class:`PrincipalUnknown`, :class:`PrincipalInvalid`, :class:`~registry.errors.ScopeInvalid`.
         """
-        self._require(actor, owner)
+        self._authorizer.require_own(actor, owner)
         if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
             raise PrincipalInvalid(f"a key's name is 1 to {MAX_NAME} printable characters", detail={"field": "name"})
         parse_scopes(scopes)
@@ -89,7 +89,7 @@ class KeyService:
 
     def list(self, actor: Actor, owner: str) -> Sequence[KeyRow]:
         """Return the keys of a user or robot, oldest first; raises :class:`PrincipalUnknown`."""
-        self._require(actor, owner)
+        self._authorizer.require_own(actor, owner)
         with self._database.read() as connection:
             _owner(connection, owner)
             return [_row(*row) for row in connection.execute(_OF, {"owner": owner})]
@@ -99,7 +99,7 @@ class KeyService:
 
         Raises :class:`KeyUnknown`.
         """
-        self._require(actor, owner)
+        self._authorizer.require_own(actor, owner)
 
         def work(connection: Connection) -> NewKey:
             old = self._find(connection, owner, prefix)
@@ -116,17 +116,13 @@ class KeyService:
 
     def delete(self, actor: Actor, owner: str, prefix: str) -> None:
         """End a key, and what was got with it; raises :class:`KeyUnknown`."""
-        self._require(actor, owner)
+        self._authorizer.require_own(actor, owner)
 
         def work(connection: Connection) -> None:
             connection.execute(delete(_KEY).where(_KEY.c.id == self._find(connection, owner, prefix).id))
             changed(connection)
 
         self._database.write(work)
-
-    def _require(self, actor: Actor, owner: str) -> None:
-        if not actor.is_itself(owner):
-            self._authorizer.require(actor, Action.ADMIN, None, owner)
 
     def _insert(
         self, connection: Connection, actor: Actor, owner: str, name: str, scopes: Sequence[str], lives_ms: int | None

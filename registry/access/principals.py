@@ -42,6 +42,7 @@ _SHOWN = select(
     Principal.actor,
     Principal.created_ms,
     Principal.updated_ms,
+    Principal.valid_from_ms,
 )
 _BY_NAME = _SHOWN.where(Principal.name == bindparam("name"))
 _TEAMS_OF = (
@@ -54,7 +55,10 @@ _TEAMS_OF = (
 
 @dataclass(frozen=True, slots=True)
 class PrincipalRow:
-    """A user or (with a namespace) a robot, as it is stored; times are in milliseconds."""
+    """A user or (with a namespace) a robot, as it is stored; times are in milliseconds.
+
+    What was got before ``valid_from_ms`` is worth nothing.
+    """
 
     id: int
     name: str
@@ -66,6 +70,7 @@ class PrincipalRow:
     actor: str
     created_ms: int
     updated_ms: int
+    valid_from_ms: int
     teams: Sequence[str]
 
     @property
@@ -145,8 +150,10 @@ class PrincipalService:
 
         Raises :class:`PrincipalUnknown`, :class:`PrincipalInvalid`.
         """
-        if not actor.is_itself(name) or wish.disabled is not None or wish.description is not None:
+        if wish.disabled is not None or wish.description is not None:
             self._authorizer.require(actor, Action.ADMIN, None, name)
+        else:
+            self._authorizer.require_own(actor, name)
         values: dict[str, object] = {}
         if wish.disabled is not None:
             values["disabled"] = wish.disabled
@@ -162,7 +169,8 @@ class PrincipalService:
                 why = "robots have keys" if found.namespace else f"its password is kept by {found.source}"
                 raise PrincipalInvalid(f"{name} has no password here: {why}", detail={"field": "password"})
             now = max(self._database.now(connection), found.updated_ms + 1)
-            ended = {"valid_from_ms": now} if "password_hash" in values or wish.disabled else {}
+            later = max(now, found.valid_from_ms + 1)
+            ended = {"valid_from_ms": later} if "password_hash" in values or wish.disabled else {}
             if ended:
                 connection.execute(delete(_REFRESH).where(_REFRESH.c.principal_id == found.id))
             statement = update(_PRINCIPAL).where(_PRINCIPAL.c.id == found.id)

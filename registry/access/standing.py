@@ -29,8 +29,6 @@ from registry.db.models import AccessRule, AccessState, ApiKey, Principal, Team,
 
 FRESH_SECONDS = 0.5
 _MOST_VERDICTS, _MOST_REACHES = 50_000, 500
-_SECOND = 1000
-"""Tokens tell whole seconds."""
 _STATE = table(AccessState)
 _REVISION = select(AccessState.revision).where(AccessState.id == 1)
 _BUMP = update(_STATE).where(_STATE.c.id == 1).values(revision=_STATE.c.revision + 1)
@@ -44,7 +42,7 @@ _MEMBERS = (
 _COLUMNS = (Principal.id, Principal.name, Principal.source, Principal.disabled, Principal.valid_from_ms)
 _BY_NAME = select(*_COLUMNS).where(Principal.name == bindparam("principal"))
 
-_KEY_BY_ID = select(ApiKey.scopes, ApiKey.expires_ms).where(ApiKey.id == bindparam("key"))
+_KEY_BY_ID = select(ApiKey.principal_id, ApiKey.scopes, ApiKey.expires_ms).where(ApiKey.id == bindparam("key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +64,7 @@ _Asked = tuple[str, Action, str | None, str | None, bool]
 class KeyState:
     """What an API key is worth now; ``expires_ms`` is None for one that does not end by itself."""
 
+    owner_id: int
     limits: Limits | None
     expires_ms: int | None
 
@@ -176,8 +175,8 @@ class Standings:
         if key_id not in standing.keys:
             with self._database.read() as connection:
                 row = connection.execute(_KEY_BY_ID, {"key": key_id}).first()
-            state = None if row is None else KeyState(parse_scopes(json.loads(row.scopes)), row.expires_ms)
-            standing.keys[key_id] = state
+            limits = None if row is None else parse_scopes(json.loads(row.scopes))
+            standing.keys[key_id] = None if row is None else KeyState(row.principal_id, limits, row.expires_ms)
         return standing.keys[key_id]
 
     def gone(self, standing: Standing, actor: Actor) -> str | None:
@@ -192,12 +191,12 @@ class Standings:
         return None if proof is None else self._outdated(standing, state, proof)
 
     def _outdated(self, standing: Standing, state: PrincipalState, proof: Proof) -> str | None:
-        if proof.token_ms is not None and proof.token_ms + _SECOND <= state.valid_from_ms:
-            return "the token is from before a change of the password"
+        if proof.valid_from_ms < state.valid_from_ms:
+            return "this is from before a change of the password"
         if proof.key_id is None:
             return None
         key = self.key(standing, proof.key_id)
-        if key is None:
+        if key is None or key.owner_id != state.id:
             return "the API key was deleted"
         expired = key.expires_ms is not None and key.expires_ms <= self._database.clock_ms()
         return "the API key has expired" if expired else None

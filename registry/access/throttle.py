@@ -1,11 +1,13 @@
 """Slowing down who guesses: by the name and the address together, and by the address alone.
 
 A name by itself is never locked: who guesses from many addresses does not keep its owner out. Counts are kept in the
-database, so that all workers share them and a restart forgets nothing.
+database, so that all workers share them and a restart forgets nothing. An address of IPv6 stands for its /64, all of
+which one client has.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, select
@@ -18,6 +20,7 @@ from registry.errors import TooManyRequests
 _FAILURE = table(LoginFailure)
 _FREE_OF_PAIR, _FREE_OF_ADDRESS = 5, 50
 _LONGEST_SECONDS = 900
+_OF_ONE_CLIENT, _LONGEST_ADDRESS = 64, 64
 _FORGOTTEN_MS = 3_600_000
 _FIND = select(LoginFailure.name, LoginFailure.failures, LoginFailure.last_ms).where(
     LoginFailure.address == bindparam("address"), LoginFailure.name.in_(["", bindparam("name")])
@@ -44,8 +47,9 @@ class Throttle:
 
     def begin(self, name: str, address: str) -> Try:
         """Raise :class:`TooManyRequests` where too many tries failed lately."""
+        source = _source(address)
         with self._database.read() as connection:
-            rows = connection.execute(_FIND, {"address": address, "name": name}).all()
+            rows = connection.execute(_FIND, {"address": source, "name": name}).all()
             now = self._database.now(connection) if rows else 0
         wait = max((row.last_ms + _wait_ms(row.failures, pair=bool(row.name)) - now for row in rows), default=0)
         if wait > 0:
@@ -53,7 +57,7 @@ class Throttle:
             raise TooManyRequests(
                 f"too many wrong credentials came from {address or 'there'}: wait {seconds} s", retry_after=seconds
             )
-        return Try(name, address, failed=any(row.name for row in rows))
+        return Try(name, source, failed=any(row.name for row in rows))
 
     def failed(self, attempt: Try) -> None:
         """Count a wrong one."""
@@ -61,7 +65,7 @@ class Throttle:
         def work(connection: Connection) -> None:
             now = self._database.now(connection)
             connection.execute(_SWEEP, {"b_before": now - _FORGOTTEN_MS})
-            for name in {"", attempt.name}:
+            for name in sorted({"", attempt.name}):  # in one order, so that none waits for another
                 row = {"address": attempt.address, "name": name, "failures": 1, "last_ms": now}
                 statement = self._database.insert(LoginFailure).values(row)
                 counted = {"failures": _FAILURE.c.failures + 1, "last_ms": now}
@@ -74,6 +78,17 @@ class Throttle:
         if attempt.failed:
             values = {"b_address": attempt.address, "b_name": attempt.name}
             self._database.write(lambda connection: connection.execute(_FORGET, values).rowcount, durable=False)
+
+
+def _source(address: str) -> str:
+    """Return the network that an address counts as."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:  # of a socket without an address
+        return address[:_LONGEST_ADDRESS]
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, _OF_ONE_CLIENT), strict=False))
 
 
 def _wait_ms(failures: int, *, pair: bool) -> int:

@@ -17,6 +17,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, GuestProtocol
 
+from registry.access.actors import Actor, Kind, Proof
 from registry.access.limits import TokenLimits
 from registry.access.token_keys import ALGORITHM, TokenKeys
 
@@ -26,7 +27,9 @@ LEEWAY_SECONDS = 5
 """How far the clocks of two machines of one registry may be apart."""
 _LONGEST = 16_384
 _REMEMBERED = 4096
+_MOST = 1 << 63
 _TYPE = "at+jwt"
+_NONE = "this is no token of this registry"
 
 
 class TokenRefused(Exception):
@@ -35,12 +38,10 @@ class TokenRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says: the principal (id None: nobody's), the key that it was got with, and what it is for."""
+    """What a token says: whose it is, by what that was known (None: nobody's), until when, and what it is for."""
 
     principal: str
-    principal_id: int | None
-    key_id: int | None
-    issued_ms: int
+    proof: Proof | None
     expires: int
     limits: TokenLimits
 
@@ -60,15 +61,12 @@ class Tokens:
     def give(
         self,
         principal: str,
-        proven: tuple[int | None, int | None],
+        proof: Proof | None,
         granted: Mapping[str, Sequence[str]],
         *,
         catalog: bool,
     ) -> tuple[str, int]:
-        """Return a token for actions by repository, and when it was issued, in seconds since 1970.
-
-        ``proven`` are the ids of the principal and of its API key, each None where there is none.
-        """
+        """Return a token for actions by repository, and when it was issued, in seconds since 1970."""
         key, now = self._keys.signing(), self._clock_ms() // 1000
         access: list[dict[str, object]] = [
             {"type": "repository", "name": name, "actions": list(actions)} for name, actions in granted.items()
@@ -79,8 +77,9 @@ class Tokens:
             "iss": self._service,
             "aud": self._service,
             "sub": principal,
-            "pid": proven[0],
-            "key": proven[1],
+            "pid": proof.principal_id if proof else None,
+            "vfm": proof.valid_from_ms if proof else None,
+            "key": proof.key_id if proof else None,
             "iat": now,
             "nbf": now,
             "exp": now + self.lives_seconds,
@@ -109,12 +108,12 @@ class Tokens:
 
     def _proved(self, text: str) -> Claims:
         if len(text) > _LONGEST or not text.isascii():
-            raise TokenRefused("this is no token of this registry")
+            raise TokenRefused(_NONE)
         try:
             token = jwt.decode(text, self._key_of, algorithms=[ALGORITHM])
-        except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise TokenRefused("this is no token of this registry") from error
-        return self._claims(token.header, token.claims)
+            return self._claims(token.header, token.claims)
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError) as error:
+            raise TokenRefused(_NONE) from error
 
     def _key_of(self, token: GuestProtocol) -> ECKey:
         key_id = token.headers().get("kid")
@@ -127,30 +126,43 @@ class Tokens:
         now, service = self._clock_ms() // 1000, self._service
         times = [claims.get(name) for name in ("iat", "nbf", "exp")]
         if header.get("typ") != _TYPE or "crit" in header or not all(type(time) is int for time in times):
-            raise TokenRefused("this is no token of this registry")
+            raise TokenRefused(_NONE)
         if claims.get("iss") != service or claims.get("aud") != service:
             raise TokenRefused("the token is for another service")
         issued, not_before, expires = (int(str(time)) for time in times)
         if not_before > now + LEEWAY_SECONDS or issued > now + LEEWAY_SECONDS:
             raise TokenRefused("the token is not valid yet")
-        principal = claims.get("sub")
-        if not isinstance(principal, str):
-            raise TokenRefused("this is no token of this registry")
-        ids = _id(claims.get("pid")), _id(claims.get("key"))
-        return Claims(principal, *ids, issued * 1000, expires, _limits(claims.get("access")))
+        principal, proof = claims.get("sub"), _proof(claims)
+        kinds = (Kind.ANONYMOUS,) if proof is None else (Kind.USER, Kind.ROBOT)
+        if not isinstance(principal, str) or Actor(principal).kind not in kinds:
+            raise TokenRefused(_NONE)
+        return Claims(principal, proof, expires, _limits(claims["access"]))
 
 
-def _id(value: object) -> int | None:
-    if value is not None and type(value) is not int:
-        raise TokenRefused("this is no token of this registry")
+def _proof(claims: Mapping[str, object]) -> Proof | None:
+    principal_id, valid_from, key_id = (_number(claims.get(name)) for name in ("pid", "vfm", "key"))
+    if principal_id is None:
+        return None
+    if valid_from is None:
+        raise TokenRefused(_NONE)
+    return Proof(principal_id, valid_from, key_id)
+
+
+def _number(value: object) -> int | None:
+    if value is not None and (type(value) is not int or not 0 < value < _MOST):
+        raise TokenRefused(_NONE)
     return value
 
 
 def _limits(access: object) -> TokenLimits:
     repositories: dict[str, frozenset[str]] = {}
     catalog = False
-    for entry in access if isinstance(access, list) else ():
+    if not isinstance(access, list):
+        raise TokenRefused(_NONE)
+    for entry in access:
         kind, name, actions = entry["type"], entry["name"], entry["actions"]
+        if not isinstance(actions, list):
+            raise TokenRefused(_NONE)
         if kind == "repository":
             repositories[name] = repositories.get(name, frozenset()) | frozenset(actions)
         elif (kind, name) == ("registry", "catalog"):

@@ -8,6 +8,7 @@ from flask import request
 
 from registry.access.actors import OPERATOR, Actor
 from registry.access.authentication import Credentials
+from registry.access.conditions import is_address
 from registry.blueprints._http import services
 
 _KNOWN = "moorage.known"
@@ -36,13 +37,20 @@ def actor() -> Actor:
 
 
 def client_address() -> str:
-    """Return the client's address: the last of those that proxies tell which is none of a trusted proxy."""
+    """Return the client's address: the last of those that proxies tell which is none of a trusted proxy.
+
+    What is no address was not told by one: what is before it is not believed.
+    """
     address: str = request.environ.get("REMOTE_ADDR", "")
     trusted = services().trusted_proxies
     if not trusted.hold(address):
         return address
     for text in reversed(request.environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
-        if (told := text.strip()) and (address := told) and not trusted.hold(told):
+        told = text.strip()
+        if not is_address(told):
+            break
+        address = told
+        if not trusted.hold(told):
             break
     return address
 

@@ -14,7 +14,7 @@ from flask import Blueprint, Response, request
 from registry.access.actors import Actor, Kind
 from registry.access.granting import Given, Wanted
 from registry.blueprints._asking import actor, client_address
-from registry.blueprints._http import Answer, RequestBody, services
+from registry.blueprints._http import Answer, RequestBody, services, text_argument
 from registry.errors import AuthenticationOff, RequestInvalid, Unauthorized
 
 blueprint = Blueprint("tokens", __name__)
@@ -28,9 +28,7 @@ def token() -> Response:
     _require_authentication()
     renewable = request.args.get("offline_token", "").lower() in ("true", "1")
     wanted = Wanted.parse(request.args.getlist("scope"))
-    given = services().access.tokens.give(
-        _somebody(), wanted, renewable=renewable, client=request.args.get("client_id", "")
-    )
+    given = services().access.tokens.give(_somebody(), wanted, renewable=renewable, client=text_argument("client_id"))
     return _answer(given, "token")
 
 
@@ -83,9 +81,12 @@ def _form() -> dict[str, str]:
     if len(data) > _LONGEST_FORM:
         raise RequestInvalid("the form is too long", detail={"limit": _LONGEST_FORM})
     try:
-        return dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=100))
+        found = dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=100))
     except ValueError:
         raise RequestInvalid("the form cannot be read") from None
+    if any("\0" in text for text in found.values()):
+        raise RequestInvalid("the form holds a NUL character")
+    return found
 
 
 def _answer(given: Given, name: str, refresh: str = "") -> Response:

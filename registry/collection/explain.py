@@ -130,7 +130,7 @@ class Explainer:
 
     def explain(self, actor: Actor, digest: Digest, repository: RepositoryName | None = None) -> Explained:
         """Explain a manifest or blob, in one repository or in all; raises :class:`BlobUnknown` where it is nowhere."""
-        self._authorizer.require(actor, Action.LIST if repository is None else Action.PULL, repository, str(digest))
+        self._authorizer.require(actor, Action.ADMIN if repository is None else Action.PULL, repository, str(digest))
         of = {"digest": str(digest)}
         with self._database.read() as connection:
             if repository is None:

@@ -124,7 +124,7 @@ class PurgeService:
 
     def list(self, actor: Actor, limit: int, last: str) -> Page[Purge]:
         """Return at most ``limit`` purges in the order of their digests, after ``last``."""
-        self._authorizer.require(actor, Action.LIST, None)
+        self._authorizer.require(actor, Action.ADMIN, None)
         with self._database.read() as connection:
             rows = connection.execute(_LIST, {"last": last, "limit": limit + 1}).all()
         return cut([Purge(*row) for row in rows], limit)

@@ -63,7 +63,7 @@ class StatusService:
 
     def status(self, actor: Actor) -> CollectionStatus:
         """Return the queue and the deletions that are to come."""
-        self._authorizer.require(actor, Action.LIST, None)
+        self._authorizer.require(actor, Action.ADMIN, None)
         with self._database.read() as connection:
             now = self._database.now(connection)
             queue = [Queue(*row) for row in connection.execute(_QUEUE, {"now": now})]

@@ -66,7 +66,7 @@ class BlobCatalogue:
 
     def describe(self, actor: Actor, digest: Digest) -> tuple[BlobRow, Holders]:
         """Return a blob and the repositories that have it; raises :class:`BlobUnknown`."""
-        self._authorizer.require(actor, Action.LIST, None)
+        self._authorizer.require(actor, Action.ADMIN, None, str(digest))
         with self._database.read() as connection:
             row = connection.execute(_BLOB, {"digest": str(digest)}).first()
             if row is None:

@@ -51,13 +51,14 @@ class MountService:
         self._authorizer.require(actor, Action.PUSH, target, str(digest))
         with self._database.read() as connection:
             candidates = _sources(connection, digest, source)
-        requests = [AccessRequest(actor, Action.PULL, RepositoryName(row.name), str(digest)) for row in candidates]
-        allowed = any(decision.allowed for decision in self._authorizer.authorize(requests))
+        names = [RepositoryName(row.name) for row in candidates]
+        decisions = self._authorizer.authorize([AccessRequest(actor, Action.PULL, name, str(digest)) for name in names])
+        allowed = [name for name, decision in zip(names, decisions, strict=True) if decision.allowed]
         if not allowed:
             return False
 
         def work(connection: Connection) -> bool:
-            found = _sources(connection, digest, source)
+            found = _sources(connection, digest, allowed[0])
             if not found or not self._blobs.hold(connection, found[0].id):
                 return False
             repository_id = ensure_repository(self._database, self._blobs.outbox, connection, target, actor)

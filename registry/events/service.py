@@ -115,7 +115,7 @@ class EventService:
 
     def consumers(self, actor: Actor) -> Sequence[Consumer]:
         """Return all consumers, by name."""
-        self._authorizer.require(actor, Action.LIST, None)
+        self._authorizer.require(actor, Action.ADMIN, None)
         with self._database.read() as connection:
             head = self._log.head(connection)
             rows = connection.execute(_CONSUMERS).all()
@@ -152,7 +152,7 @@ class EventService:
 
     def letters(self, actor: Actor, consumer: str | None, limit: int, last: int) -> Page[Letter]:
         """Return at most ``limit`` dead letters after the id ``last``, of one consumer if that is given."""
-        self._authorizer.require(actor, Action.LIST, None)
+        self._authorizer.require(actor, Action.ADMIN, None)
         statement = _LETTERS if consumer is None else _LETTERS.where(_DELIVERY.c.consumer == consumer)
         with self._database.read() as connection:
             rows = connection.execute(statement, {"last": last, "limit": limit + 1}).all()

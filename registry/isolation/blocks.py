@@ -64,7 +64,7 @@ class BlockService:
 
     def cared_for(self, actor: Actor) -> Mapping[str, PluginCare]:
         """Return what is known of every plugin, by its name."""
-        self._authorizer.require(actor, Action.LIST, None)
+        self._authorizer.require(actor, Action.ADMIN, None)
         blocks, health = self._read(), self._health.of_all()
         guards = self._calls.guards
         return {

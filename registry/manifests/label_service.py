@@ -52,6 +52,7 @@ from registry.manifests.stored_labels import (
 )
 from registry.names import RepositoryName
 from registry.pages import Page, cut
+from registry.repositories.current import current_of_manifest
 from registry.repositories.periods import Periods
 from registry.repositories.repositories import require_repository
 from registry.repositories.tag_values import LifeBounds
@@ -141,7 +142,7 @@ class LabelService:
         media_type = media_type_of(value)
 
         def attempt() -> StoredLabel:
-            found = self._find(repository, digest)
+            found = self._find(actor, repository, digest)
             verdict = self._verdict(found, [*found.added, (key, value)])
             warning = verdict.warnings.get((key, value), "")
             row = {"key": key, "value": value, "media_type": media_type, "source": API, "warning": warning}
@@ -173,7 +174,7 @@ class LabelService:
         self._authorizer.require(actor, Action.PUSH, repository, str(digest))
 
         def attempt() -> None:
-            found = self._find(repository, digest)
+            found = self._find(actor, repository, digest)
             with self._database.read() as connection:
                 gone = _require_removable(connection, found, label_id)
             left = list(found.added)
@@ -214,9 +215,14 @@ class LabelService:
             pins[str(digest)] = own.pin
         return Judgement(own.effects, found.mark, pins, manifest, together(applied, found.added))
 
-    def _find(self, repository: RepositoryName, digest: Digest) -> _Labelled:
+    def _find(self, actor: Actor, repository: RepositoryName, digest: Digest) -> _Labelled:
+        """Return a manifest for who may push each of its tags, on all of which a label acts."""
         with self._database.read() as connection:
-            return self._require(connection, repository, digest)
+            found = self._require(connection, repository, digest)
+            tags = [row.name for row in current_of_manifest(connection, found.manifest_id)]
+        for tag in tags:
+            self._authorizer.require(actor, Action.PUSH, repository, tag)
+        return found
 
     @staticmethod
     def _require(connection: Connection, repository: RepositoryName, digest: Digest) -> _Labelled:
@@ -275,8 +281,7 @@ def until_unchanged(attempt: Callable[[], T]) -> T:
 
 
 def _labelled(connection: Connection, repository_id: int, row: Row[int, str, str, bytes]) -> _Labelled:
-    own = own_labels(connection, row.id)
-    added = added_labels(connection, row.id)
+    own, added = own_labels(connection, row.id), added_labels(connection, row.id)
     return _Labelled(
         repository_id, row.id, Digest.parse(row.digest), row.media_type, row.payload, own, added.labels, added.mark
     )

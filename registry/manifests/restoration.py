@@ -109,6 +109,8 @@ class Restoration:
             now = self._database.now(connection)
             its = [TagName(name) for name in _its_tags(connection, repository_id, digest)]
             asked = [tag for tag in its if not _is_taken(connection, now, repository_id, tag)]
+        for tag in asked:
+            self._authorizer.require(actor, Action.PUSH, repository, tag.value)
         admitted = self._changes.admit(actor, repository, asked, digest, judgement)
 
         def work(connection: Connection) -> RestoredManifest:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from registry.access.actors import Actor
-from registry.access.authorizer import Action, Authorizer
+from registry.access.authorizer import AccessRequest, Action, Authorizer
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Namespace, Repository, Rule
@@ -116,7 +116,8 @@ class RuleService:
 
     def list(self, actor: Actor, kind: str | None, scope: Scope, limit: int, last: str) -> Page[RuleRow]:
         """Return at most ``limit`` rules by name after ``last``: of one kind, and of one scope, if that is given."""
-        self._authorizer.require(actor, Action.LIST, scope.repository)
+        action = Action.ADMIN if scope.repository is None else Action.LIST
+        self._authorizer.require(actor, action, scope.repository)
         statement = _SHOWN.where(Rule.name > last).order_by(Rule.name).limit(limit + 1)
         if kind is not None:
             statement = statement.where(Rule.kind == kind)
@@ -130,13 +131,13 @@ class RuleService:
 
     def describe(self, actor: Actor, name: str) -> RuleRow:
         """Return a rule; raises :class:`RuleUnknown`."""
-        self._authorizer.require(actor, Action.LIST, None, name)
+        self._require_allowed(actor, Action.LIST, name)
         with self._database.read() as connection:
             return self._require(connection, name)
 
     def change(self, actor: Actor, name: str, definition: Mapping[str, object], condition: Condition) -> RuleRow:
         """Replace a rule's definition. Raises :class:`RuleUnknown`, :class:`RuleInvalid`."""
-        self._authorizer.require(actor, Action.ADMIN, None, name)
+        self._require_allowed(actor, Action.ADMIN, name)
 
         def work(connection: Connection) -> RuleRow:
             found = self._require(connection, name, lock=True)
@@ -150,7 +151,7 @@ class RuleService:
 
     def delete(self, actor: Actor, name: str, condition: Condition) -> None:
         """Remove a rule; what it kept from ending may end from now on. Raises :class:`RuleUnknown`."""
-        self._authorizer.require(actor, Action.ADMIN, None, name)
+        self._require_allowed(actor, Action.ADMIN, name)
 
         def work(connection: Connection) -> None:
             found = self._require(connection, name, lock=True)
@@ -158,6 +159,21 @@ class RuleService:
             connection.execute(delete(_RULE).where(_RULE.c.id == found.id))
 
         self._database.write(work)
+
+    def _require_allowed(self, actor: Actor, action: Action, name: str) -> None:
+        """Require ``action`` on the repository that a rule is for, where there is one, or else all rights on all.
+
+        Who has neither hears the same whether there is such a rule or not.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(_BY_NAME, {"name": name}).first()
+        if row is not None and row.repository is not None:
+            asked = AccessRequest(actor, action, RepositoryName.parse(row.repository), name)
+            (decision,) = self._authorizer.authorize([asked])
+            if decision.allowed or decision.elsewhere:
+                self._authorizer.require(asked.actor, action, asked.repository, name)
+                return
+        self._authorizer.require(actor, Action.ADMIN, None, name)
 
     def check(self, kind: str, definition: Mapping[str, object]) -> None:
         """Raise :class:`RuleInvalid` where a definition could not be used."""

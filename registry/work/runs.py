@@ -83,7 +83,7 @@ class RunService:
 
     def schedules(self, actor: Actor) -> Sequence[Schedule]:
         """Return every job, and when it runs next."""
-        self._authorizer.require(actor, Action.LIST, None)
+        self._authorizer.require(actor, Action.ADMIN, None)
         with self._database.read() as connection:
             now = self._database.now(connection)
             rows = {row.name: row for row in connection.execute(select(table(JobRow)))}
@@ -108,7 +108,7 @@ class RunService:
 
     def runs(self, actor: Actor, job: str | None, limit: int, before: int) -> Page[Run]:
         """Return at most ``limit`` runs, newest first, of one job or of all, older than the id ``before`` (0: all)."""
-        self._authorizer.require(actor, Action.LIST, None)
+        self._authorizer.require(actor, Action.ADMIN, None)
         statement = select(_RUN).order_by(_RUN.c.id.desc()).limit(limit + 1)
         if job is not None:
             require_job(self._jobs, job)
@@ -121,7 +121,7 @@ class RunService:
 
     def show(self, actor: Actor, run_id: int) -> Run:
         """Return one run; raises :class:`JobUnknown`."""
-        self._authorizer.require(actor, Action.LIST, None)
+        self._authorizer.require(actor, Action.ADMIN, None)
         with self._database.read() as connection:
             return _require_run(connection, run_id)
 

@@ -2,12 +2,15 @@
 
 import base64
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 from registry.access.actors import OPERATOR, Actor
 from registry.testing.apps import quick_folder, running_app
 from registry.testing.clock import Clock
+from tests.support.asking import world
 
 OPERATES = Actor(OPERATOR)
 PASSWORDS = {"admin": "admin-secret-1", "alice": "alice-secret-1"}
@@ -78,3 +81,27 @@ def alice(client):
 @pytest.fixture
 def nobody(client):
     return Asking(client)
+
+
+@pytest.fixture
+def folder(blank):
+    """Give a data folder with an empty database."""
+    with quick_folder() as found:
+        shutil.copy(blank / "moorage.db", found)
+        yield found
+
+
+@pytest.fixture
+def registry(folder: Path):
+    """Give a registry of the test's own."""
+    with world(folder) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared(blank):
+    """Give one registry to all tests of a module that only ask."""
+    with quick_folder() as found:
+        shutil.copy(blank / "moorage.db", found)
+        with world(found) as made:
+            yield made

@@ -58,7 +58,8 @@ def house(start, monkeypatch):
 
 
 def user(house, name):
-    return Actor(name, proof=Proof(house.services.access.principals.show(OPER, name).id))
+    row = house.services.access.principals.show(OPER, name)
+    return Actor(name, proof=Proof(row.id, row.valid_from_ms))
 
 
 def pages(fetch, first, key):

@@ -85,20 +85,19 @@ class Operation:
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     def __call__(self, **path: str) -> Response:
-        """Answer the current request."""
+        """Answer the current request; who shows wrong credentials hears of nothing else."""
+        asking = {self.actor: actor()} if self.actor else {}
         given: dict[str, object] = {name: PATH_PARSERS[self.path_types[name]](text) for name, text in path.items()}
         query, body = read_query(self.query[1] if self.query else _NO_QUERY), self._read_body()
         if self.query is not None:
             given[self.query[0]] = query
         if self.body is not None:
             given[self.body[0]] = body
-        if self.actor:
-            given[self.actor] = actor()
         if self.condition:
             given[self.condition] = read_condition()
         elif self.method != "GET":
             _refuse_conditions(self.name)
-        result = self.function(**given)
+        result = self.function(**asking, **given)
         if isinstance(result, Stream):
             headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
             return Answer(result.pieces, headers=headers, content_type=STREAM)
