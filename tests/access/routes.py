@@ -23,9 +23,29 @@ ARGUMENTS = {
     "job": "retention",
     "plugin": "moorage-webhooks",
     "rule": "of-app",
+    "user": "nobody-there",
+    "robot": "team+nobody-there",
+    "team": "nobody-there",
+    "member": "nobody-there",
+    "principal": "nobody-there",
+    "key": "nothing",
 }
 AS_OF = "2024-02-29T12:00:00Z"
 BODIES = {
+    "POST /api/v1/access/token-keys": {},
+    "PUT /api/v1/policy": {"rules": {}, "dry_run": True},
+    "POST /api/v1/policy/rules": {
+        "name": "tried",
+        "definition": {"to": ["everybody"], "on": ["no/where"], "role": "pull"},
+    },
+    "PUT /api/v1/policy/rules/<rule>": {"definition": {"to": ["everybody"], "on": ["no/where"], "role": "pull"}},
+    "POST /api/v1/principals/<principal>/keys": {"name": "tried"},
+    "POST /api/v1/principals/<principal>/keys/<key>/rotate": {},
+    "POST /api/v1/users": {"name": "tried"},
+    "PATCH /api/v1/users/<user>": {"disabled": True},
+    "POST /api/v1/robots": {"namespace": "team", "name": "tried"},
+    "PATCH /api/v1/robots/<robot>": {"disabled": True},
+    "POST /api/v1/teams": {"name": "tried"},
     "POST /api/v1/events/dead/<letter>/redeliver": {},
     "POST /api/v1/events/replay": {"consumer": "nobody", "after": 0},
     "POST /api/v1/jobs/<job>/runs": {},
@@ -51,6 +71,7 @@ BODIES = {
     "PUT /v2/<path:name>/manifests/<reference>": b"{}",
 }
 QUERIES = {
+    "GET /api/v1/access/explanation": {"principal": "nobody-there", "action": "pull"},
     "GET /api/v1/collection/explain": {"reference": DIGEST},
     "GET /api/v1/repositories/<repository:name>/-/restore": {"as_of": AS_OF},
     "PUT /v2/<path:name>/blobs/uploads/<uuid>": {"digest": BLOB},
