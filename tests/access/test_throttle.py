@@ -1,5 +1,8 @@
 """Who guesses is slowed down, and keeps nobody else out."""
 
+import threading
+from types import SimpleNamespace
+
 import argon2
 import pytest
 
@@ -135,3 +138,26 @@ def test_over_http_a_guesser_hears_when_to_come_back(registry):
         registry.client.get("/v2/", headers=basic("owner", "mk_" + "A" * 10 + "_" + "A" * 40))
     assert registry.client.get("/v2/", headers=basic("owner", "mk_wrong")).status_code == 429
     assert registry.client.get("/v2/", headers=registry.as_("owner")).status_code == 200
+
+
+def test_a_few_passwords_are_compared_at_once(registry, monkeypatch):
+    passwords = registry.access.authenticator._passwords
+    turn, running, most = threading.Lock(), [0], [0]
+    all_there = threading.Barrier(4)
+
+    def verify(kept, password):
+        with turn:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        all_there.wait(30)
+        with turn:
+            running[0] -= 1
+        raise argon2.exceptions.VerifyMismatchError
+
+    monkeypatch.setattr(passwords, "_hasher", SimpleNamespace(verify=verify))
+    threads = [threading.Thread(target=passwords.verify, args=("kept", "wrong")) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert most == [4]
