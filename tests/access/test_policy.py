@@ -181,7 +181,7 @@ def subjects_of(policy, who):
 
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
-FEWER = settings(max_examples=120, **QUIET)
+FEWER = settings(max_examples=80, **QUIET)
 
 
 @settings(max_examples=250, **QUIET)
