@@ -12,19 +12,25 @@ from sqlalchemy import NullPool, event, make_url
 
 import registry.db.models  # registers every table on the metadata
 from registry.blueprints import _errors, base, blobs, health, manifests, past, referrers, tags, tokens, uploads
+from registry.blueprints.api import access as api_access
 from registry.blueprints.api import blobs as api_blobs
 from registry.blueprints.api import collection as api_collection
 from registry.blueprints.api import events as api_events
 from registry.blueprints.api import jobs as api_jobs
+from registry.blueprints.api import keys as api_keys
 from registry.blueprints.api import labels as api_labels
 from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
 from registry.blueprints.api import plugins as api_plugins
+from registry.blueprints.api import policy as api_policy
 from registry.blueprints.api import repositories as api_repositories
 from registry.blueprints.api import restore as api_restore
 from registry.blueprints.api import retention as api_retention
+from registry.blueprints.api import robots as api_robots
 from registry.blueprints.api import rules as api_rules
 from registry.blueprints.api import tags as api_tags
+from registry.blueprints.api import teams as api_teams
+from registry.blueprints.api import users as api_users
 from registry.blueprints.api._operations import install
 from registry.db import sqlite
 from registry.db.base import Base
@@ -60,6 +66,12 @@ API = tuple(
         api_retention,
         api_rules,
         api_tags,
+        api_users,
+        api_robots,
+        api_teams,
+        api_keys,
+        api_policy,
+        api_access,
     )
 )
 """The resources of ``/api/v1``."""

@@ -1,4 +1,7 @@
-"""The blueprints of plugins: pages and endpoints beside the registry's own, which they can neither hide nor break."""
+"""The blueprints of plugins: pages and endpoints beside the registry's own, which they can neither hide nor break.
+
+They are for who may administer the registry: a plugin is told nothing about who asks.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from flask import Blueprint, Flask, Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
-from registry.access.authorizer import Action
+from registry.access.actions import Action
 from registry.blueprints._asking import actor
+from registry.blueprints._errors import render
 from registry.blueprints._http import services
+from registry.errors import RegistryError
 from registry.hooks.calls import Calls, PluginBroke
 from registry.hooks.collecting import Contexts, answers
 from registry.hooks.facade import PluginFailed
@@ -111,7 +116,7 @@ def _contain(app: Flask, calls: Calls, plugin: str, name: str) -> None:
             app.view_functions[endpoint] = _contained(calls, plugin, _answering(app, view), passes)
     for functions in (app.before_request_funcs, app.after_request_funcs):
         functions[name] = [_contained(calls, plugin, function, passes) for function in functions.get(name, ())]
-    app.before_request_funcs[name].insert(0, _require_administrator)
+    app.before_request_funcs[name].insert(0, _for_administrators)
     app.teardown_request_funcs[name] = [
         _told(_contained(calls, plugin, function, ())) for function in app.teardown_request_funcs.get(name, ())
     ]
@@ -120,9 +125,13 @@ def _contain(app: Flask, calls: Calls, plugin: str, name: str) -> None:
             handlers[kind] = _contained(calls, plugin, handler, (HTTPException,))
 
 
-def _require_administrator() -> None:
-    """Let pages of plugins be seen by who administers the registry: what they show and do is theirs to say."""
-    services().access.authorizer.require(actor(), Action.ADMIN, None)
+def _for_administrators() -> Response | None:
+    """Answer who may not administer the registry, before anything of the plugin runs; its pages ask nobody."""
+    try:
+        services().access.authorizer.require(actor(), Action.ADMIN, None)
+    except RegistryError as error:
+        return render(error)
+    return None
 
 
 def _handled(app: Flask, name: str) -> Iterator[type[BaseException]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Self
 
 from registry.errors import PreconditionFailed
 
@@ -26,8 +27,17 @@ class Condition:
     revisions: frozenset[str] | None = None
     exists: bool | None = None
 
+    @classmethod
+    def none(cls) -> Self:
+        """Require nothing."""
+        return cls()
+
     def require(self, revision: str | None) -> None:
         """Raise :class:`PreconditionFailed` where the present revision (None: there is nothing) is another one."""
         wanted = self.revisions is None or revision in self.revisions
         if not wanted or self.exists not in (None, revision is not None):
             raise PreconditionFailed(detail={"etag": None if revision is None else f'"{revision}"'})
+
+
+ANY = Condition.none()
+"""Whatever is there may be changed."""

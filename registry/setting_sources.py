@@ -14,10 +14,13 @@ PREFIX = "MOORAGE_"
 CONFIG_VARIABLE = "MOORAGE_CONFIG"
 SERVER_VARIABLE = "MOORAGE_SERVER"
 """The server that the command line speaks to, which the registry itself does not read."""
+USER_VARIABLE, PASSWORD_VARIABLE, KEY_VARIABLE = "MOORAGE_USER", "MOORAGE_PASSWORD", "MOORAGE_API_KEY"
+"""Who the command line is to a server; the registry itself does not read them either."""
 PLUGIN_PREFIX = "MOORAGE_PLUGIN_"
 PLUGINS = "plugins"
 """The table of the file that holds a table a plugin."""
-_NOT_SETTINGS = (CONFIG_VARIABLE, SERVER_VARIABLE, "MOORAGE_TOOLS", "MOORAGE_TEST_SCALE")
+_OF_CLIENTS = (SERVER_VARIABLE, USER_VARIABLE, PASSWORD_VARIABLE, KEY_VARIABLE)
+_NOT_SETTINGS = (CONFIG_VARIABLE, *_OF_CLIENTS, "MOORAGE_TOOLS", "MOORAGE_TEST_SCALE")
 
 
 class SourceProblem(Exception):

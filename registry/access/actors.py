@@ -53,10 +53,9 @@ class Actor:
     revision: int = 0
 
     def is_itself(self, name: str) -> bool:
-        """Tell whether it is ``name`` itself, and nothing that speaks for it: no token, and no key but a robot's."""
-        if self.principal != name or self.proof is None or self.limits is not None or self.token:
-            return False
-        return self.proof.key_id is None or self.kind is Kind.ROBOT
+        """Tell whether it is the user ``name`` with its password, and no key or token that speaks for it."""
+        of_password = self.proof is not None and self.proof.key_id is None and not self.token
+        return of_password and self.principal == name
 
     @property
     def kind(self) -> Kind:

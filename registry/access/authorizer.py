@@ -28,13 +28,15 @@ _ALL_ACTIONS = "*"
 class AccessRequest:
     """One thing that ``actor`` wants to do; ``repository`` is None for the registry as a whole.
 
-    ``reference`` is a tag or digest to pull, push or delete, and otherwise whatever it is about.
+    ``reference`` is a tag or digest to pull, push or delete, and otherwise whatever it is about. ``any_tag`` asks
+    whether there may be a tag for which it is allowed.
     """
 
     actor: Actor
     action: Action
     repository: RepositoryName | None
     reference: str = ""
+    any_tag: bool = False
 
     @property
     def tag(self) -> str | None:
@@ -112,8 +114,7 @@ class PolicyAuthorizer(Authorizer):
         """Return the repositories with which ``actor`` may do something: those, and perhaps others."""
         if actor.kind is Kind.INSIDER:
             return EVERYTHING
-        standing = self._standings.now()
-        return standing.policy.reach(standing.subjects(actor), action)
+        return self._standings.now().reach(actor, action)
 
     def require(self, actor: Actor, action: Action, repository: RepositoryName | None, reference: str = "") -> None:
         """Raise :class:`Denied` or :class:`Unauthorized` that name the missing action unless it is allowed.
@@ -166,7 +167,7 @@ class PolicyAuthorizer(Authorizer):
             may = actor.kind is not Kind.ANONYMOUS or not self.reach(actor, action).empty
             decision = Decision(may)
         else:
-            verdict = standing.verdict(actor, action, name, request.tag, self._clock_ms)
+            verdict = standing.verdict(actor, action, name, request.tag, self._clock_ms, any_tag=request.any_tag)
             rule = verdict.rule.name if verdict.rule else ""
             allowed = verdict.allowed or (verdict.rule is None and actor.kind is Kind.INSIDER)
             decision = Decision(allowed, rule=rule)

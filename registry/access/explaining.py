@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from registry.access.actions import least_role
 from registry.access.actors import ANONYMOUS, Actor
 from registry.access.authorizer import AccessRequest, Action, Authorizer, PolicyAuthorizer
+from registry.access.policy import ANYBODY
 from registry.access.standing import Standings
 from registry.db.engine import Database
 from registry.errors import PrincipalUnknown
@@ -57,5 +59,10 @@ class AccessExplainer:
         elif decision.allowed:
             reason = "who has credentials may list; what is listed is what they may pull"
         else:
-            reason = decision.reason or "no rule allows it"
-        return Explanation(decision.allowed, decision.rule, reason, standing.subjects(about))
+            reason = decision.reason or f"no rule allows it: role {least_role(action)} is missing"
+        return Explanation(decision.allowed, decision.rule, reason, _as_written(standing.subjects(about)))
+
+
+def _as_written(subjects: Sequence[str]) -> Sequence[str]:
+    """Return subjects as rules write them: what is granted to ``anonymous`` holds for everybody."""
+    return tuple(dict.fromkeys(ANONYMOUS if subject == ANYBODY else subject for subject in subjects))

@@ -22,18 +22,27 @@ class FirstAdministrator:
         self._database = database
         self._passwords = passwords
 
+    def missing(self) -> bool:
+        """Tell whether there is neither a user nor a rule."""
+        with self._database.read() as connection:
+            return _nobody(connection)
+
     def ensure(self) -> str | None:
         """Make the user ``admin`` where there is neither a user nor a rule, and return its password; else None."""
         password = random_text(_LENGTH)
         kept = self._passwords.hash(password)
 
         def work(connection: Connection) -> bool:
-            for statement in (select(Principal.id), select(AccessRule.id)):
-                if connection.execute(statement.limit(1)).first() is not None:
-                    return False
+            if not _nobody(connection):
+                return False
             actor = Actor(OPERATOR)
             insert_principal(self._database, connection, NAME, None, LOCAL, kept, "the first administrator", actor)
             make_administrator(self._database, connection, actor, f"user:{NAME}")
             return True
 
         return password if self._database.write(work) else None
+
+
+def _nobody(connection: Connection) -> bool:
+    statements = (select(Principal.id), select(AccessRule.id))
+    return all(connection.execute(statement.limit(1)).first() is None for statement in statements)

@@ -129,7 +129,7 @@ class TokenService:
         return granted
 
     def _allowed(self, actor: Actor, action: Action, repository: RepositoryName | None) -> bool:
-        (decision,) = self._authorizer.authorize([AccessRequest(actor, action, repository)])
+        (decision,) = self._authorizer.authorize([AccessRequest(actor, action, repository, any_tag=True)])
         return decision.allowed
 
     def _keep_refresh(self, proof: Proof, client: str) -> str:

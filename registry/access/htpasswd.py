@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import bcrypt
+
+from registry.access.principal_rows import check_user_name
+from registry.errors import PrincipalInvalid
 
 HTPASSWD = "htpasswd"
 """The source of the users in it."""
 _LONGEST = 72
 """bcrypt looks at no more bytes of a password."""
 _UNREADABLE = (0, 0, 0)
-_SIGNS = ("$2a$", "$2b$", "$2y$")
+_HASH = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
 _log = logging.getLogger(__name__)
 
 
@@ -61,21 +65,31 @@ class HtpasswdFile:
             found = path.stat()
             state = (found.st_mtime_ns, found.st_size, found.st_ino)
             if state != self._state:
-                self._hashes, self._state = _read(path), state
+                self._hashes, problems = read_users(path)
+                self._state = state
+                for problem in problems:
+                    _log.warning("%s, %s", path, problem)
         except OSError as error:
             if self._state != _UNREADABLE:
                 _log.error("the file of users %s cannot be read, so nobody of it is let in: %s", path, error)
             self._hashes, self._state = {}, _UNREADABLE
 
 
-def _read(path: Path) -> Mapping[str, str]:
+def read_users(path: Path) -> tuple[Mapping[str, str], Sequence[str]]:
+    """Return the hashes by user, and what is wrong with the lines that let nobody in; raises :class:`OSError`."""
     hashes: dict[str, str] = {}
+    problems: list[str] = []
     for number, line in enumerate(path.read_bytes().decode(errors="replace").splitlines(), 1):
-        name, colon, kept = line.strip().partition(":")
+        name, _, kept = line.strip().partition(":")
         if not line.strip() or line.startswith("#"):
             continue
-        if not colon or not kept.startswith(_SIGNS):
-            _log.warning("%s, line %d: no user with a bcrypt hash (htpasswd -B writes them)", path, number)
+        try:
+            check_user_name(name)
+        except PrincipalInvalid as error:
+            problems.append(f"line {number}: {error.message}")
+            continue
+        if _HASH.fullmatch(kept) is None:
+            problems.append(f"line {number}: {name} has no bcrypt hash (htpasswd -B writes them)")
             continue
         hashes.setdefault(name, kept)  # as Apache does
-    return hashes
+    return hashes, problems

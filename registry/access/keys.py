@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Authorizer
@@ -19,6 +19,8 @@ from registry.db.models import ApiKey, Principal
 from registry.errors import KeyUnknown, PrincipalInvalid, PrincipalUnknown
 
 MOST_KEYS, MAX_NAME = 100, 128
+_SHOWN_AFTER_MS = 30 * 86_400_000
+"""How long a key that has expired is listed."""
 _KEY = table(ApiKey)
 _SHOWN = select(
     ApiKey.id,
@@ -33,6 +35,11 @@ _SHOWN = select(
 ).join(Principal, Principal.id == ApiKey.principal_id)
 _OF = _SHOWN.where(Principal.name == bindparam("owner")).order_by(ApiKey.id)
 _BY_PREFIX = _SHOWN.where(ApiKey.prefix == bindparam("prefix"))
+_BY_ID = _SHOWN.where(ApiKey.id == bindparam("id"))
+_LIVING = select(func.count()).where(
+    ApiKey.principal_id == bindparam("owner"), or_(ApiKey.expires_ms.is_(None), ApiKey.expires_ms > bindparam("now"))
+)
+_SWEEP = delete(_KEY).where(_KEY.c.principal_id == bindparam("b_owner"), _KEY.c.expires_ms < bindparam("b_before"))
 _OWNER = select(Principal.id).where(Principal.name == bindparam("owner"))
 
 
@@ -121,9 +128,10 @@ class KeyService:
         self, connection: Connection, actor: Actor, owner: str, name: str, scopes: Sequence[str], lives_ms: int | None
     ) -> NewKey:
         principal_id = _owner(connection, owner)
-        if len(connection.execute(_OF, {"owner": owner}).all()) >= MOST_KEYS:
-            raise PrincipalInvalid(f"{owner} has {MOST_KEYS} keys already", detail={"owner": owner})
         now, text = self._database.now(connection), KeyText.new()
+        connection.execute(_SWEEP, {"b_owner": principal_id, "b_before": now - _SHOWN_AFTER_MS})
+        if connection.execute(_LIVING, {"owner": principal_id, "now": now}).scalar_one() >= MOST_KEYS:
+            raise PrincipalInvalid(f"{owner} has {MOST_KEYS} keys already: delete one", detail={"owner": owner})
         row = {
             "principal_id": principal_id,
             "name": name,
@@ -144,6 +152,12 @@ class KeyService:
         if row is None or row.owner != owner:
             raise KeyUnknown(f"{owner} has no key {prefix[:64]!r}", detail={"owner": owner, "prefix": prefix[:64]})
         return _row(*row)
+
+
+def find_key(connection: Connection, key_id: int) -> KeyRow | None:
+    """Return a key by its id; None where there is none any more."""
+    row = connection.execute(_BY_ID, {"id": key_id}).first()
+    return None if row is None else _row(*row)
 
 
 def _owner(connection: Connection, owner: str) -> int:

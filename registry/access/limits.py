@@ -34,12 +34,20 @@ class TokenLimits:
     catalog: bool = False
 
     def allow(self, action: Action, repository: str | None) -> bool:
-        """Tell whether the token names the action; who may pull may list as well."""
+        """Tell whether the token names the action; who may pull, or see the catalog, may list as well."""
+        if self.catalog and action is Action.LIST:
+            return True
         if repository is None:
-            return self.catalog and action is Action.LIST
+            return False
         named = self.repositories.get(repository, frozenset())
         wanted = Action.PULL if action is Action.LIST else action
         return wanted.value in named or EVERY in named
+
+    @property
+    def scopes(self) -> Sequence[str]:
+        """The scopes as clients write them."""
+        named = [f"repository:{name}:{','.join(sorted(actions))}" for name, actions in self.repositories.items()]
+        return [*named, "registry:catalog:*"] if self.catalog else named
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +67,7 @@ def _within(patterns: Patterns | None, repository: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """What two limits allow together: a token that was got with an API key."""
+    """What two limits allow together: those of a token (``one``), and of the API key that it was got with."""
 
     one: Limits
     other: Limits
@@ -74,6 +82,12 @@ def narrowed(one: Limits | None, other: Limits | None) -> Limits | None:
     if one is None or other is None:
         return one or other
     return Both(one, other)
+
+
+def token_scopes(limits: Limits | None) -> Sequence[str]:
+    """Return what a token is for, of the limits that it was read with."""
+    said = limits.one if isinstance(limits, Both) else limits
+    return said.scopes if isinstance(said, TokenLimits) else ()
 
 
 def parse_scopes(texts: Iterable[str]) -> KeyLimits | None:

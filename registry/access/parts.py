@@ -11,6 +11,7 @@ from registry.access.explaining import AccessExplainer
 from registry.access.first import FirstAdministrator
 from registry.access.granting import TokenService
 from registry.access.htpasswd import HtpasswdFile
+from registry.access.identity import IdentityService
 from registry.access.keys import KeyService
 from registry.access.policies import PolicyService
 from registry.access.principals import PrincipalService
@@ -47,6 +48,7 @@ class Access:
     tokens: TokenService
     token_keys: TokenKeys
     explainer: AccessExplainer
+    identities: IdentityService
     first: FirstAdministrator
 
 
@@ -72,5 +74,6 @@ def wire_access(database: Database, terms: AccessTerms) -> Access:
         TokenService(database, authorizer, standings, tokens),
         token_keys,
         AccessExplainer(database, authorizer, policy, standings),
+        IdentityService(database, standings),
         FirstAdministrator(database, passwords),
     )

@@ -18,7 +18,7 @@ from registry.db.engine import Database
 from registry.db.models import AccessRule, Principal, Team
 from registry.errors import PrincipalUnknown, RuleInvalid, RuleTaken, RuleUnknown
 from registry.pages import Page, cut
-from registry.revisions import Condition, revision_of
+from registry.revisions import ANY, Condition, revision_of
 
 MOST_RULES, MAX_DEFINITION = 20_000, 64 * 1024
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,126}[a-z0-9])?")
@@ -45,6 +45,18 @@ class PolicyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class WholePolicy:
+    """All rules, by name."""
+
+    rules: Sequence[PolicyRow]
+
+    @property
+    def revision(self) -> str:
+        """A text that changes with any rule."""
+        return revision_of([row.revision for row in self.rules])
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyChanges:
     """What replacing all rules would do, by their names."""
 
@@ -68,6 +80,12 @@ class PolicyService:
         with self._database.read() as connection:
             rows = connection.execute(_SHOWN.where(_RULE.c.name > last).limit(limit + 1)).all()
         return cut([_row(*row) for row in rows], limit)
+
+    def whole(self, actor: Actor) -> WholePolicy:
+        """Return all rules by name."""
+        self._authorizer.require(actor, Action.ADMIN, None)
+        with self._database.read() as connection:
+            return _whole(connection)
 
     def show(self, actor: Actor, name: str) -> PolicyRow:
         """Return a rule; raises :class:`RuleUnknown`."""
@@ -113,7 +131,14 @@ class PolicyService:
 
         self._database.write(work)
 
-    def replace(self, actor: Actor, rules: Mapping[str, Mapping[str, object]], *, dry_run: bool) -> PolicyChanges:
+    def replace(
+        self,
+        actor: Actor,
+        rules: Mapping[str, Mapping[str, object]],
+        *,
+        dry_run: bool,
+        condition: Condition = ANY,
+    ) -> PolicyChanges:
         """Make ``rules`` (definitions by name) all there are, in one step; ``dry_run`` only tells what that changes.
 
         Raises :class:`RuleInvalid` that names the rule at fault, :class:`PrincipalUnknown`.
@@ -124,7 +149,9 @@ class PolicyService:
         texts = {name: _checked(name, definition) for name, definition in rules.items()}
 
         def work(connection: Connection) -> PolicyChanges:
-            present = {row.name: _row(*row) for row in connection.execute(_SHOWN)}
+            whole = _whole(connection)
+            condition.require(whole.revision)
+            present = {row.name: row for row in whole.rules}
             known = _Known(connection)
             made = [name for name in texts if name not in present]
             other = [name for name in texts if name in present and rules[name] != present[name].definition]
@@ -208,6 +235,10 @@ def _require(connection: Connection, name: str) -> PolicyRow:
     if row is None:
         raise RuleUnknown(detail={"name": name[:128]})
     return _row(*row)
+
+
+def _whole(connection: Connection) -> WholePolicy:
+    return WholePolicy([_row(*row) for row in connection.execute(_SHOWN)])
 
 
 def _row(row_id: int, name: str, definition: str, actor: str, created_ms: int, updated_ms: int) -> PolicyRow:

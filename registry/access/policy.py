@@ -88,7 +88,7 @@ class Policy:
     ) -> Verdict:
         """Decide for a party that is each of ``subjects``; ``repository`` is None for the registry as a whole.
 
-        What is said of the whole is what is said of all repositories there may be.
+        What is said of the whole is what is said of all repositories and tags there may be.
         """
         allowing: PolicyRule | None = None
         lasting = True
@@ -122,7 +122,7 @@ class Policy:
         shelves = self._of(subjects)
         if repository is None:
             everywhere = chain.from_iterable(shelf.everywhere for shelf in shelves)
-            return (rule for rule in everywhere if not rule.repositories.exclude or rule.denies)
+            return (rule for rule in everywhere if rule.denies or not (rule.repositories.exclude or rule.tags))
         found = chain.from_iterable(shelf.about(repository) for shelf in shelves)
         return (rule for rule in found if rule.repositories.matches(repository))
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from registry.access.actors import ANONYMOUS, OPERATOR, Actor
-from registry.access.rules import EVERYBODY
+from registry.access.rules import EVERYBODY, MOST_LISTED
 from registry.access.standing import changed
 from registry.db.base import table
 from registry.db.engine import Database
@@ -19,6 +21,7 @@ LOCAL, NO_PASSWORD = "local", ""
 """The source of those whose password is kept here, and what is kept of those that have none."""
 ADMINISTRATORS = "administrators"
 """The rule that lets its subjects do everything."""
+_EVERYTHING: Mapping[str, object] = MappingProxyType({"on": ["*"], "role": "admin"})
 MAX_DESCRIPTION = 1000
 _RESERVED = frozenset({ANONYMOUS, OPERATOR, EVERYBODY, "moorage"})
 _USER = re.compile(r"(?=.{1,128}$)[A-Za-z0-9]+(?:[._@-]+[A-Za-z0-9]+)*")
@@ -99,16 +102,24 @@ def forget_subject(connection: Connection, subject: str) -> None:
 
 
 def make_administrator(database: Database, connection: Connection, actor: Actor, subject: str) -> None:
-    """Let a subject administer the registry, in the caller's transaction."""
+    """Let a subject administer the registry, in the caller's transaction.
+
+    Raises :class:`PrincipalInvalid` where the rule for that says something else by now.
+    """
     row = connection.execute(_BY_NAME, {"name": ADMINISTRATORS}).first()
     now = database.now(connection)
     if row is None:
-        definition: dict[str, object] = {"to": [subject], "on": ["*"], "role": "admin"}
+        definition: dict[str, object] = {"to": [subject], **_EVERYTHING}
         made = {"name": ADMINISTRATORS, "definition": json.dumps(definition), "actor": actor.principal}
         connection.execute(insert(_RULE), {**made, "created_ms": now, "updated_ms": now})
     else:
         definition = dict(json.loads(row.definition))
         named = [*json.loads(row.definition)["to"]]
+        if definition != {**_EVERYTHING, "to": named} or len(named) >= MOST_LISTED:
+            raise PrincipalInvalid(
+                f"rule {ADMINISTRATORS} was changed or is full: let another rule, or a team in it, name {subject}",
+                detail={"rule": ADMINISTRATORS},
+            )
         if subject not in named:
             definition["to"] = [*named, subject]
             changes = {"definition": json.dumps(definition), "updated_ms": now}

@@ -28,6 +28,7 @@ from registry.db.models import Principal, RefreshToken, Team, TeamMember
 from registry.errors import PrincipalInvalid, PrincipalTaken, PrincipalUnknown
 from registry.names import RepositoryName
 from registry.pages import Page, cut
+from registry.revisions import ANY, Condition, revision_of
 
 _PRINCIPAL, _REFRESH = table(Principal), table(RefreshToken)
 _SHOWN = select(
@@ -72,6 +73,11 @@ class PrincipalRow:
     valid_from_ms: int
     teams: Sequence[str]
 
+    @property
+    def revision(self) -> str:
+        """A text that changes with the principal and its teams."""
+        return revision_of(self.id, self.disabled, self.description, self.updated_ms, list(self.teams))
+
 
 @dataclass(frozen=True, slots=True)
 class PrincipalWish:
@@ -109,6 +115,8 @@ class PrincipalService:
         """
         self._authorizer.require(actor, Action.ADMIN, None, name)
         check_user_name(name)
+        if source != LOCAL and password is not None:
+            raise PrincipalInvalid(f"the password of {name} is kept by {source}", detail={"field": "password"})
         kept = NO_PASSWORD if password is None else self._passwords.hash(password)
         return self._add(actor, name, None, source, kept, checked_description(description), administrator=administrator)
 
@@ -137,7 +145,7 @@ class PrincipalService:
         with self._database.read() as connection:
             return self._require(connection, name)
 
-    def change(self, actor: Actor, name: str, wish: PrincipalWish) -> PrincipalRow:
+    def change(self, actor: Actor, name: str, wish: PrincipalWish, condition: Condition = ANY) -> PrincipalRow:
         """Change a password, disable, or describe. A new password ends what was got with the old one.
 
         Raises :class:`PrincipalUnknown`, :class:`PrincipalInvalid`.
@@ -156,10 +164,11 @@ class PrincipalService:
 
         def work(connection: Connection) -> PrincipalRow:
             found = self._require(connection, name)
+            condition.require(found.revision)
             if "password_hash" in values and (found.namespace is not None or found.source != LOCAL):
                 why = "robots have keys" if found.namespace else f"its password is kept by {found.source}"
                 raise PrincipalInvalid(f"{name} has no password here: {why}", detail={"field": "password"})
-            now = self._database.now(connection)
+            now = max(self._database.now(connection), found.updated_ms + 1)
             later = max(now, found.valid_from_ms + 1)
             ended = {"valid_from_ms": later} if "password_hash" in values or wish.disabled else {}
             if ended:
@@ -171,12 +180,13 @@ class PrincipalService:
 
         return self._database.write(work)
 
-    def delete(self, actor: Actor, name: str) -> None:
+    def delete(self, actor: Actor, name: str, condition: Condition = ANY) -> None:
         """Delete one with its keys and tokens; rules speak of it no more. Raises :class:`PrincipalUnknown`."""
         self._authorizer.require(actor, Action.ADMIN, None, name)
 
         def work(connection: Connection) -> None:
             found = self._require(connection, name)
+            condition.require(found.revision)
             connection.execute(delete(_PRINCIPAL).where(_PRINCIPAL.c.id == found.id))
             kind = "user" if found.namespace is None else "robot"
             forget_subject(connection, f"{kind}:{name}")

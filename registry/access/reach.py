@@ -9,7 +9,10 @@ from typing import Self
 
 _AFTER_ALL = "\x7f"
 """Sorts behind every character of a name."""
-AT_ONCE = 200
+AT_ONCE = 500
+"""So many names and starts go into one statement."""
+MOST_STARTS = 50
+"""Of more starts than this, those of one namespace are taken for all of it: each costs a statement time per row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,10 @@ class Reach:
     @classmethod
     def of(cls, names: Iterable[str], starts: Iterable[str]) -> Self:
         """Sort them, and leave out what another start holds."""
-        kept: list[str] = []
-        for start in sorted(starts):
-            if not (kept and start.startswith(kept[-1])):
-                kept.append(start)
-        return cls(tuple(sorted(name for name in names if not _held(kept, name))), tuple(kept))
+        kept = _outermost(starts)
+        if len(kept) > MOST_STARTS:
+            kept = _outermost(start[: start.find("/") + 1] or start for start in kept)
+        return cls(tuple(sorted(name for name in names if not _held(kept, name))), kept)
 
     @property
     def empty(self) -> bool:
@@ -42,19 +44,17 @@ class Reach:
         """Tell whether a name is in it."""
         return self.everything or name in self.names or _held(self.starts, name)
 
-    def pieces(self, last: str) -> Iterator[tuple[Sequence[str], Sequence[tuple[str, str]], str]]:
+    def pieces(self, last: str) -> Iterator[tuple[Sequence[str], Sequence[tuple[str, str]]]]:
         """Yield what comes after the name ``last`` in pieces that follow one another, each small enough for a query.
 
-        A piece is some names, some ranges (a first name, and what is behind the last), and the name behind which the
-        next piece begins.
+        A piece is some names, and some ranges (a first name, and what is behind the last).
         """
         bounds = [(name, "") for name in self.names[bisect_right(self.names, last) :]]
         bounds += [found for found in map(range_of, self.starts) if found[1] > last]
         bounds.sort()
         for place in range(0, len(bounds), AT_ONCE):
             piece = bounds[place : place + AT_ONCE]
-            names, ranges = [one for one, end in piece if not end], [(one, end) for one, end in piece if end]
-            yield names, ranges, piece[-1][1] or piece[-1][0]
+            yield [one for one, end in piece if not end], [found for found in piece if found[1]]
 
 
 EVERYTHING = Reach(everything=True)
@@ -63,6 +63,14 @@ EVERYTHING = Reach(everything=True)
 def range_of(start: str) -> tuple[str, str]:
     """Return the first name with a start, and what is behind the last one."""
     return start, start + _AFTER_ALL
+
+
+def _outermost(starts: Iterable[str]) -> tuple[str, ...]:
+    kept: list[str] = []
+    for start in sorted(set(starts)):
+        if not (kept and start.startswith(kept[-1])):
+            kept.append(start)
+    return tuple(kept)
 
 
 def _held(starts: Sequence[str], name: str) -> bool:

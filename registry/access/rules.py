@@ -25,12 +25,14 @@ class Circumstances:
     """What a decision depends on beside who asks for what: the tag, the client's address, the time (milliseconds).
 
     ``tag`` is None where it is about no tag: then rules for some tags allow to pull and push, as blobs and manifests
-    by digest have no tags yet, and deny to delete, as what goes by its digest takes all its tags along.
+    by digest have no tags yet, and deny to delete, as what goes by its digest takes all its tags along. With
+    ``any_tag`` it is asked whether there may be a tag for which it is allowed.
     """
 
     tag: str | None
     address: str
     now_ms: int
+    any_tag: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,18 @@ class PolicyRule:
 
     def holds(self, action: Action, circumstances: Circumstances) -> bool:
         """Tell whether the rule's conditions are met for an action."""
-        if self.tags is not None and not self._speaks_of(self.tags, action, circumstances.tag):
+        if self.tags is not None and not self._speaks_of(self.tags, action, circumstances):
             return False
         if self.networks is not None and not self.networks.hold(circumstances.address):
             return False
         return not self.times or any(window.holds(circumstances.now_ms) for window in self.times)
 
-    def _speaks_of(self, tags: Patterns, action: Action, tag: str | None) -> bool:
-        if tag is not None:
-            return tags.matches(tag)
-        return action is Action.DELETE if self.denies else action not in _OF_ALL_TAGS
+    def _speaks_of(self, tags: Patterns, action: Action, circumstances: Circumstances) -> bool:
+        if circumstances.tag is not None:
+            return tags.matches(circumstances.tag)
+        if self.denies:
+            return action is Action.DELETE and not circumstances.any_tag
+        return circumstances.any_tag or action not in _OF_ALL_TAGS
 
 
 def parse_policy_rule(name: str, definition: Mapping[str, object]) -> PolicyRule:

@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -20,13 +21,14 @@ from registry.access.actions import Action
 from registry.access.actors import Actor, Kind, Proof
 from registry.access.limits import Limits, parse_scopes
 from registry.access.policy import ANYBODY, Policy, Verdict
-from registry.access.rules import EVERYBODY, Circumstances, parse_policy_rule
+from registry.access.reach import Reach
+from registry.access.rules import EVERYBODY, Circumstances, PolicyRule, parse_policy_rule
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import AccessRule, AccessState, ApiKey, Principal, Team, TeamMember
 
 FRESH_SECONDS = 0.5
-_MOST_VERDICTS = 50_000
+_MOST_VERDICTS, _MOST_REACHES = 50_000, 500
 _STATE = table(AccessState)
 _REVISION = select(AccessState.revision).where(AccessState.id == 1)
 _BUMP = update(_STATE).where(_STATE.c.id == 1).values(revision=_STATE.c.revision + 1)
@@ -54,8 +56,8 @@ class PrincipalState:
     valid_from_ms: int
 
 
-_Asked = tuple[str, Action, str | None, str | None]
-"""Who, what, in which repository, and for which tag."""
+_Asked = tuple[str, Action, str | None, str | None, bool]
+"""Who, what, in which repository, for which tag, or for any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +87,40 @@ class Standing:
     principals: dict[str, PrincipalState | None] = field(default_factory=dict)
     keys: dict[int, KeyState | None] = field(default_factory=dict)
     verdicts: dict[_Asked, Verdict] = field(default_factory=dict)
+    reaches: dict[tuple[str, Action], Reach] = field(default_factory=dict)
 
     def verdict(
-        self, actor: Actor, action: Action, repository: str | None, tag: str | None, clock_ms: Callable[[], int]
+        self,
+        actor: Actor,
+        action: Action,
+        repository: str | None,
+        tag: str | None,
+        clock_ms: Callable[[], int],
+        *,
+        any_tag: bool,
     ) -> Verdict:
         """Return what the policy says; one that follows from no address and no time is kept."""
-        key = (actor.principal, action, repository, tag)
+        key = (actor.principal, action, repository, tag, any_tag)
         known = self.verdicts.get(key)
         if known is not None:
             return known
-        circumstances = Circumstances(tag, actor.address, clock_ms())
+        circumstances = Circumstances(tag, actor.address, clock_ms(), any_tag)
         found = self.policy.decide(self.subjects(actor), action, repository, circumstances)
         if found.lasting:
             if len(self.verdicts) >= _MOST_VERDICTS:
                 self.verdicts.clear()
             self.verdicts[key] = found
         return found
+
+    def reach(self, actor: Actor, action: Action) -> Reach:
+        """Return where an action may be allowed: all places where it is, and perhaps others."""
+        key = (actor.principal, action)
+        known = self.reaches.get(key)
+        if known is None:
+            if len(self.reaches) >= _MOST_REACHES:
+                self.reaches.clear()
+            known = self.reaches[key] = self.policy.reach(self.subjects(actor), action)
+        return known
 
     def subjects(self, actor: Actor) -> Sequence[str]:
         """Return what rules may call an actor."""
@@ -191,9 +211,15 @@ class Standings:
                 rules = connection.execute(_RULES).all()
                 for principal, team in connection.execute(_MEMBERS):
                     teams[principal].append(team)
-            policy = Policy(parse_policy_rule(name, json.loads(definition)) for name, definition in rules)
+            policy = Policy(_parsed(name, definition) for name, definition in rules)
             self._known = Standing(revision, policy, teams)
             return self._known
+
+
+@lru_cache(maxsize=32_768)
+def _parsed(name: str, definition: str) -> PolicyRule:
+    """Read a rule as it is kept: of all there are, a change concerns few."""
+    return parse_policy_rule(name, json.loads(definition))
 
 
 def changed(connection: Connection) -> None:

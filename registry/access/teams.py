@@ -16,6 +16,7 @@ from registry.db.engine import Database
 from registry.db.models import Principal, Team, TeamMember
 from registry.errors import PrincipalTaken, PrincipalUnknown
 from registry.pages import Page, cut
+from registry.revisions import ANY, Condition, revision_of
 
 _TEAM, _MEMBER = table(Team), table(TeamMember)
 _BY_NAME = select(Team.id, Team.name, Team.description, Team.actor, Team.created_ms).where(
@@ -39,6 +40,11 @@ class TeamRow:
     actor: str
     created_ms: int
     members: Sequence[str] = ()
+
+    @property
+    def revision(self) -> str:
+        """A text that changes with the team and its members."""
+        return revision_of(self.id, self.description, list(self.members))
 
 
 class TeamService:
@@ -103,12 +109,13 @@ class TeamService:
 
         return self._change(actor, team, name, work)
 
-    def delete(self, actor: Actor, name: str) -> None:
+    def delete(self, actor: Actor, name: str, condition: Condition = ANY) -> None:
         """Delete a team; rules speak of it no more. Raises :class:`PrincipalUnknown`."""
         self._authorizer.require(actor, Action.ADMIN, None, name)
 
         def work(connection: Connection) -> None:
             found = self._require(connection, name)
+            condition.require(found.revision)
             connection.execute(delete(_TEAM).where(_TEAM.c.id == found.id))
             forget_subject(connection, f"team:{name}")
             changed(connection)

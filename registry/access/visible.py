@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, or_
+from sqlalchemy import ColumnElement, and_, or_
 
 from registry.access.actors import Actor
 from registry.access.authorizer import AccessRequest, Action, Authorizer
 from registry.access.reach import AT_ONCE, Reach, range_of
+from registry.db.engine import Database
 from registry.names import RepositoryName
 from registry.pages import Page, cut
 
 T = TypeVar("T")
-K = TypeVar("K")
+K = TypeVar("K", bound=str | tuple[str, int])
+_NAMES = "names_within"
 _LEAST = 100
 """So many rows at least are looked at at once, however few are missing."""
 
@@ -27,9 +29,23 @@ class Narrowing:
     names: Sequence[str] = ()
     ranges: Sequence[tuple[str, str]] = ()
 
-    def condition(self, column: SQLColumnExpression[str]) -> ColumnElement[bool]:
-        """Return the condition that a name is in it."""
-        return or_(column.in_(self.names), *((column >= start) & (column < end) for start, end in self.ranges))
+    def condition(self, database: Database, column: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Return the condition that a name is in it, for a statement that is given :meth:`values`."""
+        within = [(column >= start) & (column < end) for start, end in self.ranges]
+        if self.names or not within:
+            return or_(database.among(column, _NAMES), *within)
+        return and_(column >= self.ranges[0][0], column < self.ranges[-1][1], or_(*within))
+
+    def values(self, database: Database) -> Mapping[str, object]:
+        """Return the values of the condition's parameters."""
+        return {_NAMES: database.listed(self.names)} if self.names or not self.ranges else {}
+
+    def kinds(self) -> Iterator[Narrowing]:
+        """Yield the names and the ranges apart: for each alone the database goes by its index."""
+        if self.names:
+            yield Narrowing(names=self.names)
+        if self.ranges:
+            yield Narrowing(ranges=self.ranges)
 
 
 Fetch = Callable[[Narrowing | None, K, int], Sequence[T]]
@@ -41,7 +57,7 @@ def narrowings(reach: Reach, last: str) -> Iterator[Narrowing | None]:
     if reach.everything:
         yield None
         return
-    for names, ranges, _ in reach.pieces(last):
+    for names, ranges in reach.pieces(last):
         yield Narrowing(names, ranges)
 
 
@@ -78,7 +94,8 @@ def visible(
         more = True
         while more and len(found) <= limit:
             wanted = max(limit + 1 - len(found), min(_LEAST, limit + 1))
-            rows = fetch(narrowing, key, wanted)
+            kinds = [None] if narrowing is None else narrowing.kinds()
+            rows = sorted((row for kind in kinds for row in fetch(kind, key, wanted)), key=key_of)[:wanted]
             found += seen(authorizer, actor, rows, name_of)
             more = len(rows) == wanted
             key = key_of(rows[-1]) if rows else key

@@ -23,6 +23,10 @@ Undo:
   moorage repo undelete      a deleted repository
 
 \b
+Credentials for --server, from the environment alone:
+  MOORAGE_USER and MOORAGE_PASSWORD, or MOORAGE_API_KEY
+
+\b
 Shell completion, in your shell's start file:
   bash  eval "$(_MOORAGE_COMPLETE=bash_source moorage)"
   zsh   eval "$(_MOORAGE_COMPLETE=zsh_source moorage)"

@@ -10,6 +10,7 @@ from typing import Any
 import click
 import httpx
 
+from registry.cli.credentials import credentials_for
 from registry.cli.hints import next_step
 from registry.setting_values import hide_password
 
@@ -134,6 +135,7 @@ def connect(server: str | None, flags: Mapping[str, object]) -> Iterator[Client]
         return
     if not server.startswith(("http://", "https://")):
         raise click.ClickException(f"--server: expected a URL such as http://127.0.0.1:5000, not {server!r}")
+    headers |= credentials_for(server)
     with httpx.Client(base_url=server.rstrip("/"), headers=headers, timeout=_PATIENCE) as http:
         yield Client(http, hide_password(server))
 

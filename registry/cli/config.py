@@ -6,10 +6,12 @@ import difflib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import click
 
 from registry import schema
+from registry.access.htpasswd import read_users
 from registry.cli.common import json_flag, print_json, read_settings, settings_flags
 from registry.cli.opening import inspected, told
 from registry.cli.tables import show
@@ -18,6 +20,7 @@ from registry.hooks.configuration import PluginSettingsRefused
 from registry.hooks.manager import PluginError
 from registry.plugin_loading import find_plugins, settings_of_plugins
 from registry.serving.tls import refuse_unusable_tls
+from registry.setting_values import is_loopback
 from registry.settings import Settings, SettingsError, refuse_open_listen
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
@@ -73,7 +76,7 @@ def _readable(value: object) -> object:
 @settings_flags
 @json_flag
 def check(*, as_json: bool, **flags: object) -> None:
-    """Check that the registry can run with these settings: address, TLS, plugins, database and storage.
+    """Check that the registry can run with these settings: address, TLS, access, plugins, database and storage.
 
     Ends with exit code 1 where something would keep it from serving.
     """
@@ -91,6 +94,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield _listen(settings)
     if settings.tls_cert:
         yield _tls(settings)
+    yield from _access(settings)
     yield from _sqlite(settings)
     refused = list(_plugin_settings(settings))
     yield from refused
@@ -136,7 +140,7 @@ def _listen(settings: Settings) -> Finding:
         refuse_open_listen(settings)
     except SettingsError as error:
         return Finding("listen", FAILED, str(error))
-    if settings.insecure_anonymous:
+    if settings.insecure_anonymous and not settings.authentication:
         return Finding("listen", WARNING, f"everybody who reaches {settings.listen} can push and delete")
     return Finding("listen", OK, settings.listen)
 
@@ -147,6 +151,32 @@ def _tls(settings: Settings) -> Finding:
     except SettingsError as error:
         return Finding("tls", FAILED, str(error))
     return Finding("tls", OK, str(settings.tls_cert))
+
+
+def _access(settings: Settings) -> Iterator[Finding]:
+    """Tell what of the settings of access lets nobody in, or lets others read along."""
+    clear = settings.authentication and not settings.external_url.startswith("https:") and not settings.tls_cert
+    if clear and not is_loopback(settings.listen):
+        advice = "serve TLS (tls_cert), or stand behind a proxy that does, and set external_url to its https address"
+        yield Finding("authentication", WARNING, f"passwords cross the network in the clear: {advice}")
+    elif settings.authentication:
+        yield Finding("authentication", OK, "clients are asked who they are")
+    if settings.trusted_proxies and not settings.external_url:
+        advice = "set external_url to the address that clients use"
+        yield Finding("trusted_proxies", WARNING, f"where clients get tokens follows the Host that they send: {advice}")
+    if settings.htpasswd is not None:
+        yield from _htpasswd(settings.htpasswd)
+
+
+def _htpasswd(path: Path) -> Iterator[Finding]:
+    try:
+        users, problems = read_users(path)
+    except (OSError, UnicodeError) as error:
+        yield Finding("htpasswd", FAILED, f"{path} cannot be read: {error}")
+        return
+    yield from (Finding("htpasswd", WARNING, f"{path}, {problem}") for problem in problems)
+    if not problems:
+        yield Finding("htpasswd", OK, f"{len(users)} users in {path}")
 
 
 def _sqlite(settings: Settings) -> Iterator[Finding]:

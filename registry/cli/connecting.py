@@ -95,6 +95,14 @@ def at(repository: RepositoryName, *parts: object) -> str:
     return f"/repositories/{repository}{'/-' if parts else ''}{inside}"
 
 
+def below(path: str, *names: str) -> str:
+    """Return the path of something that has names: ``below("/users", name)``; raises :class:`FlagRefused`."""
+    for name in names:
+        if name in ("", ".", "..") or "/" in name:
+            raise FlagRefused(f"{name!r} is no name of anything here")
+    return path + "".join(f"/{quote(name, safe='@+:')}" for name in names)
+
+
 def time_text(text: str) -> str:
     """Return a time as people read it: without the digits behind milliseconds, which the registry does not keep."""
     return _MICROSECONDS.sub(r"\1Z", text)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from registry.cli.credentials import WAYS
+
 _REPOSITORY = re.compile(r"/repositories/(.+?)(?:/-/.*)?")
 _HINTS = (
     # the problem's code, a field that its context must have, what to say; the first that fits is said
@@ -18,8 +20,12 @@ _HINTS = (
     ("DENIED", "by_hand", "to undo that: moorage tag unprotect {repository} {tag}"),
     ("DENIED", "tag", "what makes it so: moorage tag show {repository} {tag}"),
     ("LABEL_UNKNOWN", "label", "their ids: moorage label list {repository} {digest}"),
-    ("RULE_UNKNOWN", "name", "what there is: moorage rule list"),
-    ("RULE_TAKEN", "name", "to give it another definition: moorage rule change {name}"),
+    ("RULE_UNKNOWN", "name", "what there is: moorage {rules} list"),
+    ("RULE_TAKEN", "name", "to give it another definition: moorage {rules} change {name}"),
+    ("UNAUTHORIZED", "code", f"who asks is told by the environment: {WAYS}"),
+    ("DENIED", "action", "why: moorage access explain PRINCIPAL {action} {repository}"),
+    ("PRINCIPAL_UNKNOWN", "code", "what there is: moorage user list, moorage robot list, moorage team list"),
+    ("KEY_UNKNOWN", "owner", "what there is: moorage key list {owner}"),
     (
         "INSUFFICIENT_STORAGE",
         "code",
@@ -37,9 +43,10 @@ def next_step(problem: Mapping[str, Any], path: str, query: Mapping[str, object]
     known = {"code": problem["code"], **(context if isinstance(context, dict) else {})}
     match = _REPOSITORY.fullmatch(path)
     known.setdefault("repository", match[1] if match else query.get("repository"))
+    known["rules"] = "policy" if path.startswith("/policy") else "rule"
     known["by_hand"] = "by hand" in str(known.get("reason")) or None
     for code, field, hint in _HINTS:
         if problem["code"] == code and known.get(field) is not None:
             wanted = re.findall(r"{(\w+)}", hint)
-            return hint.format_map(known) if all(known.get(name) is not None for name in wanted) else None
+            return hint.format_map(known).rstrip() if all(known.get(name) is not None for name in wanted) else None
     return None

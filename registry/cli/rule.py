@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from registry.cli.common import FlagRefused, json_flag, print_json
-from registry.cli.connecting import REPOSITORY, at, confirm, print_fields, print_items, time_text, with_client, yes_flag
+from registry.cli.connecting import (
+    REPOSITORY,
+    at,
+    below,
+    confirm,
+    print_fields,
+    print_items,
+    time_text,
+    with_client,
+    yes_flag,
+)
+from registry.cli.definitions import read_definition
 from registry.repositories.lives import age_text
 
 if TYPE_CHECKING:
@@ -68,7 +78,7 @@ def list_rules(
 @json_flag
 def show(client: Client, name: str, *, as_json: bool) -> None:
     """Show a rule."""
-    found = client.get(f"/rules/{_safe(name)}")
+    found = client.get(below("/rules", name))
     print_fields(found if as_json else {**found, "definition": json.dumps(found["definition"])}, as_json=as_json)
 
 
@@ -123,7 +133,7 @@ def add(
 @json_flag
 def change(client: Client, name: str, definition: str, *, as_json: bool) -> None:
     """Replace a rule's definition."""
-    changed = client.send("PUT", f"/rules/{_safe(name)}", {"definition": _definition(definition)})
+    changed = client.send("PUT", below("/rules", name), {"definition": _definition(definition)})
     _told(client, changed, as_json=as_json)
 
 
@@ -167,26 +177,12 @@ def test(client: Client, repository: RepositoryName, definition: str, *, as_json
 def delete(client: Client, name: str, *, yes: bool) -> None:
     """Remove a rule; what it protected may be moved, and end, from then on."""
     confirm(f"Remove the rule {name}?", yes=yes)
-    client.send("DELETE", f"/rules/{_safe(name)}")
+    client.send("DELETE", below("/rules", name))
     click.echo(f"removed {name}")
 
 
 def _definition(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(Path(text[1:]).read_text() if text.startswith("@") else text)
-    except OSError as error:
-        raise FlagRefused(f"cannot read {text[1:]}: {error.strerror}") from None
-    except ValueError as error:
-        raise FlagRefused(f"the definition is no JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise FlagRefused('the definition must be a JSON object such as {"tags": ["v*"]}')
-    return found
-
-
-def _safe(name: str) -> str:
-    if not name or "/" in name or "?" in name or "#" in name:
-        raise FlagRefused(f"{name!r} is no name of a rule")
-    return name
+    return read_definition(text, '{"tags": ["v*"]}')
 
 
 def _where(rule: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from registry import schema
+from registry.access.first import NAME as FIRST
 from registry.cli.common import read_settings, safe_mode_flag, settings_flags
 from registry.cli.opening import open_app, told
 from registry.errors import RegistryError
@@ -32,10 +33,14 @@ Examples:
   moorage serve
   moorage serve --listen 127.0.0.1:8080 --data /var/lib/moorage
   moorage serve --tls-cert cert.pem --tls-key key.pem
+  moorage serve --authentication --listen 0.0.0.0:5000 --tls-cert cert.pem --tls-key key.pem
   MOORAGE_DATABASE_URL=postgresql+psycopg://moorage@db/moorage moorage serve
 
 All other settings are variables or lines of moorage.toml; `moorage config show` lists them.
 """
+
+
+_ADD_FIRST = "moorage user add NAME --admin"
 
 
 @click.command("serve", epilog=_EPILOG)
@@ -49,6 +54,9 @@ All other settings are variables or lines of moorage.toml; `moorage config show`
     "--worker/--no-worker", default=None, help="Run a worker beside it, for collection and other jobs (default)."
 )
 @safe_mode_flag
+@click.option(
+    "--authentication", is_flag=True, default=None, help="Ask clients who they are, and let rules say what they may do."
+)
 @click.option(
     "--insecure-anonymous",
     is_flag=True,
@@ -72,7 +80,29 @@ def command(**flags: object) -> None:
         app = open_app(settings)
         schema.upgrade(app)
     start_plugins_anew(app)
+    let_somebody_in(settings, app)
     run(settings, app, companion_of(settings, flags))
+
+
+def let_somebody_in(settings: Settings, app: Flask) -> None:
+    """Make the first administrator where nobody could log in, and tell the password to people this once.
+
+    A log for programs is kept, and no place for a password: there it is only told how to make one.
+    """
+    if not settings.authentication:
+        return
+    services = app.extensions["moorage"]
+    first = services.access.first
+    if is_human(settings):
+        password = first.ensure()
+        if password is not None:
+            console = Console(stderr=True, highlight=False)
+            console.print("\n[bold]The first administrator[/], who may do everything, told this once:")
+            console.print(f"  user      {FIRST}\n  password  [bold]{password}[/]")
+            console.print(f"  another password: moorage user passwd {FIRST}; others: moorage user add NAME --admin")
+    elif first.missing():
+        logging.getLogger(__name__).warning("nobody can log in yet: make an administrator with %s", _ADD_FIRST)
+    services.database.close_idle()
 
 
 def companion_of(settings: Settings, flags: Mapping[str, object]) -> Companion | None:
@@ -207,25 +237,27 @@ def announce(settings: Settings, arbiter: Any) -> None:  # noqa: ANN401 - gunico
         console.print(f"  {'clients':9} {escape(settings.external_url)}", soft_wrap=True)
     for name in ("data", "database_url", "storage_url"):
         console.print(f"  {name.partition('_')[0]:9} {escape(shown[name])}", soft_wrap=True)
-    if settings.insecure_anonymous:
+    if settings.insecure_anonymous and not settings.authentication:
         console.print("  [yellow]Everybody who reaches this address can push and delete.[/]", soft_wrap=True)
     console.print("\nA first push, to copy and paste:")
-    for line in first_push(settings.external_url or place):
+    for line in first_push(settings.external_url or place, login=settings.authentication):
         console.print(f"  [green]{escape(line)}[/]", soft_wrap=True)
     console.print()
 
 
-def first_push(url: str) -> list[str]:
-    """Return commands that push a first image to a registry, one for each common client."""
+def first_push(url: str, *, login: bool = False) -> list[str]:
+    """Return commands that push a first image to a registry, one for each common client, after a ``login``."""
     if url.startswith("unix:"):
         return [f"curl --unix-socket {url.removeprefix('unix:')} http://localhost/v2/"]
     scheme, _, place = url.partition("://")
     image, plain = f"{place}/alpine", scheme == "http"
     digest = f"sha256:{hashlib.sha256(b'hello').hexdigest()}"
+    user = "-u USER " if login else ""
     return [
+        *([f"docker login {place}    # and so for podman, skopeo and crane"] if login else []),
         f"docker pull alpine && docker tag alpine {image} && docker push {image}",
         f"podman pull alpine && podman push{' --tls-verify=false' if plain else ''} alpine {image}",
         f"skopeo copy{' --dest-tls-verify=false' if plain else ''} docker://alpine docker://{image}",
         f"crane copy{' --insecure' if plain else ''} alpine {image}",
-        f"curl -i --data-binary hello '{url}/v2/hello/blobs/uploads/?digest={digest}'",
+        f"curl -i {user}--data-binary hello '{url}/v2/hello/blobs/uploads/?digest={digest}'",
     ]

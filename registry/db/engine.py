@@ -179,7 +179,7 @@ class Database:
             return column.in_(select(given.c.value))
         return column == any_(bindparam(name, type_=postgresql.ARRAY(column.type)))
 
-    def listed(self, values: Sequence[int]) -> object:
+    def listed(self, values: Sequence[int] | Sequence[str]) -> object:
         """Return ``values`` as the one parameter of :meth:`among`."""
         return json.dumps(values) if self.dialect == "sqlite" else list(values)
 

@@ -102,9 +102,11 @@ class EventLog:
     ) -> Sequence[Event]:
         """Return at most ``limit`` events behind a position, in order."""
         statement = _AFTER if wanted is None else _filtered(wanted)
+        values: dict[str, object] = {"after": position, "limit": limit}
         if narrowing is not None:
-            statement = statement.where(narrowing.condition(_OUTBOX.c.repository))
-        return [_event(row) for row in connection.execute(statement, {"after": position, "limit": limit})]
+            statement = statement.where(narrowing.condition(self._database, _OUTBOX.c.repository))
+            values |= narrowing.values(self._database)
+        return [_event(row) for row in connection.execute(statement, values)]
 
     def of_repository(
         self, connection: Connection, repository: str, first: int, last: int, limit: int

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.access.visible import Narrowing, visible
+from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Blob, Manifest, Namespace, Repository, RepositoryBlob, Tag
 from registry.errors import NameUnknown
@@ -44,6 +45,7 @@ class RepositoryRow(NamedTuple):
 SELECTED = select(*(getattr(Repository, column) for column in RepositoryRow._fields))
 """Repositories, to be made a :class:`RepositoryRow` each; add which."""
 LIVING = SELECTED.where(Repository.name == bindparam("name"), Repository.current == 1)
+_NAME = table(Repository).c.name
 _PAGE = (
     SELECTED.where(
         Repository.name >= bindparam("start"),
@@ -122,8 +124,10 @@ class RepositoryListing:
             values["namespace"] = selection.namespace
 
         def fetch(narrowing: Narrowing | None, after: tuple[str, int], count: int) -> Sequence[RepositoryRow]:
-            narrowed = statement if narrowing is None else statement.where(narrowing.condition(Repository.name))
-            given = {**values, "last_name": after[0], "last_id": after[1], "limit": count}
+            narrowed, given = statement, {**values, "last_name": after[0], "last_id": after[1], "limit": count}
+            if narrowing is not None:
+                narrowed = statement.where(narrowing.condition(self._database, _NAME))
+                given |= narrowing.values(self._database)
             with self._database.read() as connection:
                 return [RepositoryRow._make(row) for row in connection.execute(narrowed, given)]
 

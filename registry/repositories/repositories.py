@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, exists, select
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.access.visible import Narrowing, visible
+from registry.db.base import table
 from registry.db.engine import Conflict, Database
 from registry.db.models import Manifest, Namespace, Repository
 from registry.errors import NameUnknown
@@ -18,6 +19,7 @@ from registry.names import RepositoryName
 from registry.pages import Page
 
 _FIND = select(Repository.id).where(Repository.name == bindparam("name"), Repository.current == 1)
+_NAME = table(Repository).c.name
 _LISTED = exists().where(Manifest.repository_id == Repository.id, Manifest.deleted_at.is_(None)).correlate(Repository)
 _CATALOG = (
     select(Repository.name)
@@ -85,8 +87,11 @@ class RepositoryService:
         self._authorizer.require(actor, Action.LIST, None)
 
         def fetch(narrowing: Narrowing | None, after: str, count: int) -> Sequence[str]:
-            statement = _CATALOG if narrowing is None else _CATALOG.where(narrowing.condition(Repository.name))
+            statement, values = _CATALOG, {"last": after, "limit": count}
+            if narrowing is not None:
+                statement = statement.where(narrowing.condition(self._database, _NAME))
+                values |= narrowing.values(self._database)
             with self._database.read() as connection:
-                return connection.scalars(statement, {"last": after, "limit": count}).all()
+                return connection.scalars(statement, values).all()
 
         return visible(self._authorizer, actor, limit, (last, last), fetch, str, str)

@@ -33,7 +33,10 @@ $ curl 'http://127.0.0.1:5000/api/v1/repositories/team/app/-/tags/v1'
 
 - **Names.** A repository's name holds its slashes as they are; what is in it comes behind `/-/`.
 - **Bodies** are JSON and say so (`Content-Type: application/json`); every POST has one, `{}` at least, so that no web
-  page can send it from somebody's browser. Unknown fields and parameters are refused. 1 MiB at most.
+  page can send it from somebody's browser. Unknown fields and parameters are refused. 1 MiB at most, of a whole policy
+  16 MiB.
+- **Credentials**, where `authentication` is on: a name with its password or API key (`curl -u alice`), or an API key
+  alone (`Authorization: Bearer mk_...`). Which role an operation needs: [access](../access.md#what-needs-which-role).
 - **Times** are RFC 3339 in UTC; durations are whole seconds.
 - **Lists** come in pages: `{"items": [...], "next": "..."}`. Ask again with `cursor=` that text, until it is null.
   `limit` is capped by the setting `page_size_max`.

@@ -29,6 +29,12 @@ class Example:
 
 
 _BLOB = "SHA=$BLOB"
+_ALICE = MappingProxyType({"user": "alice"})
+_ROBOT = MappingProxyType({"robot": "team+ci"})
+_MEMBER = MappingProxyType({"team": "builders", "member": "alice"})
+_KEY = MappingProxyType({"principal": "alice", "key": "$PREFIX"})
+_RULE = MappingProxyType({"rule": "team"})
+_ADD_ALICE = "moorage user add alice --no-password"
 _DELETED = "moorage manifest delete team/app $SHA --yes"
 
 EXAMPLES: Mapping[str, Example] = MappingProxyType(
@@ -83,6 +89,48 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
         "purge_digest": Example(body='{"digest": "sha256:...", "reason": "a key leaked with it"}', before=_BLOB),
         "list_purges": Example(),
         "allow_purged": Example(),
+        "create_user": Example(body='{"name": "alice", "password": "correct horse battery"}'),
+        "list_users": Example(),
+        "show_user": Example(path=_ALICE),
+        "change_user": Example(path=_ALICE, body='{"disabled": true}'),
+        "delete_user": Example(path=_ALICE),
+        "create_robot": Example(body='{"namespace": "team", "name": "ci", "description": "Builds"}'),
+        "list_robots": Example(),
+        "show_robot": Example(path=_ROBOT),
+        "change_robot": Example(path=_ROBOT, body='{"disabled": true}'),
+        "delete_robot": Example(path=_ROBOT),
+        "create_team": Example(body='{"name": "builders"}'),
+        "list_teams": Example(),
+        "join_team": Example(path=_MEMBER, before=_ADD_ALICE),
+        "show_team": Example(path=_MEMBER),
+        "leave_team": Example(path=_MEMBER),
+        "delete_team": Example(path=_MEMBER),
+        "create_key": Example(
+            path=_KEY,
+            body='{"name": "laptop", "scopes": ["push:team/*"], "expires_in_seconds": 7776000}',
+            before=_ADD_ALICE,
+        ),
+        "list_keys": Example(path=_KEY),
+        "rotate_key": Example(
+            path=_KEY, body='{"overlap_seconds": 3600}', before="MADE=$(moorage key add alice ci); PREFIX=${MADE:3:10}"
+        ),
+        "delete_key": Example(path=_KEY),
+        "create_policy_rule": Example(
+            body='{"name": "team", "definition": {"to": ["everybody"], "on": ["team/*"], "role": "pull"}}'
+        ),
+        "list_policy_rules": Example(),
+        "show_policy_rule": Example(path=_RULE),
+        "change_policy_rule": Example(
+            path=_RULE, body='{"definition": {"to": ["everybody"], "on": ["team/*"], "role": "push"}}'
+        ),
+        "delete_policy_rule": Example(path=_RULE),
+        "show_policy": Example(),
+        "replace_policy": Example(
+            body='{"rules": {"team": {"to": ["everybody"], "on": ["team/*"], "role": "pull"}}, "dry_run": true}'
+        ),
+        "show_identity": Example(),
+        "explain_access": Example(query="principal=alice&action=push&repository=team/app", before=_ADD_ALICE),
+        "rotate_token_key": Example(body="{}"),
         "list_events": Example(query="after=0&type=org.moorage.tag."),
         "list_consumers": Example(),
         "replay_events": Example(body='{"consumer": "announce", "after": 0}', not_run="it needs a consumer"),

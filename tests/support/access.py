@@ -46,7 +46,6 @@ def prepare(
     for namespace, name in robots:
         robot = access.principals.add_robot(OPERATOR_ACTOR, namespace, name)
         prepared.keys[robot.name] = access.keys.create(OPERATOR_ACTOR, robot.name, "test").text
-    for name, definition in rules.items():
-        access.policies.create(OPERATOR_ACTOR, name, definition)
+    access.policies.replace(OPERATOR_ACTOR, rules, dry_run=False)
     services.database.close_idle()
     return prepared

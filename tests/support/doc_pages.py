@@ -2,7 +2,8 @@
 
 - `python` is executed, all blocks of a page in one module; hooks in it must be those that the registry has. One with
   tests (`def test_...`) is run by pytest.
-- `toml` is read as a distribution's `pyproject.toml` where it has such tables, else as the registry's settings.
+- `toml` is read as a distribution's `pyproject.toml` where it has such tables, as a policy where each of its tables says
+  `to` whom it speaks, else as the registry's settings.
 - `json`, `yaml` are parsed.
 - `bash` and `sh` are run: each command must succeed. `console` shows commands behind `$ ` and what they print, where
   `...` stands for anything, and blanks and rules of tables do not count; such a command may fail.
@@ -23,6 +24,7 @@ from types import ModuleType
 import pluggy
 import yaml
 
+from registry.access.rules import parse_policy_rule
 from registry.hooks import specs
 from registry.settings import load_settings
 from tests.support.doc_blocks import BEFORE, Block, blocks_of, steps_of
@@ -114,7 +116,10 @@ class Page:
 
     def _toml(self, block: Block) -> None:
         found = tomllib.loads(block.text)
-        if not _DISTRIBUTION.intersection(found):
+        if all(isinstance(rule, dict) and "to" in rule for rule in found.values()):
+            for name, rule in found.items():
+                parse_policy_rule(name, rule)
+        elif not _DISTRIBUTION.intersection(found):
             with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
                 file.write(block.text)
                 file.flush()

@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy import Connection, text
 
 from registry import schema
+from registry.access.actors import OPERATOR, Actor
 from registry.testing.apps import running_app
 from registry.testing.clock import Clock
 from registry.testing.images import Manifest, artifact, image, layer
@@ -26,6 +27,7 @@ TAGS: Mapping[str, tuple[int, int | None]] = {
     "v1.0": (400, 90),
     "v1.1": (200, 1),
 }
+_PASSWORD = "correct horse battery"
 UNTAGGED = {"old": 30, "new": 2}
 
 
@@ -91,5 +93,14 @@ def push_aged(app: Flask) -> None:
     database.write(work)
 
 
-WORLDS: Mapping[str, Callable[[Path], Mapping[str, str]]] = {"docs/retention.md": aged}
+def guarded(folder: Path) -> Mapping[str, str]:
+    """Make the registry of docs/access.md, which asks who its clients are; `admin` is its administrator."""
+    variables = small(folder)
+    with running_app(folder, authentication=True) as app:
+        principals = app.extensions["moorage"].access.principals
+        principals.add_user(Actor(OPERATOR), "admin", password=_PASSWORD, administrator=True)
+    return {**variables, "MOORAGE_AUTHENTICATION": "true", "PASSWORD": _PASSWORD}
+
+
+WORLDS: Mapping[str, Callable[[Path], Mapping[str, str]]] = {"docs/access.md": guarded, "docs/retention.md": aged}
 """Pages that are about another registry than the usual one."""

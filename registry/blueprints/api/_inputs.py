@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 from flask import request
@@ -22,6 +22,7 @@ _INT64 = 1 << 63
 _ETAGS = re.compile(r'\s*(?:"[\x21\x23-\x7e]*"\s*(?:,\s*|$))+')
 _ROW_ID = re.compile(r"[0-9]{1,18}")
 S = TypeVar("S", bound=msgspec.Struct)
+B = TypeVar("B", bound="Body")
 
 
 class Query(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -29,7 +30,9 @@ class Query(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A JSON body; unknown fields are refused."""
+    """A JSON body; unknown fields are refused. ``body_limit`` bytes at most are taken."""
+
+    body_limit: ClassVar[int] = MAX_BODY
 
 
 def _row_id(text: str) -> int:
@@ -59,14 +62,15 @@ def read_query(kind: type[S]) -> S:
     return _checked(lambda: msgspec.convert(found, kind, strict=False), "the query")
 
 
-def read_body(kind: type[S] | None, *, required: bool) -> S | None:
+def read_body(kind: type[B] | None, *, required: bool) -> B | None:
     """Return the body as ``kind``; where an operation takes none, an empty one or ``{}`` is required.
 
     A browser sends JSON to another site only where that site has agreed: ``required`` keeps forms out.
     """
-    data = RequestBody().read_all(MAX_BODY)
-    if len(data) > MAX_BODY:
-        raise InputTooLarge(detail={"limit": MAX_BODY})
+    most = (kind or Body).body_limit
+    data = RequestBody().read_all(most)
+    if len(data) > most:
+        raise InputTooLarge(detail={"limit": most})
     given = essence(request.headers.get("Content-Type", ""))
     if (data or required) and given != _JSON:
         raise InputTypeUnsupported(detail={"contentType": given[:64], "expected": _JSON})

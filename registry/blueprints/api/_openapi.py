@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -12,11 +12,14 @@ from registry.blueprints._problems import PREFIX, PROBLEM, Problem
 from registry.blueprints.api._operations import STREAM, Operation
 from registry.digest import Digest
 from registry.errors import (
+    Denied,
     InputInvalid,
     InputTooLarge,
     InputTypeUnsupported,
     PreconditionFailed,
     RegistryError,
+    TooManyRequests,
+    Unauthorized,
     Unavailable,
 )
 from registry.names import NAME_PATTERN, TAG_PATTERN, Reference, RepositoryName, TagName
@@ -35,6 +38,12 @@ _PATH_SCHEMAS: dict[Any, dict[str, object]] = {
     str: {"type": "string"},
 }
 
+_SCHEMES: Mapping[str, Mapping[str, str]] = {
+    "password": {"type": "http", "scheme": "basic", "description": "a name, and its password or API key"},
+    "key": {"type": "http", "scheme": "bearer", "description": "an API key, or a token of this registry"},
+}
+"""How clients show who they are, where authentication is on."""
+
 
 def document(operations: Sequence[Operation]) -> dict[str, object]:
     """Return the document of ``operations``."""
@@ -52,8 +61,12 @@ def document(operations: Sequence[Operation]) -> dict[str, object]:
         "openapi": "3.1.0",
         "info": {"title": "Moorage", "version": version("moorage"), "description": _ABOUT},
         "servers": [{"url": PREFIX}],
+        "security": [{}, *({name: list[str]()} for name in _SCHEMES)],
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": {name: part for name, part in components.items() if name not in queries}},
+        "components": {
+            "securitySchemes": _SCHEMES,
+            "schemas": {name: part for name, part in components.items() if name not in queries},
+        },
     }
 
 
@@ -98,7 +111,7 @@ def _responses(one: Operation, by_type: dict[Any, Any]) -> Iterator[tuple[str, d
 
 
 def _of_any_input(one: Operation) -> Iterator[type[RegistryError]]:
-    yield from (InputInvalid, Unavailable)
+    yield from (InputInvalid, Unauthorized, Denied, TooManyRequests, Unavailable)
     if one.method != "GET":
         yield from (InputTooLarge, InputTypeUnsupported)
     if one.condition:

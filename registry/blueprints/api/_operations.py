@@ -39,11 +39,15 @@ class RepositoryConverter(BaseConverter):
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[T]):
-    """An answer with more than a body: the revision of what it shows, and where something is found."""
+    """An answer with more than a body: the revision of what it shows, and where something is found.
+
+    A ``secret`` one is kept by nobody on its way.
+    """
 
     body: T
     etag: str = ""
     location: str = ""
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,8 @@ class Operation:
         return read_body(self.body[1] if self.body else None, required=self.body is not None or self.method == "POST")
 
     def _answer(self, reply: Reply[Any]) -> Response:
-        headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+        kept = "no-store" if reply.secret else "no-cache"
+        headers = {"Cache-Control": kept, "X-Content-Type-Options": "nosniff"}
         if reply.location:
             headers["Location"] = location(f"{PREFIX}{reply.location}")
         if reply.body is None:
