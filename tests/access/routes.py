@@ -23,9 +23,26 @@ ARGUMENTS = {
     "job": "retention",
     "plugin": "moorage-webhooks",
     "rule": "of-app",
+    "principal": "extra",
+    "user": "extra",
+    "member": "extra",
+    "robot": "team+extra",
+    "team": "extra",
+    "key": "AAAAAAAAAA",
 }
 AS_OF = "2024-02-29T12:00:00Z"
 BODIES = {
+    "POST /api/v1/access/token-keys": {},
+    "PUT /api/v1/policy": {"rules": {}, "dry_run": True},
+    "POST /api/v1/policy/rules": {"name": "extra", "definition": {"to": ["everybody"], "on": ["x"], "role": "pull"}},
+    "PUT /api/v1/policy/rules/<rule>": {"definition": {"to": ["everybody"], "on": ["x"], "role": "pull"}},
+    "POST /api/v1/principals/<principal>/keys": {"name": "extra"},
+    "POST /api/v1/principals/<principal>/keys/<key>/rotate": {},
+    "POST /api/v1/robots": {"namespace": "team", "name": "extra"},
+    "PATCH /api/v1/robots/<robot>": {"description": "tried"},
+    "POST /api/v1/teams": {"name": "extra"},
+    "POST /api/v1/users": {"name": "extra"},
+    "PATCH /api/v1/users/<user>": {"description": "tried"},
     "POST /api/v1/events/dead/<letter>/redeliver": {},
     "POST /api/v1/events/replay": {"consumer": "nobody", "after": 0},
     "POST /api/v1/jobs/<job>/runs": {},
@@ -51,6 +68,7 @@ BODIES = {
     "PUT /v2/<path:name>/manifests/<reference>": b"{}",
 }
 QUERIES = {
+    "GET /api/v1/access/explanation": {"principal": "extra", "action": "pull"},
     "GET /api/v1/collection/explain": {"reference": DIGEST},
     "GET /api/v1/repositories/<repository:name>/-/restore": {"as_of": AS_OF},
     "PUT /v2/<path:name>/blobs/uploads/<uuid>": {"digest": BLOB},
