@@ -1,11 +1,12 @@
 """How long refusals take, by what is wrong: ``python -m benchmarks.login_timing [ROUNDS]``.
 
-Times must not tell whether there is a user or a key. Kinds are timed in turn, so that whatever else the machine does
-weighs on all alike; what counts is the ratio of the medians.
+Times must not tell whether there is a user or a key. Kinds are timed in turn, in an order that changes, so that
+whatever else the machine does weighs on all alike; what counts is the ratio of the medians.
 """
 
 from __future__ import annotations
 
+import random
 import statistics
 import sys
 import time
@@ -81,8 +82,10 @@ def refused(access: Access, name: str, secret: str) -> Callable[[], None]:
 def report(title: str, kinds: Mapping[str, Callable[[], None]], rounds: int) -> None:
     """Time every kind as often as the others, and print the medians."""
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    order, chance = list(kinds.items()), random.Random(1)
     for _ in range(rounds):
-        for kind, attempt in kinds.items():
+        chance.shuffle(order)
+        for kind, attempt in order:
             started = time.perf_counter()
             attempt()
             times[kind].append(time.perf_counter() - started)

@@ -24,7 +24,7 @@ KEY_SIGN = "mk_"
 """What every API key starts with, so that scanners of leaked secrets find it."""
 _KEY = re.compile(r"mk_([A-Za-z0-9]{10})_([A-Za-z0-9]{40})")
 _ALPHABET = string.ascii_letters + string.digits
-_REMEMBERED = 4096
+_REMEMBERED, _AT_ONCE = 4096, 4
 
 
 def random_text(length: int) -> str:
@@ -68,7 +68,8 @@ class Passwords:
     """Hashes passwords with Argon2id, and remembers which were right for a while in this process's memory.
 
     A hash takes 19 MiB and some tens of milliseconds: clients that send the password with each request would wait for
-    it each time. What is remembered is a keyed hash of both; it is good for as long as the kept hash is the same.
+    it each time. What is remembered is a keyed hash of both; it is good for as long as the kept hash is the same. A
+    few are compared at once, so that guesses take neither all memory nor all cores.
     """
 
     def __init__(self) -> None:
@@ -77,7 +78,7 @@ class Passwords:
         self._nobody = self._hasher.hash(random_text(40))
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._turn = threading.Lock()
+        self._turn, self._few = threading.Lock(), threading.BoundedSemaphore(_AT_ONCE)
 
     def hash(self, password: str) -> str:
         """Return what is kept of a password; raises :class:`PrincipalInvalid` for one that is too short or long."""
@@ -94,7 +95,8 @@ class Passwords:
     def verify(self, kept: str, password: str) -> bool:
         """Tell whether a password is that of a kept hash; where ``kept`` is empty, no, after as long a time."""
         try:
-            self._hasher.verify(kept or self._nobody, password[:LONGEST_PASSWORD])
+            with self._few:
+                self._hasher.verify(kept or self._nobody, password[:LONGEST_PASSWORD])
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False
         if not kept or len(password) > LONGEST_PASSWORD:

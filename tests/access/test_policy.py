@@ -181,7 +181,7 @@ def subjects_of(policy, who):
 
 
 QUIET = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True}
-FEWER = settings(max_examples=120, **QUIET)
+FEWER = settings(max_examples=80, **QUIET)
 
 
 @settings(max_examples=250, **QUIET)
@@ -218,6 +218,7 @@ def listed(reach, names, last):
             if name > last and (name in exact or any(first <= name < behind for first, behind in ranges))
         ]
         yield from found
+        last = max([last, *exact, *(behind for _, behind in ranges)])
 
 
 letters = st.text(alphabet="ab/.-0", min_size=1, max_size=5)
@@ -241,7 +242,7 @@ def test_the_pieces_are_all_names_in_order_and_each_once(exact, starts, names, l
 def test_a_reach_of_many_is_cut_into_pieces():
     names = [f"team-{number:04}/app" for number in range(1000)]
     reach = Reach.of(names[::2], [f"team-{number:04}/" for number in range(1, 1000, 2)])
-    assert len(list(reach.pieces(""))) == 1000 / AT_ONCE
+    assert len(list(reach.pieces(""))) == -(-1000 // AT_ONCE) > 1
     assert list(listed(reach, names, "")) == names
     assert list(listed(reach, names, "team-0500/app")) == names[501:]
 

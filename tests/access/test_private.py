@@ -6,7 +6,7 @@ import pytest
 
 from registry.testing.images import simple_image
 from tests.access.routes import ARGUMENTS, BLOB, BODIES, DIGEST, QUERIES, UUID, address, routes
-from tests.support.asking import OPERATOR, bearer
+from tests.support.asking import CHIEF, OPERATOR, bearer
 
 PRIVATE, NOTHING = "team/app", "team/nil"
 MINE = "mine/app"
@@ -209,3 +209,44 @@ def test_ids_of_another_are_those_of_nothing(town):
     assert town.chief("GET", f"/v2/{PRIVATE}/tags/list").json["tags"] == ["v1"]
     assert town.chief("GET", f"/v2/{PRIVATE}/blobs/uploads/{ids['upload']}").status_code == 204
     assert town.chief("GET", "/api/v1/rules/of-app").status_code == 200
+
+
+@pytest.mark.parametrize("who", ["", "nobody"])
+def test_who_there_is_is_told_to_administrators_alone(town, who):
+    town.robot("team", "robot")
+    town.access.teams.create(CHIEF, "crew")
+    key = town.access.keys.create(CHIEF, "tenant", "key").key.prefix
+    rule = {"definition": {"to": ["everybody"], "on": ["*"], "role": "admin"}}
+    pairs = [
+        *[(method, "/api/v1/users/{}", "tenant", "tenanx", body) for method, body in (
+            ("GET", None), ("PATCH", {"password": "a long password"}), ("PATCH", {"disabled": True}), ("DELETE", None),
+        )],
+        *[(method, "/api/v1/robots/{}", "team+robot", "team+robox", body) for method, body in (
+            ("GET", None), ("PATCH", {"disabled": True}), ("DELETE", None),
+        )],
+        *[(method, "/api/v1/teams/crew/members/{}", "tenant", "tenanx", None) for method in ("PUT", "DELETE")],
+        *[(method, "/api/v1/teams/{}", "crew", "crex", None) for method in ("GET", "DELETE")],
+        *[(method, "/api/v1/teams/{}/members/nobody", "crew", "crex", None) for method in ("PUT", "DELETE")],
+        *[(method, "/api/v1/policy/rules/{}", "tenant", "tenanx", body) for method, body in (
+            ("GET", None), ("PUT", rule), ("DELETE", None),
+        )],
+        ("GET", "/api/v1/principals/{}/keys", "tenant", "tenanx", None),
+        ("POST", "/api/v1/principals/{}/keys", "tenant", "tenanx", {"name": "mine"}),
+        ("DELETE", "/api/v1/principals/tenant/keys/{}", key, "AAAAAAAAAA", None),
+        ("POST", "/api/v1/principals/tenant/keys/{}/rotate", key, "AAAAAAAAAA", {}),
+        ("GET", "/api/v1/access/explanation?action=pull&principal={}", "tenant", "tenanx", None),
+        ("POST", "/api/v1/users", "tenant", "tenanx", {"name": "{}"}),
+        ("POST", "/api/v1/teams", "crew", "crex", {"name": "{}"}),
+        ("POST", "/api/v1/robots", "robot", "robox", {"namespace": "team", "name": "{}"}),
+        ("POST", "/api/v1/policy/rules", "tenant", "tenanx", {"name": "{}", **rule}),
+    ]  # fmt: skip
+    for method, path, there, missing, body in pairs:
+        answers = []
+        for one in (there, missing):
+            more = {} if body is None else {"json": put(body, one)}
+            answer = town.client.open(path.format(one), method=method, headers=town.as_(who), **more)
+            answers.append(told(answer, one))
+        assert answers[0] == answers[1], (method, path)
+        assert answers[0][0] == (403 if who else 401), (method, path)
+    town.access.principals.delete(CHIEF, "team+robot")
+    town.access.teams.delete(CHIEF, "crew")

@@ -292,15 +292,15 @@ def test_a_credential_that_ended_makes_no_new_one(pair, way):
         other.access.principals.change(actor, name, PrincipalWish(password="yet another one"))
 
 
-def test_a_key_is_not_its_owner_and_makes_no_further_ones(pair):
+def test_keys_and_tokens_make_no_keys(pair):
     one, _, _, _ = pair
     one.user("keeper", PASSWORD)
     one.robot("team", "keeper")
     authorizer = one.access.authorizer
-    for shown in ("keeper", "team+keeper"):
+    for name in ("keeper", "team+keeper"):
         authorizer.begin()
         with pytest.raises(Denied):
-            one.access.keys.create(actor_of(one, shown), shown, "another")
+            one.access.keys.create(actor_of(one, name), name, "another")
     authorizer.begin()
     actor = one.access.authenticator.known(Credentials(basic("keeper", PASSWORD)["Authorization"]))
     assert one.access.keys.create(actor, "keeper", "another").key.owner == "keeper"
@@ -308,3 +308,32 @@ def test_a_key_is_not_its_owner_and_makes_no_further_ones(pair):
         actor = one.access.authenticator.known(Credentials(f"Bearer {token}"))
         with pytest.raises((Denied, Unauthorized)):
             one.access.keys.create(actor, "keeper", "another")
+
+
+@pytest.mark.parametrize("way", ["key", "file"])
+def test_who_follows_events_hears_no_more_once_what_it_is_known_by_ended(pair, soon, way):
+    one, _, users, _ = pair
+    one.rule("followers", "everybody", ["team/*"], role="pull")
+    if way == "key":
+        one.user("follower")
+        lives = one.access.keys.create(CHIEF, "follower", "short", lives_ms=1000).text
+        header = basic("follower", lives)
+    else:
+        header = basic("july", PASSWORD)
+    database = one.services.database
+    while database.write(one.services.log.place):
+        pass
+    answer = one.client.get(
+        "/api/v1/events?after=0&repository=team/app", headers={"Accept": "text/event-stream", **header}, buffered=False
+    )
+    pieces = iter(answer.response)
+    assert next(pieces).startswith(b"retry")
+    assert b"event: " in next(pieces)
+    if way == "key":
+        one.clock.turn(seconds=2)
+    else:
+        users.write_text("")
+    with pytest.raises(StopIteration):
+        next(pieces)
+    answer.close()
+    one.drop_rule("followers")

@@ -1,5 +1,8 @@
 """Who guesses is slowed down, and keeps nobody else out."""
 
+import threading
+from types import SimpleNamespace
+
 import argon2
 import pytest
 
@@ -11,14 +14,12 @@ from tests.support.asking import PASSWORD, basic, world
 GUESSES, ADDRESSES = 10_000, 50
 
 
-def cheap(app):
-    """Let an app hash passwords in no time, and count how often it compares one."""
-    passwords = app.access.authenticator._passwords
-    passwords._hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    passwords._nobody = passwords._hasher.hash("nobody")
-    counted, verify = [], passwords.verify
-    passwords.verify = lambda kept, password: counted.append(password) or verify(kept, password)
-    return counted
+def counted(app):
+    """Return the list that grows with each password that an app compares."""
+    passwords, tried = app.access.authenticator._passwords, []
+    verify = passwords.verify
+    passwords.verify = lambda kept, password: tried.append(password) or verify(kept, password)
+    return tried
 
 
 def guess(app, name, password, address):
@@ -32,7 +33,7 @@ def guess(app, name, password, address):
 
 
 def test_ten_thousand_guesses_keep_the_owner_in_and_get_nobody_in(registry):
-    tried = cheap(registry)
+    tried = counted(registry)
     registry.user("owner", PASSWORD)
     for number in range(GUESSES):
         name, _ = guess(registry, "owner", f"guess {number}", f"192.0.2.{number % ADDRESSES}")
@@ -45,7 +46,7 @@ def test_ten_thousand_guesses_keep_the_owner_in_and_get_nobody_in(registry):
 
 
 def test_one_address_is_slowed_down_whatever_names_it_tries(registry):
-    tried = cheap(registry)
+    tried = counted(registry)
     registry.user("owner", PASSWORD)
     waits = [guess(registry, f"name-{number}", "wrong", "192.0.2.1")[1] for number in range(200)]
     assert len(tried) == 50
@@ -60,7 +61,6 @@ def test_one_address_is_slowed_down_whatever_names_it_tries(registry):
 
 
 def test_no_wait_is_longer_than_a_quarter_of_an_hour(registry):
-    cheap(registry)
     waits = []
     for _ in range(60):
         _, wait = guess(registry, "owner", "wrong", "192.0.2.1")
@@ -83,25 +83,21 @@ def test_no_wait_is_longer_than_a_quarter_of_an_hour(registry):
     ],
 )
 def test_what_counts_as_one_client(registry, first, second, same):
-    cheap(registry)
     for _ in range(5):
         assert guess(registry, "owner", "wrong", first) == (None, 0)
     assert (guess(registry, "owner", "wrong", second)[1] > 0) == same
 
 
 def test_a_restart_forgets_nothing_and_success_forgets(registry, folder):
-    cheap(registry)
     registry.user("owner", PASSWORD)
     for _ in range(4):
         guess(registry, "owner", "wrong", "192.0.2.1")
     with world(folder, registry.clock) as another:
-        cheap(another)
         assert guess(another, "owner", PASSWORD, "192.0.2.1") == ("owner", 0)
         for _ in range(5):
             assert guess(another, "owner", "wrong", "192.0.2.1") == (None, 0)
         assert guess(another, "owner", "wrong", "192.0.2.1") == (None, 1)
     with world(folder, registry.clock) as third:
-        cheap(third)
         assert guess(third, "owner", PASSWORD, "192.0.2.1") == (None, 1)
 
 
@@ -117,8 +113,16 @@ def test_who_logged_in_here_and_who_has_a_key_never_waits(registry):
     assert registry.client.get("/token", headers=registry.as_("owner")).status_code == 200
 
 
-def test_over_http_a_guesser_hears_when_to_come_back(registry):
-    registry.user("owner", PASSWORD)  # with real hashes
+@pytest.fixture
+def slow(folder):
+    """Give a registry whose hashes take the time that they do outside of tests."""
+    with world(folder, slow_hashes=True) as made:
+        yield made
+
+
+def test_over_http_a_guesser_hears_when_to_come_back(slow):
+    registry = slow
+    registry.user("owner", PASSWORD)
     for _ in range(5):
         assert registry.client.get("/token", headers=basic("owner", "wrong")).status_code == 401
     answer = registry.client.get("/token", headers=basic("owner", "wrong"))
@@ -135,3 +139,26 @@ def test_over_http_a_guesser_hears_when_to_come_back(registry):
         registry.client.get("/v2/", headers=basic("owner", "mk_" + "A" * 10 + "_" + "A" * 40))
     assert registry.client.get("/v2/", headers=basic("owner", "mk_wrong")).status_code == 429
     assert registry.client.get("/v2/", headers=registry.as_("owner")).status_code == 200
+
+
+def test_a_few_passwords_are_compared_at_once(registry, monkeypatch):
+    passwords = registry.access.authenticator._passwords
+    turn, running, most = threading.Lock(), [0], [0]
+    all_there = threading.Barrier(4)
+
+    def verify(kept, password):
+        with turn:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        all_there.wait(30)
+        with turn:
+            running[0] -= 1
+        raise argon2.exceptions.VerifyMismatchError
+
+    monkeypatch.setattr(passwords, "_hasher", SimpleNamespace(verify=verify))
+    threads = [threading.Thread(target=passwords.verify, args=("kept", "wrong")) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert most == [4]

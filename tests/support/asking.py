@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import argon2
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -64,6 +65,13 @@ class World:
     def client(self) -> FlaskClient:
         """A client of the app."""
         return self.app.test_client()
+
+    def hash_quickly(self) -> None:
+        """Let passwords be hashed in no time."""
+        for passwords in (self.access.principals._passwords, getattr(self.access.authenticator, "_passwords", None)):
+            assert passwords is not None
+            passwords._hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+            passwords._nobody = passwords._hasher.hash("nobody")
 
     def user(self, name: str, password: str | None = None) -> int:
         """Make a user, with a key that :meth:`as_` uses, and return its id."""
@@ -134,16 +142,21 @@ def world(
     clock: ManualClock | None = None,
     *,
     steps: Steps = no_steps,
-    plugins: Sequence[object] = (),
+    slow_hashes: bool = False,
     **more: Any,
 ) -> Iterator[World]:
-    """Give a registry over the data in ``folder`` that asks who its clients are."""
+    """Give a registry over the data in ``folder`` that asks who its clients are.
+
+    Passwords are hashed in no time unless ``slow_hashes`` are wanted, as they are outside of tests.
+    """
     clock = clock or ManualClock()
     values: Mapping[str, Any] = {"authentication": True, "data": folder, "storage_url": "memory:", **more}
-    app = create_app(Settings(**values), plugins, clock=clock, steps=steps)
+    app = create_app(Settings(**values), clock=clock, steps=steps)
     app.testing = True
     app.config["PROPAGATE_EXCEPTIONS"] = False
     made = World(app, clock)
+    if not slow_hashes:
+        made.hash_quickly()
     try:
         yield made
     finally:

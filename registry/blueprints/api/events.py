@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -187,6 +188,7 @@ def _stream(actor: Actor, query: EventsQuery, wanted: EventFilter) -> Iterator[b
         after = found.events.newest() if query.since is None else 0
     stopping = request.environ.get("moorage.stopping", bool)
     batches = found.tail.follow(after, wanted, stopping)
+    actor = replace(actor, revision=0)  # what it is known by may end while it follows
     return _pieces(_seen(found.events, actor, wanted, batches), found.external_url)
 
 
