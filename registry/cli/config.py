@@ -105,11 +105,14 @@ def _findings(settings: Settings) -> Iterator[Finding]:
             services = app.extensions["moorage"]
             pending = schema.status(app).pending
             schema_state = f"pending: {', '.join(pending)}; moorage serve applies them" if pending else "up to date"
+            nobody = settings.authentication and not pending and services.access.first.missing()
             checks = [part for part in services.readiness() if not pending or part.name != "database"]
     except click.ClickException as error:
         yield Finding("start", FAILED, error.message)
         return
     yield Finding("schema", WARNING if pending else OK, schema_state)
+    if nobody:
+        yield Finding("administrator", WARNING, "nobody can log in yet: moorage user add NAME --admin")
     for part in checks:
         yield Finding(part.name, OK if part.ok else FAILED, part.detail)
     for plugin in services.plugins:

@@ -99,10 +99,17 @@ def let_somebody_in(settings: Settings, app: Flask) -> None:
             console = Console(stderr=True, highlight=False)
             console.print("\n[bold]The first administrator[/], who may do everything, told this once:")
             console.print(f"  user      {FIRST}\n  password  [bold]{password}[/]")
-            console.print(f"  another password: moorage user passwd {FIRST}; others: moorage user add NAME --admin")
-    elif first.missing():
-        logging.getLogger(__name__).warning("nobody can log in yet: make an administrator with %s", _ADD_FIRST)
+            console.print(f"  another password: moorage user passwd {FIRST}; others: {_ADD_FIRST}", soft_wrap=True)
+    else:
+        warn_of_nobody(app)
     services.database.close_idle()
+
+
+def warn_of_nobody(app: Flask) -> None:
+    """Log how to make an administrator, where nobody could log in."""
+    access = app.extensions["moorage"].access
+    if access.terms.authentication and access.first.missing():
+        logging.getLogger(__name__).warning("nobody can log in yet: make an administrator with %s", _ADD_FIRST)
 
 
 def companion_of(settings: Settings, flags: Mapping[str, object]) -> Companion | None:
@@ -178,6 +185,7 @@ def warn_of_pending(app: Flask) -> None:
     if pending:
         log.warning("the database lacks migrations (%s): run moorage db upgrade", ", ".join(pending))
     else:
+        warn_of_nobody(app)
         start_plugins_anew(app)
 
 

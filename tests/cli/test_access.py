@@ -398,6 +398,18 @@ def test_a_check_warns_of_passwords_in_the_clear(tmp_path, monkeypatch, variable
     assert ("in the clear" in found["authentication"][1]) == (state == "warning")
 
 
+def test_it_is_told_where_nobody_can_log_in(app, caplog):
+    told = {item["name"]: item["detail"] for item in ask("config", "check")}
+    assert told["administrator"] == "nobody can log in yet: moorage user add NAME --admin"
+    serve.warn_of_pending(app)
+    assert caplog.messages == ["nobody can log in yet: make an administrator with moorage user add NAME --admin"]
+    call("user", "add", "alice", "--admin", "--generate")
+    assert "administrator" not in {item["name"] for item in ask("config", "check")}
+    caplog.clear()
+    serve.warn_of_pending(app)
+    assert caplog.messages == []
+
+
 def test_a_check_tells_of_proxies_and_of_users_that_cannot_log_in(tmp_path, monkeypatch):
     file = tmp_path / "users"
     file.write_text(f"alice:{bcrypt.hashpw(b'x', bcrypt.gensalt(4)).decode()}\nbob:$apr1$hush\n")
