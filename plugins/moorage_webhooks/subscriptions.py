@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from moorage_webhooks import signing
-from registry.hooks import EgressRefused, Event, PluginContext, StoreConflict
+from registry.hooks import EgressRefused, Event, PluginContext, StoreConflict, StoredValue
 
 MOST, MOST_PATTERNS, MOST_KEYS = 200, 50, 3
 SHORTEST_SECRET = 16
@@ -102,7 +102,7 @@ class Subscriptions:
         """Return one; raises :class:`NoSuchSubscription`."""
         found = self._find(name)
         if found is None:
-            raise NoSuchSubscription(f"nobody is subscribed as {name[:64]!r}")
+            raise _unknown(name)
         return found
 
     def add(self, subscription: Subscription) -> Subscription:
@@ -141,34 +141,40 @@ class Subscriptions:
     def rotate(self, name: str, *, finish: bool = False) -> str:
         """Sign with a new secret and the one before, and return the new; ``finish`` keeps the newest alone."""
         for _ in range(_TRIES):
-            value, subscription = self._stored(name)
+            value = self._stored(name)
+            subscription = _subscription(name, value.value)
             new = "" if finish else signing.new_secret()
             keys = subscription.keys[:1] if finish else (new, *subscription.keys[:1])
             try:
-                self._store.put(_DEFINITION + name, _document(replace(subscription, keys=keys)), expected=value)
+                self._store.put(_DEFINITION + name, _document(replace(subscription, keys=keys)), value.revision)
             except StoreConflict:
                 continue
             return new
         raise SubscriptionInvalid(f"name: {name} is being changed by somebody else")
 
-    def _stored(self, name: str) -> tuple[int, Subscription]:
+    def _stored(self, name: str) -> StoredValue:
+        """Return the definition of one that is not declared, with the revision by which it is replaced."""
         if name in self._declared:
             raise SubscriptionInvalid(f"name: {name} is declared in the settings: change it there")
-        subscription = self.get(name)
-        value = self._store.get(_DEFINITION + name)
+        value = self._definition(name)
         if value is None:
-            raise NoSuchSubscription(f"nobody is subscribed as {name!r}")
-        return value.revision, subscription
+            raise _unknown(name)
+        return value
+
+    def _definition(self, name: str) -> StoredValue | None:
+        return self._store.get(_DEFINITION + name) if _NAME.fullmatch(name) else None
 
     def _find(self, name: str) -> Subscription | None:
-        if not _NAME.fullmatch(name):
-            return None
         found = self._declared.get(name)
         if found is None:
-            value = self._store.get(_DEFINITION + name)
+            value = self._definition(name)
             found = _subscription(name, value.value) if value else None
         state = self._store.get(_STATE + name) if found else None
         return replace(found, paused=state.value["paused"]) if found and state else found
+
+
+def _unknown(name: str) -> NoSuchSubscription:
+    return NoSuchSubscription(f"nobody is subscribed as {name[:64]!r}")
 
 
 def _document(subscription: Subscription) -> dict[str, object]:

@@ -170,6 +170,21 @@ def test_a_new_secret_signs_beside_the_old_one_until_that_is_done_with(subscript
     assert subscriptions.get("ci").keys == (newer,)
 
 
+def test_two_that_change_a_secret_at_once_both_see_theirs_kept(context, subscriptions, subscribed):
+    other, read = [], context.store.get
+
+    def interrupted(key):
+        found = read(key)
+        if key == "subscription/ci" and not other:
+            other.append("")
+            other[0] = Subscriptions(context).rotate("ci")
+        return found
+
+    context.store.get = interrupted
+    new = subscriptions.rotate("ci")
+    assert subscriptions.get("ci").keys == (new, *other)
+
+
 @pytest.mark.parametrize(
     ("types", "repositories", "kind", "repository", "wanted"),
     [
