@@ -77,5 +77,36 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
         crumbs.Crumbs(tmp_path, [])
 
 
+def test_what_somebody_else_left_in_the_place_of_the_folder_says_nothing(folder, monkeypatch):
+    for _ in range(2):
+        die(folder, 1)
+        monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+        assert crumbs.bury(folder) == []
+        monkeypatch.undo()
+    assert len(crumbs.bury(folder)) == 2
+    monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+    assert crumbs.deaths_of(folder, "one") == 0
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
+def test_a_folder_that_others_may_write_to_is_not_used(folder, mode):
+    die(folder, 1)
+    folder.chmod(mode)
+    assert crumbs.bury(folder) == []
+    with pytest.raises(PermissionError, match="others may write to it"):
+        crumbs.Crumbs(folder, [])
+    folder.chmod(0o700)
+    assert len(crumbs.bury(folder)) == 1
+    folder.chmod(mode)
+    assert crumbs.deaths_of(folder, "one") == 0
+
+
+def test_a_link_in_the_place_of_the_folder_is_not_followed(folder, tmp_path):
+    die(folder, 1)
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    assert crumbs.bury(link) == []
+
+
 def test_each_registry_has_a_folder_of_its_own(tmp_path):
     assert crumbs.folder_of(tmp_path / "a") != crumbs.folder_of(tmp_path / "b")
