@@ -36,6 +36,11 @@ class Death:
     pid: int
     seen_in: Sequence[tuple[str, str]]
 
+    @property
+    def plugins(self) -> frozenset[str]:
+        """The plugins alone."""
+        return frozenset(plugin for plugin, _ in self.seen_in)
+
 
 def folder_of(data: Path) -> Path:
     """Return the folder for the breadcrumbs of a registry's processes on this machine; it may not be there yet."""
@@ -84,16 +89,16 @@ def bury(folder: Path) -> list[Death]:
     return found
 
 
-def deaths_of(folder: Path, plugin: str) -> int:
-    """Return how many processes died in ``plugin`` lately."""
-    count = 0
+def recent(folder: Path) -> list[Death]:
+    """Return what is known of processes that died lately, in no order."""
+    found = []
     for path in _files(folder, _DEAD):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > KEPT_SECONDS:
                 path.unlink()
             elif (death := _read(path.read_bytes())) is not None:
-                count += any(name == plugin for name, _ in death.seen_in)
-    return count
+                found.append(death)
+    return found
 
 
 def _make(folder: Path) -> None:
