@@ -23,7 +23,18 @@ from registry.hooks.manager import ACTIVE, PluginError, Plugins, PluginStatus
 from registry.setting_values import MASK, SettingShown
 
 _PREFIX = "MOORAGE_PLUGIN_"
-_WORDS = {"int": "a whole number", "float": "a number", "str": "text", "array": "a list", "object": "a table"}
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "list": "a list",
+    "tuple": "a list",
+    "object": "a table",
+    "dict": "a table",
+}
+"""What people call the types of msgspec and of Python."""
 
 
 class PluginSettingsRefused(PluginError):
@@ -198,8 +209,7 @@ class _Reading:
         except _Wrong:
             raise
         except (ValueError, msgspec.ValidationError) as error:
-            shown = _for_people(value, path.rpartition(".")[2])
-            self._wrong(place, path, f"{_plain(str(error))}, not {json.dumps(shown, default=str)}")
+            self._wrong(place, path, _plain(str(error)) + _instead(value, kind, str(error), path.rpartition(".")[2]))
             raise _Wrong from None
 
     def _rows(self, rows: Sequence[object], kind: Any, place: str, path: str) -> list[object]:  # noqa: ANN401 - as above
@@ -241,6 +251,11 @@ def _present(kind: Any) -> Any:  # noqa: ANN401 - any annotation
     return parts[0] if NoneType in get_args(kind) and len(parts) == 1 else kind
 
 
+def _is_plain(kind: Any) -> bool:  # noqa: ANN401 - any annotation
+    """Tell whether values of a type are neither lists nor tables."""
+    return get_origin(kind) is None and not dataclasses.is_dataclass(kind) and kind not in (list, tuple, dict)
+
+
 def _is_list(value: object) -> TypeGuard[Sequence[object]]:
     return isinstance(value, (list, tuple))
 
@@ -248,8 +263,7 @@ def _is_list(value: object) -> TypeGuard[Sequence[object]]:
 def _from_text(text: str, kind: Any) -> object:  # noqa: ANN401 - any annotation
     """Return what a variable says: JSON for lists and tables; a list of texts may also have commas between."""
     kind = _present(kind)
-    plain = get_origin(kind) is None and not dataclasses.is_dataclass(kind) and kind not in (list, tuple, dict)
-    if plain:
+    if _is_plain(kind):
         return text
     if text.lstrip()[:1] in ("[", "{"):
         try:
@@ -272,6 +286,16 @@ def _plain(reason: str) -> str:
     reason = re.sub(r" - at `\$?(.*?)`$", r" at \1", reason)
     reason = re.sub(r"`(.*?)`", lambda found: " or ".join(_WORDS.get(w, w) for w in found[1].split(" | ")), reason)
     return reason[:1].lower() + reason[1:]
+
+
+def _instead(value: object, kind: Any, reason: str, name: str) -> str:  # noqa: ANN401 - any annotation
+    """Tell what is there instead; of lists and tables the type alone, as no name says what in them is a secret."""
+    if " - at `" in reason:  # it names the place within
+        return ""
+    if _is_plain(kind) and isinstance(value, (str, int, float)):
+        return f", not {json.dumps(_for_people(value, name))}"
+    found = type(value).__name__
+    return f", not {_WORDS.get(found, found)}"
 
 
 def _for_people(value: object, name: str) -> object:
