@@ -120,7 +120,7 @@ class _Reading:
         usual = declared()
         for one in settable(declared):
             path, variable = f"plugins.{section}.{one.name}", f"{_PREFIX}{section}_{one.name}".upper()
-            value, default = (_for_people(getattr(owner, one.name), one.name) for owner in (made, usual))
+            value, default = (_field_for_people(owner, one) for owner in (made, usual))
             source = self._places.get(path, "default")
             yield SettingShown(path, variable, value, source, default, str(one.metadata.get("about", "")))
 
@@ -303,7 +303,7 @@ def _for_people(value: object, name: str) -> object:
     if (values.is_secret(name) or "key" in name.lower()) and value:
         return MASK
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {one.name: _for_people(getattr(value, one.name), one.name) for one in dataclasses.fields(value)}
+        return {one.name: _field_for_people(value, one) for one in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): _for_people(part, str(key)) for key, part in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -311,3 +311,8 @@ def _for_people(value: object, name: str) -> object:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     return values.hide_password(str(value))
+
+
+def _field_for_people(owner: object, one: dataclasses.Field[Any]) -> object:
+    """Make a field of a dataclass fit for display: what is said to be ``public`` is, whatever its name."""
+    return _for_people(getattr(owner, one.name), "" if one.metadata.get("public") else one.name)

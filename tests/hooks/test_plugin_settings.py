@@ -216,6 +216,39 @@ def test_plugin_settings_are_shown_without_secrets(configured):
     assert strict.help == "refuse more"
 
 
+def public(**default):
+    return field(metadata={"public": True}, **default)
+
+
+@dataclass(frozen=True)
+class Inner:
+    key: str = public(default="")
+    token: str = ""
+
+
+@dataclass(frozen=True)
+class Open:
+    key_id: str = public(default="")
+    inner: Inner = Inner()
+    keys: Mapping[str, str] = public(default_factory=dict)
+
+
+def test_plugin_settings_that_are_said_to_be_public_are_shown_whatever_their_name(configured):
+    text = """
+[plugins.note]
+key_id = "K7"
+inner = { key = "K8", token = "hush" }
+keys = { a = "K9", token = "hush" }
+"""
+    shown = {item.name: item.value for item in configured(text, plugins=[plugin("note", Open)]).shown}
+    masked = {"token": "********"}
+    assert {name.rpartition(".")[2]: value for name, value in shown.items() if ".note." in name} == {
+        "key_id": "K7",
+        "inner": {"key": "K8", **masked},
+        "keys": {"a": "K9", **masked},
+    }
+
+
 def test_plugin_settings_problems_do_not_tell_secrets(problems):
     (told,) = problems("[plugins.note]\napi_token = 1234\n")
     assert "1234" not in told
