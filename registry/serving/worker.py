@@ -33,6 +33,7 @@ _STOP_TICK = 0.05
 _WAIT = 3600.0
 _HOLD, _HOLDS = 0.0005, 20
 """Seconds that a worker with more connections than another leaves a new one alone, and how often at most."""
+_TOO_LARGE = (431, "the request's head is too large")
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -148,10 +149,23 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
                 continue
             if self._parked.pop(descriptor, None) is not connection:
                 continue
-            if connection.head and not connection.closing and not force:
-                self._refuse(connection, 408, "the request's head did not arrive in time")
-            else:
+            if force or connection.closing:
                 self._drop(connection)
+            else:
+                self._time_is_up(connection)
+
+    def _time_is_up(self, connection: Connection) -> None:
+        """End a connection, unless its request is there, and the machine was too busy to read it."""
+        arrival = connection.receive()
+        if arrival is Arrival.COMPLETE:
+            connection.kind = kind_of(connection.head)
+            self.tpool.submit(connection)
+        elif arrival is Arrival.TOO_LARGE:
+            self._refuse(connection, *_TOO_LARGE)
+        elif connection.head and arrival is not Arrival.CLOSED:
+            self._refuse(connection, 408, "the request's head did not arrive in time")
+        else:
+            self._drop(connection)
 
     def _cap_keepalive(self, deadline: float) -> None:
         deadline = min(deadline, time.monotonic() + _STOP_LINGER)
@@ -233,7 +247,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         elif arrival is Arrival.CLOSED:
             self._drop(connection)
         elif arrival is Arrival.TOO_LARGE:
-            self._refuse(connection, 431, "the request's head is too large")
+            self._refuse(connection, *_TOO_LARGE)
         elif arrival is Arrival.PARTIAL and not begun:
             self._park(connection, self.header_timeout)
         else:
