@@ -39,6 +39,12 @@ def pytest_configure() -> None:
     manager.entry_points = functools.cache(manager.entry_points)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the long tests, so that no process is still at one when all others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("soak") is None)
+
+
 def pytest_collection_finish() -> None:
     """Leave what is there for good out of every later garbage collection."""
     gc.collect()
