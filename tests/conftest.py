@@ -41,8 +41,12 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the long tests, so that no process is still at one when all others have ended."""
-    items.sort(key=lambda item: item.get_closest_marker("soak") is None)
+    """Start with the tests that run alone, which then wait for no long one, and go on with the long ones.
+
+    So no process is still at a long one when all others have ended.
+    """
+    for name in ("soak", "alone"):
+        items.sort(key=lambda item: item.get_closest_marker(name) is None)
 
 
 def pytest_collection_finish() -> None:
