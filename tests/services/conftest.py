@@ -1,13 +1,14 @@
 """Services on every database: SQLite in the quick tests, PostgreSQL as well where it is at hand."""
 
-import itertools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from registry.app import create_app
 from registry.schema import upgrade
@@ -15,61 +16,65 @@ from registry.settings import Settings
 from registry.steps import Steps, no_steps
 from registry.testing.apps import quick_folder
 from tests.support.direct import Direct, ManualClock
+from tests.support.services import PostgresServer
 
-_numbers = itertools.count()
 Start = Callable[..., Direct]
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory) -> Path:
-    """Migrate one database, which each test copies."""
-    folder = tmp_path_factory.mktemp("template")
-    app = create_app(Settings(data=folder, storage_url="memory:"))
-    upgrade(app)
-    app.extensions["moorage"].database.close_idle()
-    return folder / "moorage.db"
+@dataclass(frozen=True)
+class CommonApp:
+    """One app that tests use after one another: its statements are compiled once. `empty` is for its database."""
+
+    direct: Direct
+    empty: Callable[[], None]
+
+
+@contextmanager
+def migrated(**settings: Any) -> Iterator[Direct]:
+    """Give an app over a new database, on a clock of its own."""
+    clock = ManualClock()
+    made = Direct(create_app(Settings(storage_url="memory:", **settings), clock=clock), clock)
+    upgrade(made.app)
+    made.services.database.close_idle()
+    yield made
+    made.services.database.close_idle()
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres) -> str:
-    """Migrate one database, which each test copies."""
-    url = postgres.create_database("template_of_services")
-    app = create_app(Settings(database_url=url, storage_url="memory:"))
-    upgrade(app)
-    app.extensions["moorage"].database.close_idle()
-    return "template_of_services"
+def common_sqlite() -> Iterator[CommonApp]:
+    """Make the app on SQLite, whose database is a copy of what was migrated once."""
+    with quick_folder() as folder, migrated(data=folder) as direct:
+        database = folder / "moorage.db"
+        template = shutil.copy(database, folder / "template")
+
+        def empty() -> None:
+            for left in folder.glob(f"{database.name}*"):
+                left.unlink()
+            shutil.copy(template, database)
+
+        yield CommonApp(direct, empty)
 
 
 @pytest.fixture(scope="session")
-def common(sqlite_template) -> Iterator[Direct]:
-    """Make one app that tests use after one another: its statements are compiled once."""
-    with quick_folder() as folder:
-        path = Path(shutil.copy(sqlite_template, folder / "moorage.db"))
-        settings = Settings(data=folder, storage_url="memory:", database_url=f"sqlite:///{path}")
-        clock = ManualClock()
-        yield Direct(create_app(settings, clock=clock), clock)
+def common_postgresql(postgres: PostgresServer) -> Iterator[CommonApp]:
+    """Make the app on PostgreSQL, whose database keeps its tables and loses their rows."""
+    with quick_folder() as folder, migrated(data=folder, database_url=postgres.create_database("services")) as direct:
+        yield CommonApp(direct, partial(postgres.empty_database, "services", keep=["alembic_version"]))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs_tools)])
 def database_url(request) -> Iterator[str]:
     """Give an empty database with the schema of today."""
-    if request.param == "sqlite":
-        common = request.getfixturevalue("common")
-        common.start_anew(request.getfixturevalue("sqlite_template"))
-        yield common.services.settings.database_url
-        common.services.database.close_idle()
-        return
-    template = request.getfixturevalue("postgres_template")
-    server = request.getfixturevalue("postgres")
-    name = f"services_{next(_numbers)}"
-    yield server.create_database(name, template)
-    server.drop_database(name)
+    common = request.getfixturevalue(f"common_{request.param}")
+    common.direct.start_anew(common.empty)
+    yield common.direct.services.settings.database_url
+    common.direct.services.database.close_idle()
 
 
 @pytest.fixture
 def start(request, database_url, tmp_path) -> Iterator[Start]:
     """Give the function that makes an app on the test's database; call it twice for two processes."""
-    unused = [request.getfixturevalue("common")] if database_url.startswith("sqlite") else []
+    unused = [request.getfixturevalue(f"common_{make_url(database_url).get_backend_name()}").direct]
     with ExitStack() as stack:
 
         def make(*, plugins: Sequence[object] = (), clock: ManualClock | None = None, **settings: Any) -> Direct:

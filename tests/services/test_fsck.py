@@ -200,15 +200,14 @@ def test_what_can_be_mended_without_loss_is_mended(full, kind):
 
 
 def test_a_membership_of_nothing_is_removed(full):
+    unchecked = {
+        "sqlite": ("PRAGMA foreign_keys=OFF", "PRAGMA foreign_keys=ON"),
+        "postgresql": ("SET session_replication_role = replica", "RESET session_replication_role"),
+    }
     with full.services.database.read() as connection:
-        foreign_keys = connection.dialect.name == "sqlite"
-        if foreign_keys:
-            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-            connection.exec_driver_sql("INSERT INTO repository_blob VALUES (1, 999999, 0, NULL)")
-            connection.exec_driver_sql("PRAGMA foreign_keys=ON")
-    if not foreign_keys:
-        full.change("ALTER TABLE repository_blob DROP CONSTRAINT fk_repository_blob_blob_id")
-        full.change("INSERT INTO repository_blob VALUES (1, 999999, 0, NULL)")
+        begin, end = unchecked[connection.dialect.name]
+        for statement in (begin, "INSERT INTO repository_blob VALUES (1, 999999, 0, NULL)", end):
+            connection.exec_driver_sql(statement)
     assert "membership of nothing" in errors(full)
     fsck(full, repair=True)
     assert errors(full) == set()

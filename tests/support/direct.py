@@ -1,9 +1,7 @@
 """An app whose services are called directly, without HTTP, on a clock that a test turns."""
 
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 from flask import Flask
@@ -85,14 +83,11 @@ class Direct:
         """The app's services."""
         return cast("Services", self.app.extensions["moorage"])
 
-    def start_anew(self, template: Path) -> None:
-        """Forget all content and time: the database is a copy of `template` again, and the memory storage empty."""
+    def start_anew(self, empty: Callable[[], None]) -> None:
+        """Forget all content and time: `empty` is called for the database, and the memory storage is empty."""
         services = self.services
         services.database.close_idle()
-        path = Path(services.settings.database_url.removeprefix("sqlite:///"))
-        for left in path.parent.glob(f"{path.name}*"):
-            left.unlink()
-        shutil.copy(template, path)
+        empty()
         storage = cast("MemoryStorage", services.storage)
         vars(storage).clear()  # also of what a test put in the place of a method
         storage.__init__()  # type: ignore[misc] # it is as it was made
