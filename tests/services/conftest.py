@@ -1,10 +1,11 @@
 """Services on every database: SQLite in the quick tests, PostgreSQL as well where it is at hand."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,65 +22,94 @@ from tests.support.services import PostgresServer
 Start = Callable[..., Direct]
 
 
-@dataclass(frozen=True)
-class CommonApp:
-    """One app that tests use after one another: its statements are compiled once. `empty` is for its database."""
+class Pool:
+    """Apps over one database, which tests use after one another: each is made once."""
 
-    direct: Direct
-    empty: Callable[[], None]
+    def __init__(self, folder: Path, database_url: str, empty: Callable[[], None]) -> None:
+        self.folder, self.database_url, self._empty = folder, database_url, empty
+        self._unused: dict[str, list[Direct]] = defaultdict(list)
+        self._used: list[tuple[str, Direct]] = []
+
+    def start_anew(self) -> None:
+        """Take all apps back, and forget all content: the database is empty again, and so are the storages."""
+        while self._used:
+            settings, direct = self._used.pop()
+            direct.services.database.close_idle()
+            self._unused[settings].append(direct)
+        for left in self.folder.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        self._empty()
+
+    def take(self, **settings: Any) -> Direct:
+        """Lend an app until all start anew."""
+        unused = self._unused[repr(sorted(settings.items()))]
+        direct = unused.pop() if unused else self._make(settings)
+        self._used.append((repr(sorted(settings.items())), direct))
+        direct.start_anew()
+        return direct
+
+    def _make(self, settings: Mapping[str, Any]) -> Direct:
+        values = {"data": self.folder, "storage_url": "memory:", "database_url": self.database_url, **settings}
+        clock = ManualClock()
+        return Direct(create_app(Settings(**values), clock=clock), clock)
 
 
-@contextmanager
-def migrated(**settings: Any) -> Iterator[Direct]:
-    """Give an app over a new database, on a clock of its own."""
-    clock = ManualClock()
-    made = Direct(create_app(Settings(storage_url="memory:", **settings), clock=clock), clock)
-    upgrade(made.app)
-    made.services.database.close_idle()
-    yield made
-    made.services.database.close_idle()
+def migrate(database_url: str) -> None:
+    """Make the schema of today."""
+    with quick_folder() as folder:
+        app = create_app(Settings(data=folder, storage_url="memory:", database_url=database_url))
+        upgrade(app)
+        app.extensions["moorage"].database.close_idle()
 
 
 @pytest.fixture(scope="session")
-def common_sqlite() -> Iterator[CommonApp]:
-    """Make the app on SQLite, whose database is a copy of what was migrated once."""
-    with quick_folder() as folder, migrated(data=folder) as direct:
+def pool_sqlite(tmp_path_factory) -> Iterator[Pool]:
+    """Give the apps that tests share on SQLite, whose database is a copy of what was migrated once."""
+    template = tmp_path_factory.mktemp("template") / "moorage.db"
+    migrate(f"sqlite:///{template}")
+    with quick_folder() as folder:
         database = folder / "moorage.db"
-        template = shutil.copy(database, folder / "template")
-
-        def empty() -> None:
-            for left in folder.glob(f"{database.name}*"):
-                left.unlink()
-            shutil.copy(template, database)
-
-        yield CommonApp(direct, empty)
+        yield Pool(folder, f"sqlite:///{database}", lambda: shutil.copy(template, database) and None)
 
 
 @pytest.fixture(scope="session")
-def common_postgresql(postgres: PostgresServer) -> Iterator[CommonApp]:
-    """Make the app on PostgreSQL, whose database keeps its tables and loses their rows."""
-    with quick_folder() as folder, migrated(data=folder, database_url=postgres.create_database("services")) as direct:
-        yield CommonApp(direct, partial(postgres.empty_database, "services", keep=["alembic_version"]))
+def pool_postgresql(postgres: PostgresServer) -> Iterator[Pool]:
+    """Give the apps that tests share on PostgreSQL, whose database keeps its tables and loses their rows."""
+    url = postgres.create_database("services")
+    migrate(url)
+    with quick_folder() as folder:
+        yield Pool(folder, url, partial(postgres.empty_database, "services", keep=["alembic_version", "access_state"]))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs_tools)])
 def database_url(request) -> Iterator[str]:
     """Give an empty database with the schema of today."""
-    common = request.getfixturevalue(f"common_{request.param}")
-    common.direct.start_anew(common.empty)
-    yield common.direct.services.settings.database_url
-    common.direct.services.database.close_idle()
+    pool = request.getfixturevalue(f"pool_{request.param}")
+    pool.start_anew()
+    yield pool.database_url
+    pool.start_anew()
 
 
 @pytest.fixture
-def start(request, database_url, tmp_path) -> Iterator[Start]:
+def pool(request, database_url) -> Pool:
+    """Give the apps that tests share on the test's database."""
+    return request.getfixturevalue(f"pool_{make_url(database_url).get_backend_name()}")
+
+
+@pytest.fixture
+def files(pool) -> Path:
+    """Give the folder of a storage on files, the same for all apps that tests share."""
+    return pool.folder / "storage"
+
+
+@pytest.fixture
+def start(pool, database_url, tmp_path) -> Iterator[Start]:
     """Give the function that makes an app on the test's database; call it twice for two processes."""
-    unused = [request.getfixturevalue(f"common_{make_url(database_url).get_backend_name()}").direct]
     with ExitStack() as stack:
 
         def make(*, plugins: Sequence[object] = (), clock: ManualClock | None = None, **settings: Any) -> Direct:
-            if unused and not (plugins or clock or settings):
-                return unused.pop()
+            if not (plugins or clock):
+                return pool.take(**settings)
             clock = clock or ManualClock()
             values = {"data": tmp_path, "storage_url": "memory:", "database_url": database_url, **settings}
             made = Direct(create_app(Settings(**values), plugins, clock=clock), clock)
@@ -125,6 +155,6 @@ def sparse(start) -> Direct:
 
 
 @pytest.fixture(params=["memory", "file"])
-def on_storage(request, start, tmp_path) -> Direct:
+def on_storage(request, start, files) -> Direct:
     """Give an app over each storage that needs no service."""
-    return start(storage_url="memory:" if request.param == "memory" else f"file://{tmp_path / 'storage'}")
+    return start() if request.param == "memory" else start(storage_url=f"file://{files}")

@@ -578,18 +578,18 @@ def test_a_pull_that_misses_bytes_says_so_and_scrub_looks_there_first(full, capl
     assert errors(full) == set()
 
 
-def test_scrub_does_not_believe_a_store_that_has_nothing(start, tmp_path):
-    direct, root = start(storage_url=f"file://{tmp_path / 'storage'}"), tmp_path / "storage"
+def test_scrub_does_not_believe_a_store_that_has_nothing(start, files):
+    direct = start(storage_url=f"file://{files}")
     direct.push(IMAGE, "v1")
     direct.push(simple_image("a"), "v2")
-    away = root.rename(tmp_path / "away")
-    FilesystemStorage(root)  # a start on the place of a volume that is not mounted makes the folders
+    away = files.rename(files.with_name("away"))
+    FilesystemStorage(files)  # a start on the place of a volume that is not mounted makes the folders
     direct.clock.turn(seconds=31 * DAY)
     with pytest.raises(StorageError, match="volume mounted"):
         job(direct, "scrub").run(Context())
     assert set(direct.column("SELECT state FROM blob")) == {"LIVE"}
-    shutil.rmtree(root)
-    away.rename(root)
+    shutil.rmtree(files)
+    away.rename(files)
     assert job(direct, "scrub").run(Context())["damaged"] == 0
     gone = direct.column("SELECT storage_key FROM blob WHERE digest = :digest", digest=IMAGE.blobs[1].digest)[0]
     direct.services.storage.delete(gone)

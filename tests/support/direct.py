@@ -1,6 +1,6 @@
 """An app whose services are called directly, without HTTP, on a clock that a test turns."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from registry.repositories.history import HistoryFilter, TagPeriod
 from registry.repositories.rules import RuleRow, Scope
 from registry.revisions import Condition
 from registry.services import Services
+from registry.storage.filesystem import FilesystemStorage
 from registry.storage.memory import MemoryStorage
 from registry.testing.images import Blob, Manifest
 
@@ -83,14 +84,12 @@ class Direct:
         """The app's services."""
         return cast("Services", self.app.extensions["moorage"])
 
-    def start_anew(self, empty: Callable[[], None]) -> None:
-        """Forget all content and time: `empty` is called for the database, and the memory storage is empty."""
-        services = self.services
-        services.database.close_idle()
-        empty()
-        storage = cast("MemoryStorage", services.storage)
-        vars(storage).clear()  # also of what a test put in the place of a method
-        storage.__init__()  # type: ignore[misc] # it is as it was made
+    def start_anew(self) -> None:
+        """Be as it was made: at noon, without what tests put in the place of methods; a memory storage is empty."""
+        storage = self.services.storage
+        roots = [storage._root] if isinstance(storage, FilesystemStorage) else []
+        vars(storage).clear()
+        storage.__init__(*roots)  # type: ignore[misc]
         self.clock.now = NOON
         self.repository, self.actor = RepositoryName.parse("team/app"), Actor()
 
