@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 from flask import Flask
@@ -92,6 +93,21 @@ class Direct:
         storage.__init__(*roots)  # type: ignore[misc]
         self.clock.now = NOON
         self.repository, self.actor = RepositoryName.parse("team/app"), Actor()
+
+    def copied(self) -> dict[str, Any]:
+        """Return all content, of SQLite and the memory storage, for :meth:`put_back`."""
+        self.services.database.close_idle()
+        storage = {name: dict(held) for name, held in vars(self.services.storage).items() if isinstance(held, dict)}
+        return {"database": self._database_file().read_bytes(), "storage": storage}
+
+    def put_back(self, database: bytes, storage: Mapping[str, dict[str, Any]]) -> None:
+        """Have the content that :meth:`copied` returned, here or of another app."""
+        self.services.database.close_idle()
+        self._database_file().write_bytes(database)
+        vars(self.services.storage).update({name: dict(held) for name, held in storage.items()})
+
+    def _database_file(self) -> Path:
+        return Path(self.services.settings.database_url.removeprefix("sqlite:///"))
 
     def upload(self, blob: Blob, repository: RepositoryName | None = None) -> StoredBlob:
         """Push a blob in one request."""
