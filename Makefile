@@ -65,7 +65,8 @@ test: setup ## the quick tests: need nothing but the virtual environment
 	$(IN_MEMORY) $(BIN)/python -m pytest -m "not needs_tools" -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 test-all: setup ## the tests with real services, clients and faults (see make tools); says what it skips
-	$(BIN)/python -m pytest -m needs_tools -rfEs $(ARGS)
+	@echo 'test-all: one process a core, four at most (ARGS=-n0: one after another)'
+	$(BIN)/python -m pytest -m needs_tools -rfEs -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 soak: setup ## the long tests in full
 	MOORAGE_TEST_SCALE=1 $(BIN)/python -m pytest -m "needs_tools and soak" -rfEs -o timeout=0 $(ARGS)

@@ -12,6 +12,7 @@ from sqlalchemy import NullPool, event, make_url
 
 import registry.db.models  # registers every table on the metadata
 from registry.blueprints import _errors, base, blobs, health, manifests, past, referrers, tags, tokens, uploads
+from registry.blueprints._routes import Route
 from registry.blueprints.api import access as api_access
 from registry.blueprints.api import blobs as api_blobs
 from registry.blueprints.api import collection as api_collection
@@ -100,6 +101,7 @@ def create_app(
     hooks = Hooks(found.manager, settings.hook_deadline)
     app = Flask("registry", static_folder=None)
     app.url_map.merge_slashes = False
+    app.url_rule_class = Route
     database = _bind_database(app, settings, clock)
     storage = open_storage(settings, hooks)
     if wrap_storage is not None:

@@ -25,7 +25,7 @@ class RegistryError(Exception):
         self, message: str | None = None, *, detail: object = None, headers: dict[str, str] | None = None
     ) -> None:
         """Use the code's summary where no ``message`` is given."""
-        self.message = message or self.summary
+        self.message = str(message or self.summary)  # a plugin may have given anything
         self.detail = detail
         self.headers = headers or {}
         super().__init__(self.message)

@@ -11,6 +11,7 @@ import pytest
 
 from registry.hooks import manager
 from registry.testing.apps import blank_data
+from tests.support.alone import turn
 from tests.support.network import loopback_only
 from tests.support.plugins import Plugged, made_plugin
 from tests.support.scale import scale
@@ -20,18 +21,33 @@ from tests.support.tools import tool
 _FIGURE = "figure"
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Keep quick tests, their fixtures included, off the network."""
-    if item.get_closest_marker("needs_tools"):
+    """Keep quick tests, their fixtures included, off the network; let the others wait for who wants the machine alone."""
+    if not item.get_closest_marker("needs_tools"):
+        with loopback_only():
+            return (yield)
+    if not hasattr(item.config, "workerinput"):
         return (yield)
-    with loopback_only():
+    base = item.config._tmp_path_factory.getbasetemp()  # in the folder that all processes of the run share
+    with turn(base.parent, alone=item.get_closest_marker("alone") is not None):
         return (yield)
 
 
 def pytest_configure() -> None:
-    """Ask once which plugins are installed; it takes a third of the time of making an app."""
+    """Ask once which plugins are installed, and look for garbage seldom: each app is some, and each look is at all."""
     manager.entry_points = functools.cache(manager.entry_points)
+    gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the tests that run alone, which then wait for no long one, and go on with the long ones.
+
+    So no process is still at a long one when all others have ended.
+    """
+    for name in ("soak", "alone"):
+        items.sort(key=lambda item: item.get_closest_marker(name) is None)
 
 
 def pytest_collection_finish() -> None:

@@ -58,33 +58,42 @@ def _finding(rule: Rule, text: str) -> Finding:
 
 
 def _subjects(reader: RepositoryReader, manifest: ParsedManifest, labels: Mapping[str, str]) -> Iterator[_Subject]:
-    """Yield the manifest, or each that an index consists of but for what only tells about the others."""
-    if not manifest.children:
+    """Yield the manifest, or each that an index offers; one that offers nothing is judged itself."""
+    waiting = _offered(manifest)
+    if not waiting:
         yield _Subject(manifest, labels)
-        return
     seen: set[Digest] = set()
-    waiting: list[Descriptor] = list(manifest.children)
     while waiting:
         child = waiting.pop(0)
-        if child.auxiliary or child.digest in seen:
+        if child.digest in seen:
             continue
         seen.add(child.digest)
         if len(seen) > _MOST_IMAGES:
             raise ContentMissing(f"more than {_MOST_IMAGES} images: the rest")
         found = reader.manifest(child.digest)
-        if found.children:
-            waiting += found.children
+        if offered := _offered(found):
+            waiting += offered
         else:
             yield _Subject(found, reader.labels(child.digest), f"{child.digest}: ")
 
 
+def _offered(manifest: ParsedManifest) -> list[Descriptor]:
+    """Return what an index consists of but for what only tells about the others."""
+    return [child for child in manifest.children if not child.auxiliary]
+
+
+def _concerns(rule: Rule, manifest: ParsedManifest) -> bool:
+    """Tell whether the rule is about such a manifest; every one is about an index that offers nothing."""
+    return rule.subjects == "all" or bool(manifest.children) or manifest.is_image == (rule.subjects == "images")
+
+
 def _against(rule: Rule, manifest: ParsedManifest, subjects: Iterable[_Subject], tag: str) -> Iterator[str]:
-    judged = [one for one in subjects if rule.subjects == "all" or one.manifest.is_image == (rule.subjects == "images")]
+    judged = [one for one in subjects if _concerns(rule, one.manifest)]
     if not judged:
         return
     if rule.tag_names and not _matches(tag, rule.tag_names):
         yield f"a tag is named like {_list(rule.tag_names)}, not {tag}"
-    if manifest.children:
+    if _offered(manifest):
         yield from _of_type(rule, manifest, "")
     for one in judged:
         yield from _of_type(rule, one.manifest, one.which)

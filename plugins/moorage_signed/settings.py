@@ -22,7 +22,7 @@ class Rule:
     says what to change.
     """
 
-    keys: tuple[str, ...]
+    keys: tuple[str, ...] = field(metadata={"public": True})
     repositories: tuple[str, ...] = ("*",)
     tags: tuple[str, ...] = ("*",)
     require: str = SIGNATURE

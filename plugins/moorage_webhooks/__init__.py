@@ -22,17 +22,18 @@ def plugin_settings() -> type:
 @hookimpl
 def event_consumers(context: PluginContext) -> Iterable[str]:
     """Let each subscription go on by itself; a paused one keeps its place."""
-    return [subscription.name for subscription in Subscriptions(context).all() if subscription.enabled]
+    return Subscriptions(context).consumers()
 
 
 @hookimpl
 def event_happened(event: Event, consumer: str, context: PluginContext) -> None:
     """Tell a subscriber."""
     try:
-        subscription = Subscriptions(context).get(consumer)
+        subscription = Subscriptions(context).get(consumer.partition(".")[0])
     except NoSuchSubscription:
         return  # it was removed just now
-    Deliveries(context).tell(subscription, event)
+    if subscription.consumer == consumer:  # else it was removed, and another one has its name
+        Deliveries(context).tell(subscription, event)
 
 
 @hookimpl

@@ -26,14 +26,13 @@ class Journal:
     def __init__(self, context: PluginContext) -> None:
         """Take the store, and how much is kept, from the context."""
         self._store = context.store
-        self._clock = context.clock
         self._log_kept = context.settings.deliveries_kept
         self._dead_kept = context.settings.dead_kept
 
-    def record(self, name: str, entry: _Document) -> None:
-        """Add an attempt to the subscription's log; now and then the oldest are forgotten."""
+    def record(self, name: str, moment: datetime, entry: _Document) -> None:
+        """Add an attempt of ``moment`` to the subscription's log; now and then the oldest are forgotten."""
         # The second number keeps the order within a millisecond.
-        key = f"{_milliseconds(self._clock()):016}-{time.monotonic_ns():020}-{secrets.token_hex(4)}"
+        key = f"{_milliseconds(moment):016}-{time.monotonic_ns():020}-{secrets.token_hex(4)}"
         self._store.put(f"log/{name}/{key}", entry)
         if zlib.crc32(f"{entry['event']}{entry['attempt']}".encode()) % _TRIM_EVERY == 0:
             self._trim(f"log/{name}/", self._log_kept)

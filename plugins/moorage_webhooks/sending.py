@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -23,8 +24,9 @@ class UnknownDelivery(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a request: a ``status``, or None and the ``error``; and the ``milliseconds`` it took."""
+    """What came of a request: a ``status``, or None and the ``error``; when it was ``sent``, how long it took."""
 
+    sent: datetime
     status: int | None
     error: str
     milliseconds: int
@@ -67,7 +69,7 @@ class Deliveries:
         last = attempt >= self._settings.attempts and not outcome.gone
         state = DELIVERED if outcome.delivered else DEAD if last else FAILED
         entry = self._entry(event.id, event.type, event.repository, body, outcome, attempt, state)
-        self._journal.record(name, entry)
+        self._journal.record(name, outcome.sent, entry)
         if outcome.gone:
             self._subscriptions.pause(name, "the receiver answered 410 Gone")
             self._context.log.warning("webhook %s is paused: the receiver answered 410 Gone", name)
@@ -95,7 +97,7 @@ class Deliveries:
         state = DELIVERED if outcome.delivered else FAILED
         attempt = entry["attempt"] + 1
         new = self._entry(event_id, entry["type"], entry["repository"], entry["body"].encode(), outcome, attempt, state)
-        self._journal.record(name, new)
+        self._journal.record(name, outcome.sent, new)
         if outcome.delivered:
             self._journal.revive(name, event_id)
         return new
@@ -108,12 +110,13 @@ class Deliveries:
         body = cloud_event(event)
         outcome = self._send(subscription, event.id, body)
         entry = self._entry(event.id, event.type, "", body, outcome, 1, DELIVERED if outcome.delivered else FAILED)
-        self._journal.record(name, entry)
+        self._journal.record(name, outcome.sent, entry)
         return entry
 
     def _send(self, subscription: Subscription, event_id: str, body: bytes) -> Outcome:
         started = time.monotonic()
-        timestamp = int(self._context.clock().timestamp())
+        sent = self._context.clock()
+        timestamp = int(sent.timestamp())
         headers = {
             "Content-Type": CONTENT_TYPE,
             signing.ID_HEADER: event_id,
@@ -124,14 +127,14 @@ class Deliveries:
             status = self._context.egress.post(subscription.url, body, headers, self._settings.timeout_seconds).status
         except (EgressRefused, EgressFailed) as failure:
             error = str(failure)
-        return Outcome(status, error, round((time.monotonic() - started) * 1000))
+        return Outcome(sent, status, error, round((time.monotonic() - started) * 1000))
 
     def _entry(
         self, event_id: str, kind: str, repository: str, body: bytes, outcome: Outcome, attempt: int, state: str
     ) -> dict[str, Any]:
         error = "" if outcome.delivered else outcome.error or f"the receiver answered {outcome.status}"
         return {
-            "time": self._context.clock().isoformat(timespec="milliseconds"),
+            "time": outcome.sent.isoformat(timespec="milliseconds"),
             "event": event_id,
             "type": kind,
             "repository": repository,

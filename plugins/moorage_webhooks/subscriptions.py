@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from moorage_webhooks import signing
-from registry.hooks import EgressRefused, Event, PluginContext, StoreConflict
+from registry.hooks import EgressRefused, Event, PluginContext, StoreConflict, StoredValue
 
 MOST, MOST_PATTERNS, MOST_KEYS = 200, 50, 3
 SHORTEST_SECRET = 16
@@ -35,7 +36,8 @@ class Subscription:
 
     ``keys`` are the secrets that sign, newest first: more than one while they are changed. ``paused`` is why events
     wait now, empty where they are sent. ``declared`` ones stand in the settings, and are changed there; of one that is
-    not ``enabled`` there, nothing is kept for later.
+    not ``enabled`` there, nothing is kept for later. ``generation`` tells one that was added from an earlier one of
+    the same name; those that are declared have none.
     """
 
     name: str
@@ -46,6 +48,12 @@ class Subscription:
     paused: str = ""
     declared: bool = False
     enabled: bool = True
+    generation: str = ""
+
+    @property
+    def consumer(self) -> str:
+        """Under which name it is remembered how far it has heard: what waits for an earlier one is not told to it."""
+        return f"{self.name}.{self.generation}" if self.generation else self.name
 
     def wants(self, event: Event) -> bool:
         """Tell whether the event is one of those that are subscribed to."""
@@ -90,24 +98,28 @@ class Subscriptions:
         """Take the store and the settings from the context."""
         self._context = context
         self._store = context.store
-        self._declared = {declared.name: declared.subscription() for declared in context.settings.subscriptions}
+        self._declared: dict[str, Subscription] = {
+            declared.name: declared.subscription() for declared in context.settings.subscriptions
+        }
 
     def all(self) -> Sequence[Subscription]:
         """Return all, by name."""
-        stored = {key.removeprefix(_DEFINITION) for key in self._store.keys(_DEFINITION)}
-        found = [self._find(name) for name in sorted(stored | set(self._declared))]
-        return [subscription for subscription in found if subscription is not None]
+        return [self._with_state(one) for one in self._all()]
+
+    def consumers(self) -> Sequence[str]:
+        """Return the consumers of those that are enabled; a paused one is among them, and keeps its place."""
+        return [one.consumer for one in self._all() if one.enabled]
 
     def get(self, name: str) -> Subscription:
         """Return one; raises :class:`NoSuchSubscription`."""
         found = self._find(name)
         if found is None:
-            raise NoSuchSubscription(f"nobody is subscribed as {name[:64]!r}")
-        return found
+            raise _unknown(name)
+        return self._with_state(found)
 
     def add(self, subscription: Subscription) -> Subscription:
-        """Keep a new one; raises :class:`SubscriptionInvalid`, also where the name is taken."""
-        checked(subscription)
+        """Keep a new one, of a new generation; raises :class:`SubscriptionInvalid`, also where the name is taken."""
+        subscription = checked(replace(subscription, generation=secrets.token_hex(4)))
         try:
             self._context.egress.check(subscription.url)
         except EgressRefused as error:
@@ -141,34 +153,48 @@ class Subscriptions:
     def rotate(self, name: str, *, finish: bool = False) -> str:
         """Sign with a new secret and the one before, and return the new; ``finish`` keeps the newest alone."""
         for _ in range(_TRIES):
-            value, subscription = self._stored(name)
+            value = self._stored(name)
+            subscription = _subscription(name, value.value)
             new = "" if finish else signing.new_secret()
             keys = subscription.keys[:1] if finish else (new, *subscription.keys[:1])
             try:
-                self._store.put(_DEFINITION + name, _document(replace(subscription, keys=keys)), expected=value)
+                self._store.put(_DEFINITION + name, _document(replace(subscription, keys=keys)), value.revision)
             except StoreConflict:
                 continue
             return new
         raise SubscriptionInvalid(f"name: {name} is being changed by somebody else")
 
-    def _stored(self, name: str) -> tuple[int, Subscription]:
+    def _stored(self, name: str) -> StoredValue:
+        """Return the definition of one that is not declared, with the revision by which it is replaced."""
         if name in self._declared:
             raise SubscriptionInvalid(f"name: {name} is declared in the settings: change it there")
-        subscription = self.get(name)
-        value = self._store.get(_DEFINITION + name)
+        value = self._definition(name)
         if value is None:
-            raise NoSuchSubscription(f"nobody is subscribed as {name!r}")
-        return value.revision, subscription
+            raise _unknown(name)
+        return value
+
+    def _definition(self, name: str) -> StoredValue | None:
+        return self._store.get(_DEFINITION + name) if _NAME.fullmatch(name) else None
 
     def _find(self, name: str) -> Subscription | None:
-        if not _NAME.fullmatch(name):
-            return None
-        found = self._declared.get(name)
-        if found is None:
-            value = self._store.get(_DEFINITION + name)
-            found = _subscription(name, value.value) if value else None
-        state = self._store.get(_STATE + name) if found else None
-        return replace(found, paused=state.value["paused"]) if found and state else found
+        if name in self._declared:
+            return self._declared[name]
+        value = self._definition(name)
+        return _subscription(name, value.value) if value else None
+
+    def _all(self) -> Iterator[Subscription]:
+        stored = {key.removeprefix(_DEFINITION) for key in self._store.keys(_DEFINITION)}
+        for name in sorted(stored | set(self._declared)):
+            if (found := self._find(name)) is not None:
+                yield found
+
+    def _with_state(self, subscription: Subscription) -> Subscription:
+        state = self._store.get(_STATE + subscription.name)
+        return replace(subscription, paused=state.value["paused"]) if state else subscription
+
+
+def _unknown(name: str) -> NoSuchSubscription:
+    return NoSuchSubscription(f"nobody is subscribed as {name[:64]!r}")
 
 
 def _document(subscription: Subscription) -> dict[str, object]:
@@ -177,6 +203,7 @@ def _document(subscription: Subscription) -> dict[str, object]:
         "keys": list(subscription.keys),
         "types": list(subscription.types),
         "repositories": list(subscription.repositories),
+        "generation": subscription.generation,
     }
 
 
@@ -187,4 +214,5 @@ def _subscription(name: str, document: Mapping[str, Any]) -> Subscription:
         tuple(document["keys"]),
         tuple(document["types"]),
         tuple(document["repositories"]),
+        generation=document.get("generation", ""),
     )

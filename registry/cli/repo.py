@@ -35,7 +35,14 @@ _DEFAULT = "default"
 
 def _or_default(read: setting_values.Reader) -> Callable[[str], object]:
     """Make a reader of values that also takes a word for "as the registry's settings say", which is None."""
-    return lambda text: None if text.strip().lower() == _DEFAULT else read(text)
+
+    def read_or_default(text: str) -> object:
+        try:
+            return None if text.strip().lower() == _DEFAULT else read(text)
+        except ValueError as error:
+            raise ValueError(f"{error}, or {_DEFAULT}") from None
+
+    return read_or_default
 
 
 _SPARSE: Parsed[object] = Parsed("true, false or default", _or_default(setting_values.boolean))

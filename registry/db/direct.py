@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy import Connection, Executable
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Clock = Callable[[], int]
@@ -16,26 +19,40 @@ Lookup = Callable[[Connection, Mapping[str, object]], Sequence[Any] | None]
 Change = Callable[[Connection, Mapping[str, object]], int]
 
 
-def compile_statement(dialect: Dialect, statement: Executable, clock: Clock | None) -> Run:
-    """Compile a statement for a driver that takes parameters by position; its values must need no conversion.
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A statement as the driver takes it: the names of its parameters in order, and those values that never change."""
 
-    Where it asks for the time, ``clock`` gives it. Raises :class:`TypeError` where values would be missing.
+    sql: str
+    names: Sequence[str]
+    fixed: Mapping[str, object]
+
+
+def run_of(statement: Executable, clock: Clock | None) -> Run:
+    """Return what runs a statement on SQLite's driver, compiled at its first run; its values must need no conversion.
+
+    Where it asks for the time, ``clock`` gives it. Running raises :class:`TypeError` where values would be missing.
     """
-    compiled: Any = statement.compile(dialect=dialect)  # type: ignore[attr-defined] # all that is executed compiles
-    if not isinstance(compiled, SQLCompiler) or compiled.insert_prefetch:
-        raise TypeError("a statement that goes to the driver names every value itself")
-    names, sql = tuple(compiled.positiontup or ()), str(compiled)
-    fixed = {name: value for name, value in compiled.params.items() if not compiled.binds[name].required}
-    clocked = clock if "now" in names else None
+    text = cache(partial(_compiled, statement))
 
     def run(connection: Connection, values: Mapping[str, object]) -> Any:  # noqa: ANN401 - cursors have no common type
-        given = {**fixed, **values}
-        if clocked is not None:
-            given["now"] = clocked()
+        ready = text()
+        given = {**ready.fixed, **values}
+        if clock is not None and "now" in ready.names:
+            given["now"] = clock()
         driver: Any = connection.connection.driver_connection
-        return driver.execute(sql, [given[name] for name in names])
+        return driver.execute(ready.sql, [given[name] for name in ready.names])
 
     return run
+
+
+@lru_cache(maxsize=64)  # most statements live as long as their modules: every app of a process has the same
+def _compiled(statement: Executable) -> _Text:
+    compiled: Any = statement.compile(dialect=sqlite.dialect())  # type: ignore[attr-defined] # all that is executed compiles
+    if not isinstance(compiled, SQLCompiler) or compiled.insert_prefetch:
+        raise TypeError("a statement that goes to the driver names every value itself")
+    fixed = {name: value for name, value in compiled.params.items() if not compiled.binds[name].required}
+    return _Text(str(compiled), tuple(compiled.positiontup or ()), fixed)
 
 
 def lookup(run: Run | None, statement: Executable, failures: type[Exception]) -> Lookup:

@@ -147,9 +147,9 @@ class Database:
     def prepare(self, statement: Select[*Columns]) -> Lookup:
         """Return a function that runs ``statement`` and returns its first row, or None.
 
-        For the few statements that every pull runs: on SQLite it is compiled here, once, and then goes straight
-        to the driver, which takes half the time. Its columns must need no conversion. Asking again for the same
-        statement, one that lives as long as its module, costs nothing.
+        For the few statements that every pull runs: on SQLite it is compiled once, when it first runs, and goes
+        straight to the driver, which takes half the time. Its columns must need no conversion. Asking again for the
+        same statement, one that lives as long as its module, costs nothing.
         """
         known = self._prepared.get(statement)
         if known is None:
@@ -167,7 +167,7 @@ class Database:
     def _for_driver(self, statement: Executable) -> direct.Run | None:
         if self.dialect != "sqlite":
             return None
-        return direct.compile_statement(self._engine.dialect, statement, self._clock)
+        return direct.run_of(statement, self._clock)
 
     def among(self, column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
         """Return the condition that ``column`` is among the values of a parameter, which :meth:`listed` makes.

@@ -7,7 +7,7 @@ IPv6 that carry an address of IPv4, and the addresses under which clouds hand ou
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from registry.hooks.egress import EgressRefused
 
@@ -26,18 +26,25 @@ _SPECIAL = tuple(
         *("::/3", "4000::/2", "8000::/1", "2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"),
     )
 )
-_METADATA = tuple(
+_NEVER_BY_NAME = tuple(
     ipaddress.ip_network(text)
     for text in (
+        # Where clouds hand out credentials, and local NAT64, of which only its operator knows what an address carries.
         "169.254.0.0/16",
         "fe80::/10",
         "fd00:ec2::/32",
         "100.100.100.200/32",
         "192.0.0.192/32",
         "168.63.129.16/32",
+        "64:ff9b:1::/48",
     )
 )
-_NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+# Compatible, mapped, translated, NAT64.
+_ENDING_IN_IPV4 = tuple(
+    ipaddress.ip_network(text)
+    for text in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
+)
+_ISATAP, _ISATAP_MASK = 0x00005EFE, 0xFCFFFFFF
 _LOW_32 = 0xFFFFFFFF
 
 
@@ -67,10 +74,14 @@ class AddressRules:
                 )
 
     def _permits(self, host: str, address: Address) -> bool:
+        return self._permits_itself(host, address) and all(
+            self._permits_itself(host, carried) for carried in _carried(address)
+        )
+
+    def _permits_itself(self, host: str, address: Address) -> bool:
         if _within(address, self._networks):
-            carried = _carried(address)
-            return carried is None or self._permits(host, carried)
-        if _within(address, _METADATA):  # a name is not enough: whoever answers for it would get credentials
+            return True
+        if _within(address, _NEVER_BY_NAME):  # whoever answers for the name would get credentials
             return False
         return host in self._hosts or not _within(address, _SPECIAL)
 
@@ -79,10 +90,14 @@ def _within(address: Address, networks: Iterable[_Network]) -> bool:
     return any(address in network for network in networks)
 
 
-def _carried(address: Address) -> Address | None:
-    """Return the address of IPv4 that one of IPv6 leads to, if any."""
+def _carried(address: Address) -> Iterator[ipaddress.IPv4Address]:
+    """Yield the addresses of IPv4 that one of IPv6 leads to."""
     if isinstance(address, ipaddress.IPv4Address):
-        return None
-    if any(address in network for network in _NAT64):
-        return ipaddress.IPv4Address(int(address) & _LOW_32)
-    return address.ipv4_mapped or address.sixtofour
+        return
+    number = int(address)
+    ends_in_ipv4 = _within(address, _ENDING_IN_IPV4) and number > 1  # "::" and "::1" carry none
+    if ends_in_ipv4 or (number >> 32) & _ISATAP_MASK == _ISATAP:
+        yield ipaddress.IPv4Address(number & _LOW_32)
+    if address.sixtofour:
+        yield address.sixtofour
+    yield from address.teredo or ()

@@ -12,12 +12,13 @@ from dataclasses import replace
 from registry.formats._descriptors import read_artifact_type, read_descriptor, read_head, read_subject
 from registry.formats._fields import optional_string_map, refuse_fields, required_list
 from registry.hooks.ports import ContentMissing, ContentReader
-from registry.hooks.types import ConversionRequest, Descriptor, ParsedManifest
+from registry.hooks.types import ConversionRequest, Descriptor, ParsedManifest, Platform
 
 LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 
-_ATTESTATION = "vnd.docker.reference.type"
+_ATTESTATION = ("vnd.docker.reference.type", "attestation-manifest")
+_NOWHERE = Platform("unknown", "unknown")
 _OTHER_KINDS = ("config", "layers", "fsLayers", "history", "signatures")
 
 
@@ -25,7 +26,8 @@ def parse_index(media_type: str, payload: bytes, *, stated: bool) -> ParsedManif
     """Read an index; ``stated`` says whether its own ``mediaType`` is required.
 
     Entries may lack a platform in both families, although Docker's text requires it: BuildKit writes its registry
-    cache as a list of layers. Attestations are marked ``auxiliary``.
+    cache as a list of layers. Attestations are marked ``auxiliary``: only what runs nowhere is one, whatever its
+    annotations say.
     """
     document = read_head(media_type, payload, stated=stated)
     refuse_fields(document, _OTHER_KINDS, "an index")
@@ -61,13 +63,13 @@ def convert_index(
 
 def _candidates(manifest: ParsedManifest, content: ContentReader) -> Iterator[ParsedManifest]:
     """Yield children that a linux/amd64 machine runs, those without a variant first, then nested indexes."""
-    images = [entry for entry in manifest.children if not entry.auxiliary and _is_default(entry)]
+    images = [entry for entry in manifest.children if _is_default(entry)]
     for entry in sorted(images, key=lambda entry: bool(entry.platform and entry.platform.variant)):
         child = _load(entry, content)
         if child is not None:
             yield child
     for entry in manifest.children:
-        child = _load(entry, content) if entry.platform is None and not entry.auxiliary else None
+        child = _load(entry, content) if entry.platform is None else None
         if child is not None and child.children:
             yield child
 
@@ -86,4 +88,4 @@ def _load(entry: Descriptor, content: ContentReader) -> ParsedManifest | None:
 
 def _read_entry(value: object, path: str) -> Descriptor:
     entry = read_descriptor(value, path)
-    return replace(entry, auxiliary=_ATTESTATION in entry.annotations)
+    return replace(entry, auxiliary=entry.platform == _NOWHERE and _ATTESTATION in entry.annotations.items())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +19,10 @@ import msgspec
 from registry import setting_values as values
 from registry.hooks.declarations import is_required, kinds, settable
 from registry.hooks.manager import ACTIVE, PluginError, Plugins, PluginStatus
-from registry.setting_values import MASK, SettingShown
+from registry.hooks.settings_told import field_for_people, instead, is_plain, plain
+from registry.setting_values import SettingShown
 
 _PREFIX = "MOORAGE_PLUGIN_"
-_WORDS = {"int": "a whole number", "float": "a number", "str": "text", "array": "a list", "object": "a table"}
 
 
 class PluginSettingsRefused(PluginError):
@@ -109,7 +108,7 @@ class _Reading:
         usual = declared()
         for one in settable(declared):
             path, variable = f"plugins.{section}.{one.name}", f"{_PREFIX}{section}_{one.name}".upper()
-            value, default = (_for_people(getattr(owner, one.name), one.name) for owner in (made, usual))
+            value, default = (field_for_people(owner, one) for owner in (made, usual))
             source = self._places.get(path, "default")
             yield SettingShown(path, variable, value, source, default, str(one.metadata.get("about", "")))
 
@@ -198,8 +197,7 @@ class _Reading:
         except _Wrong:
             raise
         except (ValueError, msgspec.ValidationError) as error:
-            shown = _for_people(value, path.rpartition(".")[2])
-            self._wrong(place, path, f"{_plain(str(error))}, not {json.dumps(shown, default=str)}")
+            self._wrong(place, path, plain(str(error)) + instead(value, kind, str(error), path.rpartition(".")[2]))
             raise _Wrong from None
 
     def _rows(self, rows: Sequence[object], kind: Any, place: str, path: str) -> list[object]:  # noqa: ANN401 - as above
@@ -248,8 +246,7 @@ def _is_list(value: object) -> TypeGuard[Sequence[object]]:
 def _from_text(text: str, kind: Any) -> object:  # noqa: ANN401 - any annotation
     """Return what a variable says: JSON for lists and tables; a list of texts may also have commas between."""
     kind = _present(kind)
-    plain = get_origin(kind) is None and not dataclasses.is_dataclass(kind) and kind not in (list, tuple, dict)
-    if plain:
+    if is_plain(kind):
         return text
     if text.lstrip()[:1] in ("[", "{"):
         try:
@@ -264,26 +261,3 @@ def _read(kind: type, value: object) -> object:
     if kind is Path:
         return values.path(value)
     raise NotImplementedError
-
-
-def _plain(reason: str) -> str:
-    """Return msgspec's message in the words of the other settings."""
-    reason = re.sub(r", got `.*?`", "", reason)
-    reason = re.sub(r" - at `\$?(.*?)`$", r" at \1", reason)
-    reason = re.sub(r"`(.*?)`", lambda found: " or ".join(_WORDS.get(w, w) for w in found[1].split(" | ")), reason)
-    return reason[:1].lower() + reason[1:]
-
-
-def _for_people(value: object, name: str) -> object:
-    """Make a value fit for display and for JSON; what its name calls a secret is masked."""
-    if (values.is_secret(name) or "key" in name.lower()) and value:
-        return MASK
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {one.name: _for_people(getattr(value, one.name), one.name) for one in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _for_people(part, str(key)) for key, part in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_for_people(part, "") for part in value]
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return values.hide_password(str(value))

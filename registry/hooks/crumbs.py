@@ -36,6 +36,11 @@ class Death:
     pid: int
     seen_in: Sequence[tuple[str, str]]
 
+    @property
+    def plugins(self) -> frozenset[str]:
+        """The plugins alone."""
+        return frozenset(plugin for plugin, _ in self.seen_in)
+
 
 def folder_of(data: Path) -> Path:
     """Return the folder for the breadcrumbs of a registry's processes on this machine; it may not be there yet."""
@@ -71,7 +76,7 @@ class Crumbs:
 def bury(folder: Path) -> list[Death]:
     """Return what is known of processes that died since somebody asked; each is told once."""
     found = []
-    for path in folder.glob(f"*{_LIVING}") if folder.is_dir() else ():
+    for path in _files(folder, _LIVING):
         with _locked(path) as content:
             if content is None:
                 continue
@@ -84,23 +89,37 @@ def bury(folder: Path) -> list[Death]:
     return found
 
 
-def deaths_of(folder: Path, plugin: str) -> int:
-    """Return how many processes died in ``plugin`` lately."""
-    count = 0
-    for path in folder.glob(f"*{_DEAD}"):
+def recent(folder: Path) -> list[Death]:
+    """Return what is known of processes that died lately, in no order."""
+    found = []
+    for path in _files(folder, _DEAD):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > KEPT_SECONDS:
                 path.unlink()
             elif (death := _read(path.read_bytes())) is not None:
-                count += any(name == plugin for name, _ in death.seen_in)
-    return count
+                found.append(death)
+    return found
 
 
 def _make(folder: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
+    _check(folder)
+
+
+def _check(folder: Path) -> None:
+    """Raise :class:`OSError` unless it is a folder into which nobody else can put anything."""
     there = folder.lstat()
     if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.getuid():
         raise PermissionError(f"{folder} belongs to somebody else")
+    if there.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(f"{folder}: others may write to it")
+
+
+def _files(folder: Path, kind: str) -> Iterator[Path]:
+    """Yield the breadcrumbs of a kind; none where there is no folder, or others could have put them there."""
+    with suppress(OSError):
+        _check(folder)
+        yield from folder.glob(f"*{kind}")
 
 
 @contextmanager

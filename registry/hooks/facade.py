@@ -21,7 +21,14 @@ from registry.hooks.answers import check, check_all
 from registry.hooks.artifacts import NO_ARTIFACTS, owners_of_artifacts
 from registry.hooks.calls import DEADLINE_SECONDS, Calls, PluginBlocked, PluginBroke, PluginOff
 from registry.hooks.manager import PluginError
-from registry.hooks.ports import ContentReader, StorageDriver, StorageError, StorageFactory
+from registry.hooks.ports import (
+    ContentMissing,
+    ContentReader,
+    ContentTooLarge,
+    StorageDriver,
+    StorageError,
+    StorageFactory,
+)
 from registry.hooks.types import (
     ConversionRequest,
     Descriptor,
@@ -32,6 +39,7 @@ from registry.hooks.types import (
     LegacyImage,
     ParsedManifest,
 )
+from registry.texts import readable
 
 T = TypeVar("T")
 
@@ -228,7 +236,7 @@ class Hooks:
         except PluginBlocked:  # which counts as not installed
             return None
         except PluginBroke as error:
-            raise PluginFailed.of(error) from error
+            raise _without_content(error) or PluginFailed.of(error) from error
         return answer
 
     def _claims(self, hook: str, claimed: Callable[[Any], Mapping[str, T]]) -> dict[str, tuple[str, T]]:
@@ -241,3 +249,17 @@ class Hooks:
                     raise PluginError(f"{key} is claimed by two plugins: {claims[key][0]} and {name}")
                 claims[key] = (name, value)
         return claims
+
+
+def _without_content(error: PluginBroke) -> ManifestInvalid | None:
+    """Return the refusal of a manifest whose format cannot do without content that it cannot read."""
+    detail = {"plugin": error.plugin, "hook": error.hook}
+    if isinstance(error.__cause__, ContentMissing):
+        missing = readable(str(error.__cause__))
+        return ManifestInvalid(
+            f"plugin {error.plugin} needs {missing} in {error.hook}, which is not here", detail=detail
+        )
+    if isinstance(error.__cause__, ContentTooLarge):
+        reason = readable(str(error.__cause__))
+        return ManifestInvalid(f"plugin {error.plugin} cannot go on in {error.hook}: {reason}", detail=detail)
+    return None

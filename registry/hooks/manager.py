@@ -11,8 +11,8 @@ import importlib
 import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache, partial
+from importlib.metadata import Distribution, entry_points
 
 import pluggy
 
@@ -117,11 +117,15 @@ def _built_in() -> list[_Candidate]:
 
 def _installed() -> list[_Candidate]:
     points = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
-    return [_Candidate(point.name, "entry point", point.load, *_distribution_of(point)) for point in points]
+    named = cache(_named)  # parses the distribution's metadata, for each of its plugins the same
+    return [_Candidate(point.name, "entry point", point.load, *named(point.dist)) for point in points]
 
 
-def _distribution_of(point: EntryPoint) -> tuple[str, str]:
-    return (point.dist.name, point.dist.version) if point.dist is not None else ("", "")
+def _named(distribution: Distribution | None) -> tuple[str, str]:
+    if distribution is None:
+        return "", ""
+    metadata = distribution.metadata
+    return metadata["Name"], metadata["Version"]
 
 
 def _given(plugins: Sequence[object]) -> list[_Candidate]:

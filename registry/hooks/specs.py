@@ -390,7 +390,8 @@ def plugin_settings() -> type | None:
     handed over in the context. A field's ``metadata`` may hold ``about``, a line for that list. Fields are texts,
     numbers, booleans, :class:`~pathlib.Path`, tuples, mappings of texts, and dataclasses of these (whose fields need
     no default); a class refuses values with a :class:`ValueError` from ``__post_init__``. A name with ``secret``,
-    ``password``, ``token`` or ``key`` in it is masked wherever settings are shown::
+    ``password``, ``token`` or ``key`` in it is masked wherever settings are shown, unless the field's ``metadata`` says
+    ``public``::
 
         from dataclasses import dataclass, field
 

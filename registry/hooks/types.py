@@ -193,7 +193,8 @@ class KeepLast:
 class Pin:
     """The manifest is kept for as long as it has the label, whether or not a tag stands for it.
 
-    Rules and the collector leave it alone; who deletes it by its digest may, unless a tag of it is immutable.
+    Rules and the collector leave it alone; who deletes it by its digest may, unless a tag of it, or of an index that it
+    is a part of, is immutable.
     """
 
 

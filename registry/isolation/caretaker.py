@@ -13,13 +13,17 @@ from registry.hooks import crumbs
 from registry.hooks.calls import Calls
 from registry.isolation.blocks import BlockService
 from registry.isolation.health import HealthService
+from registry.isolation.suspects import alike, suspects
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.25
 _FOLLOW_SECONDS = 1.0
 _FLUSH_SECONDS = 5.0
 _DEATHS = 3
-"""So many processes that died in a plugin within ten minutes switch it off: one more would be found dead as well."""
+"""So many processes that died in a plugin within ten minutes switch it off: one more would be found dead as well.
+
+As many that died in the same few, of which it may have been any, switch all of those off.
+"""
 
 
 class Caretaker:
@@ -70,12 +74,21 @@ class Caretaker:
 
     def _bury(self) -> None:
         for death in crumbs.bury(self._folder):
-            for plugin, hook in death.seen_in:
-                _log.error("process %d died while plugin %s was in %s", death.pid, plugin, hook)
-                died = crumbs.deaths_of(self._folder, plugin)
+            recent = crumbs.recent(self._folder)
+            blamed, died = suspects(death, recent), alike(death, recent)
+            places = [(plugin, hook) for plugin, hook in death.seen_in if plugin in blamed]
+            if len(blamed) > 1:
+                named = " or ".join(f"{plugin}.{hook}" for plugin, hook in places)
+                _log.error("process %d died while in %s: which of them it was is not known", death.pid, named)
+            for plugin, hook in places:
                 if died >= _DEATHS and plugin in self._calls.guards:
-                    self._calls.guards[plugin].switch_off(f"{died} processes died in it, the last one in {hook}")
-                self._health.count_death(plugin, hook, f"the process {death.pid} died")
+                    others = "".join(f" or in {other}" for other in sorted(blamed - {plugin}))
+                    self._calls.guards[plugin].switch_off(
+                        f"{died} processes died in it{others}, the last one in {hook}"
+                    )
+                if len(blamed) == 1:
+                    _log.error("process %d died while plugin %s was in %s", death.pid, plugin, hook)
+                    self._health.count_death(plugin, hook, f"the process {death.pid} died")
 
 
 def _keep_looking(owner: weakref.ref[Caretaker]) -> None:

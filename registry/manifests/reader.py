@@ -15,7 +15,7 @@ from registry.content.leases import MANIFEST_REVIEW, Held, Leases
 from registry.db.engine import Database
 from registry.db.models import GcReview, Manifest, ManifestChild, Repository, Tag
 from registry.digest import Digest
-from registry.errors import ManifestUnknown, UnsupportedMediaType
+from registry.errors import ManifestInvalid, ManifestUnknown, UnsupportedMediaType
 from registry.hooks.facade import Hooks, PluginFailed
 from registry.hooks.ports import StorageDriver
 from registry.hooks.types import ConversionRequest, ParsedManifest
@@ -179,7 +179,7 @@ class ManifestReader:
                     return ServedManifest(step.payload, step.media_type, digest, stored.manifest_id)
         except UnsupportedMediaType:  # its plugin was removed: served as it is
             return None
-        except PluginFailed as error:  # as good as removed, for who only pulls
+        except (PluginFailed, ManifestInvalid) as error:  # as good as removed, for who only pulls
             _log.warning("%s:%s is served as it is stored: %s", repository, tag, error.message)
         return None
 

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, or_, select
 
-from registry.db.models import Tag
+from registry.db.models import Manifest, ManifestChild, Tag
 from registry.errors import ManifestUnknown
 from registry.names import TagName
 from registry.repositories.tag_values import Period
 
 CURRENT = select(*(getattr(Tag, column) for column in Period._fields)).where(Tag.current == 1)
 """Current periods, to be made a :class:`Period` each; add which."""
+
+
+def _needing() -> Select[Any]:
+    """Walk from a manifest up to all that consist of it (a recursive union visits each once), and to their tags."""
+    found = (Manifest.id, Manifest.repository_id, Manifest.digest)
+    up = select(*found).where(Manifest.id == bindparam("manifest")).cte("up", recursive=True)
+    up = up.union(
+        select(*found)
+        .join(ManifestChild, ManifestChild.manifest_id == Manifest.id)
+        .join(up, (ManifestChild.repository_id == up.c.repository_id) & (ManifestChild.digest == up.c.digest))
+        .where(Manifest.deleted_at.is_(None))
+    )
+    return CURRENT.where(Tag.manifest_id.in_(select(up.c.id)))
+
+
 _NAMED = CURRENT.where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
 _OF_MANIFEST = CURRENT.where(Tag.manifest_id == bindparam("manifest")).order_by(Tag.name)
+_NEEDING = _needing().order_by(Tag.name)
 _LAST_PERIOD = (
     select(Tag.lifetime_end_ms, Tag.end_reason)
     .where(Tag.repository_id == bindparam("repository"), Tag.name == bindparam("tag"))
@@ -55,6 +72,11 @@ def require_alive(connection: Connection, now: int, repository_id: int, name: Ta
 def current_of_manifest(connection: Connection, manifest_id: int) -> list[Period]:
     """Return the current periods that stand for a manifest, by name, alive or lapsed."""
     return [Period._make(row) for row in connection.execute(_OF_MANIFEST, {"manifest": manifest_id})]
+
+
+def current_needing(connection: Connection, manifest_id: int) -> list[Period]:
+    """Return the current periods that stand for a manifest, or for an index that it is a part of at any depth."""
+    return [Period._make(row) for row in connection.execute(_NEEDING, {"manifest": manifest_id})]
 
 
 def as_text(milliseconds: int) -> str:

@@ -18,7 +18,7 @@ from registry.db.engine import Conflict, Database
 from registry.db.models import Repository, Tag
 from registry.events.outbox import Outbox
 from registry.names import TagName
-from registry.repositories.current import CURRENT, current_of_manifest, is_alive, unended
+from registry.repositories.current import CURRENT, current_needing, current_of_manifest, is_alive, unended
 from registry.repositories.label_effects import goes_on, labelled_end
 from registry.repositories.period_changes import END, RELABEL, SET, as_read
 from registry.repositories.protection import Protection
@@ -202,9 +202,15 @@ class Periods:
         reason: EndReason,
         actor: Actor,
     ) -> None:
-        """End all tags of a manifest; raises :class:`~registry.errors.TagImmutable`."""
-        rows = current_of_manifest(connection, manifest_id)
-        self.delete(connection, now, repository_id, rows, reason, actor)
+        """End all tags of a manifest.
+
+        Raises :class:`~registry.errors.TagImmutable`, also where a tag must stay of an index that it is a part of.
+        """
+        rows = current_needing(connection, manifest_id)
+        above = [row for row in rows if row.manifest_id != manifest_id and is_alive(row, now)]
+        self._protection.refuse(connection, now, repository_id, above, part=True)
+        own = [row for row in rows if row.manifest_id == manifest_id]
+        self.delete(connection, now, repository_id, own, reason, actor)
 
     def change(
         self,

@@ -37,11 +37,16 @@ class Protection:
         """Return who made a current period immutable, or None."""
         return self.reasons(connection, now, repository_id, [row])[0]
 
-    def refuse(self, connection: Connection, now: int, repository_id: int, rows: Sequence[Period]) -> None:
-        """Raise :class:`TagImmutable` where one of some living periods must stay as it is."""
+    def refuse(
+        self, connection: Connection, now: int, repository_id: int, rows: Sequence[Period], *, part: bool = False
+    ) -> None:
+        """Raise :class:`TagImmutable` where one of some living periods must stay as it is.
+
+        With ``part`` it is a part of what they stand for that would change.
+        """
         for row, reason in zip(rows, self.reasons(connection, now, repository_id, rows), strict=True):
             if reason is not None:
-                raise refusal(row.name, reason)
+                raise refusal(row.name, reason, index=row.digest if part else None)
 
     def settle(
         self, connection: Connection, now: int, repository_id: int, name: TagName, effects: TagEffects
@@ -67,9 +72,12 @@ class Protection:
         return rules_in_force(connection, repository_id)
 
 
-def refusal(tag: str, reason: str) -> TagImmutable:
-    """Return the error that tells why a tag stays as it is."""
-    return TagImmutable(f"the tag {tag} is immutable: {reason}", detail={"tag": tag, "reason": reason})
+def refusal(tag: str, reason: str, *, index: str | None = None) -> TagImmutable:
+    """Return the error that tells why a tag stays as it is, or a part of the ``index`` that it stands for."""
+    detail = {"tag": tag, "reason": reason}
+    if index is None:
+        return TagImmutable(f"the tag {tag} is immutable: {reason}", detail=detail)
+    return TagImmutable(f"the tag {tag} of the index {index} is immutable: {reason}", detail={**detail, "index": index})
 
 
 def reason_of(*, immutable: bool, by_label: bool, rule: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ def _starting(settings: Settings, arbiter: Any) -> None:  # noqa: ANN401 - gunic
         if isinstance(address, tuple):
             host = f"[{address[0]}]" if ":" in address[0] else address[0]
             refuse_open_listen(settings, f"{host}:{address[1]}")
+    # What is there by now stays, in all processes: looking through it for garbage would copy it to each of them.
+    gc.freeze()
 
 
 def _allow_many_files() -> None:
@@ -109,8 +112,9 @@ def _before_exit(_arbiter: object, worker: Any) -> None:  # noqa: ANN401 - gunic
         services.before_exit()
 
 
-def after_fork(arbiter: Any, _worker: object) -> None:  # noqa: ANN401 - gunicorn's arbiter, which has no stubs
-    """Leave the parent process its connections to database and storage."""
+def after_fork(arbiter: Any, worker: Any) -> None:  # noqa: ANN401 - gunicorn's objects, which have no stubs
+    """Leave the parent process its connections to database and storage, and hear what it was told meanwhile."""
+    worker.early_signals = arbiter.SIG_QUEUE
     extensions = getattr(arbiter.app.wsgi(), "extensions", {})
     if (services := extensions.get("moorage")) is not None:
         services.after_fork()

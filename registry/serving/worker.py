@@ -8,9 +8,11 @@ other request goes to the threads of its kind.
 from __future__ import annotations
 
 import errno
+import signal
 import socket
 import threading
 import time
+from queue import SimpleQueue
 from typing import Any, ClassVar
 
 from gunicorn import sock as listeners
@@ -33,6 +35,8 @@ _STOP_TICK = 0.05
 _WAIT = 3600.0
 _HOLD, _HOLDS = 0.0005, 20
 """Seconds that a worker with more connections than another leaves a new one alone, and how often at most."""
+_TOO_LARGE = (431, "the request's head is too large")
+_ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -61,6 +65,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     body_timeout: ClassVar[float] = 30.0
     transfer_threads: ClassVar[int] = 128
     balance: ClassVar[Balance | None] = None
+    early_signals: SimpleQueue[int] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on to gunicorn's worker
         """Start with no connection."""
@@ -85,6 +90,13 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._exchange = Exchange(self)
         self._readiness = readiness.make()
         return Pools(self)
+
+    def init_signals(self) -> None:
+        """Take signals, also one that came since the fork, which the inherited handler has queued for nobody."""
+        super().init_signals()
+        while self.early_signals is not None and not self.early_signals.empty():
+            if self.early_signals.get() in _ENDINGS:
+                self.alive = False
 
     def run(self) -> None:
         """Serve until told to stop, and then as long as requests run, within the graceful timeout."""
@@ -148,10 +160,23 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
                 continue
             if self._parked.pop(descriptor, None) is not connection:
                 continue
-            if connection.head and not connection.closing and not force:
-                self._refuse(connection, 408, "the request's head did not arrive in time")
-            else:
+            if force or connection.closing:
                 self._drop(connection)
+            else:
+                self._time_is_up(connection)
+
+    def _time_is_up(self, connection: Connection) -> None:
+        """End a connection, unless its request is there, and the machine was too busy to read it."""
+        arrival = connection.receive()
+        if arrival is Arrival.COMPLETE:
+            connection.kind = kind_of(connection.head)
+            self.tpool.submit(connection)
+        elif arrival is Arrival.TOO_LARGE:
+            self._refuse(connection, *_TOO_LARGE)
+        elif connection.head and arrival is not Arrival.CLOSED:
+            self._refuse(connection, 408, "the request's head did not arrive in time")
+        else:
+            self._drop(connection)
 
     def _cap_keepalive(self, deadline: float) -> None:
         deadline = min(deadline, time.monotonic() + _STOP_LINGER)
@@ -233,7 +258,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         elif arrival is Arrival.CLOSED:
             self._drop(connection)
         elif arrival is Arrival.TOO_LARGE:
-            self._refuse(connection, 431, "the request's head is too large")
+            self._refuse(connection, *_TOO_LARGE)
         elif arrival is Arrival.PARTIAL and not begun:
             self._park(connection, self.header_timeout)
         else:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from registry.hooks.calls import Calls, PluginBroke
+from registry.hooks.calls import Calls, PluginBroke, WrongAnswer
 from registry.hooks.collecting import Contexts, answers
 from registry.hooks.context import PluginJob
 from registry.hooks.facade import PluginFailed
@@ -65,8 +65,11 @@ def _run(calls: Calls, plugin: str, job: PluginJob, context: JobContext) -> Resu
 def _carry_out(job: PluginJob, progress: _Progress) -> Result:
     result = job.run(progress)
     if not isinstance(result, Mapping):
-        raise TypeError(f"a job returns a mapping of what it did, not {type(result).__name__}")
-    told: Result = json.loads(json.dumps(dict(result)))  # what is no JSON is this run's failure, and not the queue's
+        raise WrongAnswer(f"a job returns a mapping of what it did, not {type(result).__name__}")
+    try:  # what is no JSON is this run's failure, and not the queue's
+        told: Result = json.loads(json.dumps(dict(result), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise WrongAnswer(f"a job's result is no JSON: {error}") from error
     return told
 
 

@@ -58,7 +58,7 @@ $ export MOORAGE_PLUGIN_QUOTA_RULES='[{"repository": "team/*", "most": 10}]'
 - NAME is the plugin's name, as `moorage plugins` lists it; its case, dashes and underscores do not matter.
 - In a variable, a list of texts has commas between; other lists, and tables, are JSON.
 - `moorage config show` lists every setting of every plugin, with its value, where that came from and what it is.
-  What has `secret`, `password`, `token` or `key` in its name is masked.
+  What has `secret`, `password`, `token` or `key` in its name is masked, unless its plugin says that it is public.
 - `moorage config check` tells every unknown name and bad value at once, with the file's line or the variable. The
   server does not start with one. What is set for a plugin that is blocked, or failed to load, is left alone.
 

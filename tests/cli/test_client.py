@@ -124,7 +124,8 @@ def test_lists_are_read_page_by_page(data, monkeypatch):
     [
         (["repo", "show", "A"], "invalid repository name: 'A'"),
         (["manifest", "show", "a", "sha256:1"], "malformed digest"),
-        (["repo", "set", "a", "--recovery-window", "soon"], "expected a duration such as"),
+        (["repo", "set", "a", "--recovery-window", "soon"], "such as 30s, 10m, 24h or 14d, or default: 'soon'"),
+        (["repo", "set", "a", "--allow-sparse", "perhaps"], "expected true or false, or default: 'perhaps'"),
         (["repo", "set", "a"], "nothing to set"),
         (["repo", "list", "--server", "http://127.0.0.1:1", "--data", "x"], "give one of them"),
         (["repo", "list", "--data", ""], "--data: expected a path"),

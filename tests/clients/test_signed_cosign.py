@@ -272,6 +272,9 @@ def test_what_cosign_2_made_of_referrers_counts(crane, command, keys, ref, sent)
     assert crane("digest", f"{ref}:signed-1").strip() == sent.digest
 
 
-def test_a_signature_by_ed25519ph_is_refused_with_the_reason(crane, cosign, ref, sent):
-    cosign("sign", f"{ref}@{sent.digest}", key="ed25519")
+@both_formats
+def test_a_signature_by_ed25519ph_is_refused_with_the_reason(crane, cosign, command, keys, ref, sent, stored):
+    cosign("sign", f"{ref}@{sent.digest}", *stored, key="ed25519")
     assert "in a way not checked here (Ed25519ph)" in crane.refused("manifest", f"{ref}:edwards-1")
+    flags = ["--allow-http-registry", "--insecure-ignore-tlog=true", "--key", keys / "ed25519.pub", *stored]
+    assert "no matching" in command("cosign").refused("verify", *flags, f"{ref}@{sent.digest}")  # not even by cosign

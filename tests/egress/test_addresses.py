@@ -78,6 +78,32 @@ def test_nothing_more_than_the_setting_names_is_spoken_to(address, allow):
 def test_a_form_that_carries_another_address_is_spoken_to_where_both_are_allowed():
     check("64:ff9b::101:101", "64:ff9b::/96")
     check("64:ff9b::a00:1", "64:ff9b::/96", "10.0.0.0/8")
+    check("::ffff:10.0.0.1", "hooks.example.org")
+    check("64:ff9b:1::101:101", "64:ff9b:1::/48")
+    check("::1", "::1")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("::ffff:169.254.169.254", "::ffff:168.63.129.16", "::ffff:100.100.100.200"),  # mapped
+        "::ffff:0:169.254.169.254",  # translated
+        *("64:ff9b::169.254.169.254", "64:ff9b:1::169.254.169.254", "64:ff9b:1:a9fe:a9:fe00::"),  # NAT64
+        *("2002:a9fe:a9fe::", "2002:a83f:8110::1"),  # 6to4
+        *("2001:0:a9fe:a9fe::", "2001::5601:5601"),  # Teredo: of the server, of the client
+        "::169.254.169.254",  # compatible
+        *("2606:4700::5efe:169.254.169.254", "fd12::200:5efe:169.254.169.254"),  # ISATAP
+    ],
+)
+def test_a_name_does_not_allow_a_form_that_carries_an_address_of_credentials(address):
+    with pytest.raises(EgressRefused):
+        check(address, "hooks.example.org")
+
+
+def test_a_public_address_that_carries_a_private_one_is_refused():
+    with pytest.raises(EgressRefused):
+        check("2606:4700::5efe:10.0.0.1")
+    check("2606:4700::5efe:10.0.0.1", "10.0.0.0/8")
 
 
 def test_one_bad_address_among_good_ones_refuses_the_host():

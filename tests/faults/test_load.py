@@ -21,7 +21,7 @@ from tests.support.pushers import some_bytes
 from tests.support.scale import hang_guard, scaled
 from tests.support.server import MoorageServer
 
-pytestmark = [pytest.mark.needs_tools, pytest.mark.soak, pytest.mark.timeout(hang_guard(1800))]
+pytestmark = [pytest.mark.needs_tools, pytest.mark.soak, pytest.mark.alone, pytest.mark.timeout(hang_guard(1800))]
 
 MIB = 1 << 20
 MORE_AT_MOST = 32 * MIB

@@ -10,6 +10,7 @@ from registry.testing.images import DOCKER, OCI, Blob, index, simple_image, simp
 from tests.support.images import CACHE_CONFIG_TYPE
 
 FORMATS = [pytest.param(manifest_list, DOCKER, id="docker"), pytest.param(oci_index, OCI, id="oci")]
+UNKNOWN = {"os": "unknown", "architecture": "unknown"}
 both = pytest.mark.parametrize(("format_", "flavour"), FORMATS)
 
 
@@ -59,9 +60,25 @@ def test_only_its_own_field_is_the_artifact_type_and_annotations_are_the_labels(
 def test_attestations_are_marked():
     image, attestation = simple_image("x"), simple_image("attestation")
     annotations = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": image.digest}
-    parsed = parse([entry(image), entry(attestation, annotations=annotations)])
+    parsed = parse([entry(image), entry(attestation, platform=UNKNOWN, annotations=annotations)])
     assert [child.auxiliary for child in parsed.children] == [False, True]
     assert parsed.children[1].annotations == annotations
+
+
+@pytest.mark.parametrize(
+    ("kind", "platform"),
+    [
+        ("attestation-manifest", {"os": "linux", "architecture": "amd64"}),
+        ("attestation-manifest", {"os": "linux", "architecture": "unknown"}),
+        ("attestation-manifest", {"os": "unknown", "architecture": "amd64"}),
+        ("attestation-manifest", None),
+        ("other", {"os": "unknown", "architecture": "unknown"}),
+    ],
+)
+def test_what_a_client_may_run_is_no_attestation(kind, platform):
+    extra = {"platform": platform} if platform else {}
+    parsed = parse([entry(simple_image("x"), annotations={"vnd.docker.reference.type": kind}, **extra)])
+    assert not parsed.children[0].auxiliary
 
 
 @both
@@ -108,7 +125,7 @@ def test_the_plainest_processor_is_preferred_and_attestations_never_are():
     note = {"vnd.docker.reference.type": "attestation-manifest"}
     parsed = parse(
         [
-            entry(images["attestation"], platform=linux("amd64"), annotations=note),
+            entry(images["attestation"], platform=UNKNOWN, annotations=note),
             entry(images["windows"], platform={"os": "windows", "architecture": "amd64"}),
             entry(images["v3"], platform=linux("amd64", variant="v3")),
             entry(images["plain"], platform=linux("amd64")),

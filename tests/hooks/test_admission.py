@@ -70,6 +70,27 @@ def test_admit_manifest_refuses_and_nothing_is_stored(asking):
     assert direct.rows("SELECT * FROM manifest") == []
 
 
+@pytest.mark.parametrize(("reason", "shown"), [(123, "123"), (("a", 1), "('a', 1)"), (None, "denied")])
+def test_a_reason_that_is_no_text_is_told_as_text(asking, reason, shown):
+    def refuse_oddly(_):
+        raise Denied(reason)
+
+    direct, _ = asking("admit_manifest", answer=refuse_oddly)
+    with pytest.raises(Denied) as refused:
+        direct.push(APP, "v1")
+    assert refused.value.detail["reason"].endswith(shown)
+    assert refused.value.message.startswith("refused by watch: ")
+
+
+def test_a_reason_that_cannot_be_told_is_the_plugin_s_failure(asking):
+    def refuse_oddly(_):
+        raise Denied(type("Mute", (), {"__str__": lambda _: 1 / 0})())
+
+    direct, _ = asking("admit_manifest", answer=refuse_oddly)
+    with pytest.raises(Denied, match="refused, as the plugin watch failed"):
+        direct.push(APP, "v1")
+
+
 def test_admit_manifest_of_an_index_sees_what_its_images_share(asking):
     direct, asked = asking("admit_manifest")
     direct.push(simple_index("app"), "v1")

@@ -1,7 +1,7 @@
 """Blueprints of plugins: served beside the registry's own pages, which they can neither hide nor break."""
 
 import pytest
-from flask import Blueprint, abort, redirect, request
+from flask import Blueprint, abort, redirect, request, url_for
 
 from registry.errors import Denied
 from registry.hooks.manager import PluginError
@@ -31,6 +31,15 @@ def test_blueprints_are_served_with_the_plugin_s_context(with_plugins, make_plug
     client = with_plugins(make_plugin("note", blueprints=blueprints)).app.test_client()
     assert client.get("/note/team/app").json == {"note": "team/app"}
     assert client.get("/v2/").status_code == 200
+
+
+def test_blueprints_build_the_urls_of_their_views(served):
+    def view(repository):
+        return [url_for(".view0", repository="other/app", page=2), url_for(".view0", repository=repository)]
+
+    client = served(pages("/note/<path:repository>", view=view))
+    for _ in range(2):
+        assert client.get("/note/team/app").json == ["/note/other/app?page=2", "/note/team/app"]
 
 
 @pytest.mark.parametrize("rule", ["/v2/x", "/v2", "/api/v1/x", "/token", "/health/mine", "/<path:all>", "/<name>/x"])

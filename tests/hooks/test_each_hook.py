@@ -175,6 +175,37 @@ def test_convert_manifest_is_asked_only_where_a_tag_s_client_wants_another_type(
     assert direct.get("v1", Accepted(("text/x-rich",), anything=False)).payload == b"{}"
 
 
+READING = ("validate_manifest", "manifest_labels", "needs_empty_layer", "legacy_image_ids")
+
+
+@pytest.mark.parametrize("hook", READING)
+def test_a_format_that_cannot_do_without_content_refuses_the_manifest_by_its_name(start, hook):
+    functions = {hook: lambda manifest, content: content.read(Digest.parse(PAGE.digest))}
+    with pytest.raises(ManifestInvalid) as refused:
+        start(**functions).put(Blob(b"{}", NOTE), "v1")
+    assert refused.value.message == f"plugin note needs {PAGE.digest} in {hook}, which is not here"
+    assert refused.value.detail == {"plugin": "note", "hook": hook}
+
+
+def test_a_format_that_reads_more_than_there_is_to_read_refuses_the_manifest_by_its_name(start):
+    def check(manifest, content):
+        content.read(manifest.blobs[0].descriptor.digest, limit=3)
+
+    direct = start(validate_manifest=check)
+    direct.upload(PAGE)
+    with pytest.raises(ManifestInvalid) as refused:
+        direct.put(TEXT, "v1")
+    assert (
+        refused.value.message == f"plugin note cannot go on in validate_manifest: {PAGE.digest} is longer than 3 bytes"
+    )
+
+
+def test_what_its_format_cannot_convert_for_want_of_content_is_served_as_it_is_stored(start):
+    direct = start(convert_manifest=lambda manifest, content, request: content.manifest(Digest.parse(PAGE.digest)))
+    direct.put(Blob(b"{}", NOTE), "v1")
+    assert direct.get("v1", Accepted(("text/plain",), anything=False)).payload == b"{}"
+
+
 def test_label_actions_decide_about_every_tag(with_plugins, make_plugin):
     def nightly(value):
         if value != "true":

@@ -93,10 +93,12 @@ def leave():
         (lambda run: 1 / 0, "ZeroDivisionError: division by zero"),
         (lambda run: leave(), "SystemExit: 3"),
         (lambda run: None, "a job returns a mapping of what it did, not NoneType"),
-        (lambda run: {"a": object()}, "not JSON serializable"),
+        (lambda run: {"a": object()}, "a job's result is no JSON: Object of type object is not JSON serializable"),
+        (lambda run: {"a": [float("nan")]}, "a job's result is no JSON: Out of range float values"),
+        (lambda run: {"a": float("-inf")}, "a job's result is no JSON: Out of range float values"),
         (lambda run: run.progress("many"), "ValueError"),
     ],
-    ids=["raises", "exits", "nothing", "no JSON", "no number"],
+    ids=["raises", "exits", "nothing", "no JSON", "no number in JSON", "endless", "no number"],
 )
 def test_jobs_that_break_are_failed_runs_with_the_plugin_s_name(started, run, reason):
     direct = started(run)

@@ -167,9 +167,9 @@ x = 1
     for part in (
         "m.toml:3: plugins.note: there is no setting strct; did you mean strict?",
         'm.toml:4: plugins.note.most: expected a whole number, not "many"',
-        "m.toml:5: plugins.note.ratio: expected a number, not []",
+        "m.toml:5: plugins.note.ratio: expected a number, not a list",
         "MOORAGE_PLUGIN_NOTE_TYPES: plugins.note.types: is no JSON",
-        "m.toml:7: plugins.note.headers: expected a table, not 7",
+        "m.toml:7: plugins.note.headers: expected a table, not a whole number",
         "m.toml:8: plugins.note.rule: tag is missing",
         "m.toml:11: plugins.note.rules[1].tag: expected text, not 5",
         "m.toml:11: plugins.note.rules[1]: there is no setting colour; there are: tag, deny, most",
@@ -216,9 +216,64 @@ def test_plugin_settings_are_shown_without_secrets(configured):
     assert strict.help == "refuse more"
 
 
+def public(**default):
+    return field(metadata={"public": True}, **default)
+
+
+@dataclass(frozen=True)
+class Inner:
+    key: str = public(default="")
+    token: str = ""
+
+
+@dataclass(frozen=True)
+class Open:
+    key_id: str = public(default="")
+    inner: Inner = Inner()
+    keys: Mapping[str, str] = public(default_factory=dict)
+
+
+def test_plugin_settings_that_are_said_to_be_public_are_shown_whatever_their_name(configured):
+    text = """
+[plugins.note]
+key_id = "K7"
+inner = { key = "K8", token = "hush" }
+keys = { a = "K9", token = "hush" }
+"""
+    shown = {item.name: item.value for item in configured(text, plugins=[plugin("note", Open)]).shown}
+    masked = {"token": "********"}
+    assert {name.rpartition(".")[2]: value for name, value in shown.items() if ".note." in name} == {
+        "key_id": "K7",
+        "inner": {"key": "K8", **masked},
+        "keys": {"a": "K9", **masked},
+    }
+
+
 def test_plugin_settings_problems_do_not_tell_secrets(problems):
     (told,) = problems("[plugins.note]\napi_token = 1234\n")
     assert "1234" not in told
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ('rules = "hush"', "rules: expected a list, not text"),
+        ('rules = ["hush"]', "rules[0]: expected a table"),
+        ('rules = [["hush"]]', "rules[0]: expected a table"),
+        ('rules = { one = "hush" }', "rules: expected a list, not a table"),
+        ('rule = "hush"', "rule: expected a table"),
+        ('headers = "hush"', "headers: expected a table, not text"),
+        ('headers = ["hush"]', "headers: expected a table, not a list"),
+        ('headers = { a = ["hush"] }', "headers: expected text at [...]"),
+        ('types = ["hush", 5]', "types: expected text at [1]"),
+        ('ratio = ["hush"]', "ratio: expected a number, not a list"),
+        ("strict = 2026-01-02", "strict: expected true or false, not date"),
+    ],
+)
+def test_plugin_settings_problems_tell_only_the_kind_of_lists_and_tables(problems, given, reason):
+    (told,) = problems(f"[plugins.note]\n{given}\n")
+    assert told == f"m.toml:2: plugins.note.{reason}"
+    assert "hush" not in told
 
 
 @dataclass

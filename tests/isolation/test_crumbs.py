@@ -36,18 +36,18 @@ def test_a_death_is_told_once_with_all_that_the_process_was_in(folder):
     (death,) = crumbs.bury(folder)
     assert death.seen_in == [("one", "jobs"), ("two", "admit_pull")]
     assert crumbs.bury(folder) == []
-    assert crumbs.deaths_of(folder, "two") == 1
-    assert crumbs.deaths_of(folder, "three") == 0
+    assert crumbs.recent(folder) == [death]
+    assert death.plugins == {"one", "two"}
 
 
-def test_deaths_are_counted_for_ten_minutes(folder):
+def test_deaths_are_remembered_for_ten_minutes(folder):
     for _ in range(2):
         die(folder, 1)
         crumbs.bury(folder)
-    assert crumbs.deaths_of(folder, "one") == 2
+    assert [death.seen_in for death in crumbs.recent(folder)] == [[("one", "jobs")]] * 2
     for file in folder.iterdir():
         os.utime(file, (0, 0))
-    assert crumbs.deaths_of(folder, "one") == 0
+    assert crumbs.recent(folder) == []
     assert list(folder.iterdir()) == []
 
 
@@ -75,6 +75,37 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
     with pytest.raises(PermissionError, match="belongs to somebody else"):
         crumbs.Crumbs(tmp_path, [])
+
+
+def test_what_somebody_else_left_in_the_place_of_the_folder_says_nothing(folder, monkeypatch):
+    for _ in range(2):
+        die(folder, 1)
+        monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+        assert crumbs.bury(folder) == []
+        monkeypatch.undo()
+    assert len(crumbs.bury(folder)) == 2
+    monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+    assert crumbs.recent(folder) == []
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
+def test_a_folder_that_others_may_write_to_is_not_used(folder, mode):
+    die(folder, 1)
+    folder.chmod(mode)
+    assert crumbs.bury(folder) == []
+    with pytest.raises(PermissionError, match="others may write to it"):
+        crumbs.Crumbs(folder, [])
+    folder.chmod(0o700)
+    assert len(crumbs.bury(folder)) == 1
+    folder.chmod(mode)
+    assert crumbs.recent(folder) == []
+
+
+def test_a_link_in_the_place_of_the_folder_is_not_followed(folder, tmp_path):
+    die(folder, 1)
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    assert crumbs.bury(link) == []
 
 
 def test_each_registry_has_a_folder_of_its_own(tmp_path):

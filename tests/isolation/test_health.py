@@ -4,7 +4,9 @@ import pytest
 
 from registry.access.actors import Actor
 from registry.errors import PluginUnknown, RequestInvalid
+from registry.hooks import crumbs
 from registry.hooks.calls import PluginBroke, PluginOff
+from registry.hooks.crumbs import Death
 from registry.testing.images import simple_image
 
 ACTOR = Actor("ada")
@@ -101,19 +103,59 @@ def test_the_api_shows_health_and_takes_blocks(with_plugins, make_plugin):
     assert client.put("/api/v1/plugins/nobody/block", json={"reason": "why"}).status_code == 404
 
 
-def test_a_neighbour_that_died_in_a_plugin_counts_against_it_and_three_switch_it_off(
-    with_plugins, make_plugin, monkeypatch
-):
-    from registry.isolation import caretaker
+@pytest.fixture
+def dying(with_plugins, make_plugin, monkeypatch):
+    """Give the services of a process with the plugins a, b and c, and the function that lets neighbours die in some."""
+    services = with_plugins(*(make_plugin(name, event_happened=lambda: None) for name in "abc")).services
+    recent = []
 
-    direct = with_plugins(make_plugin("bad", event_happened=lambda: None))
-    deaths = [caretaker.crumbs.Death(number, [("bad", "event_happened")]) for number in range(3)]
-    monkeypatch.setattr(caretaker.crumbs, "bury", lambda _: [deaths.pop()] if deaths else [])
-    monkeypatch.setattr(caretaker.crumbs, "deaths_of", lambda *_: 3 - len(deaths))
-    for count in range(1, 4):
-        direct.services.caretaker.follow()
-        assert bool(direct.services.hooks.calls.guards["bad"].off) is (count == 3)
-    assert [row.failures for row in direct.services.plugin_blocks.cared_for(ACTOR)["bad"].health] == [3]
+    def die(plugins):
+        recent.append(Death(len(recent), [(plugin, "event_happened") for plugin in plugins]))
+        monkeypatch.setattr(crumbs, "bury", lambda _: recent[-1:])
+        monkeypatch.setattr(crumbs, "recent", lambda _: list(recent))
+        services.caretaker.follow()
+        return "".join(name for name in "abc" if services.hooks.calls.guards[name].off)
+
+    return services, die
+
+
+@pytest.mark.parametrize(
+    ("died_in", "off", "failures"),
+    [
+        (["a", "a"], "", "aa"),
+        (["a", "a", "a"], "a", "aaa"),
+        (["ab", "ac", "a"], "a", "aa"),
+        (["ab", "a", "a"], "a", "aa"),
+        (["ab", "ab", "a"], "a", "a"),
+        (["ab", "a", "ab"], "a", "aa"),
+        (["ab", "ab"], "", ""),
+        (["ab", "ab", "ab"], "ab", ""),
+        (["abc", "abc", "abc"], "abc", ""),
+        (["abc", "ab", "ab"], "ab", ""),
+        (["ab", "bc", "ac"], "", "b"),
+        (["a", "b", "c"], "", "abc"),
+        (["ab", "c", "c", "c"], "c", "ccc"),
+    ],
+)
+def test_three_neighbours_that_died_in_a_plugin_switch_it_off_and_who_ran_beside_it_is_spared(
+    dying, died_in, off, failures
+):
+    services, die = dying
+    went = [die(plugins) for plugins in died_in]
+    assert went == [""] * (len(died_in) - 1) + [off]
+    health = services.plugin_blocks.cared_for(ACTOR)
+    counted = {name: sum(row.failures for row in health[name].health) for name in "abc"}
+    assert counted == {name: failures.count(name) for name in "abc"}
+
+
+def test_where_deaths_cannot_be_told_apart_all_that_were_at_work_are_named(dying, caplog):
+    services, die = dying
+    die("ab")
+    assert "process 0 died while in a.event_happened or b.event_happened" in caplog.text
+    die("ab")
+    die("ab")
+    reason = "3 processes died in it or in b, the last one in event_happened"
+    assert services.hooks.calls.guards["a"].off == reason
 
 
 def test_events_of_a_plugin_that_is_not_called_wait_for_it(with_plugins, make_plugin):

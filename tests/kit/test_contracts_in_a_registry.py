@@ -139,6 +139,27 @@ def test_an_observer_that_hears_nothing_is_told():
         contract.test_it_hears()
 
 
+def tell(consumer, context):
+    if consumer != "one":
+        raise LookupError(consumer)
+
+
+def test_each_consumer_of_an_observer_is_told():
+    contract = ObserverContract()
+    contract.plugin = module("several", event_happened=tell, event_consumers=lambda context: ["one", "two"])
+    with pytest.raises(pytest.fail.Exception, match="about v1, for two: event_happened raises LookupError: two"):
+        contract.test_every_event_is_taken([event("org.moorage.tag.changed")], None)
+    contract.plugin = module("several", event_happened=tell, event_consumers=lambda context: iter(["one"]))
+    contract.test_every_event_is_taken([event("org.moorage.tag.changed")], None)
+
+
+def test_an_observer_without_a_consumer_is_told():
+    contract = ObserverContract()
+    contract.plugin = module("lonely", event_happened=tell, event_consumers=lambda context: [])
+    with pytest.raises(pytest.fail.Exception, match="event_consumers names nobody: give settings with which it does"):
+        contract.test_every_event_is_taken([event("org.moorage.tag.changed")], None)
+
+
 def test_there_are_events_of_every_type():
     assert {"org.moorage.manifest.pushed", "org.moorage.tag.deleted"} <= set(EVENT_TYPES)
     assert "digest" in event("org.moorage.tag.changed").data

@@ -40,6 +40,7 @@ def foreign(tmp_path):
 
 
 @pytest.mark.needs_tools
+@pytest.mark.alone
 def test_it_runs_leaves_nothing_and_starts_quickly(foreign, figure):
     printed, times = foreign()
     assert "9 passed" in printed

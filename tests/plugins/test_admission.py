@@ -1,6 +1,7 @@
 """The plugin of rules: what each rule finds, through a whole app, and the dry run."""
 
 import json
+import re
 from dataclasses import replace
 
 import click
@@ -13,7 +14,19 @@ from registry.errors import Denied
 from registry.hooks import Digest, hookimpl
 from registry.names import TagName
 from registry.revisions import Condition
-from registry.testing.images import DOCKER, Blob, artifact, image, index, layer, simple_image, simple_index
+from registry.testing.images import (
+    DOCKER,
+    OCI,
+    Blob,
+    Manifest,
+    artifact,
+    image,
+    index,
+    layer,
+    simple_image,
+    simple_index,
+    to_json,
+)
 
 SMALL = layer({"f": b"x"})
 APP = simple_image("app")
@@ -172,6 +185,32 @@ def test_an_index_is_judged_by_each_of_its_images(start):
     direct.push(nested, "v1")
     with refused(f"{blue.digest}: the label team is 'blue', and not like 'red'"):
         move(direct, "release-2", nested)
+
+
+def attested(image, **fields):
+    """Return an index whose only entry calls itself an attestation."""
+    marked = {"platform": {"os": "unknown", "architecture": "unknown"}, **fields}
+    marked["annotations"] = {"vnd.docker.reference.type": "attestation-manifest"}
+    return Blob(to_json({**index().body, "manifests": [image.descriptor(**marked)]}), OCI.index)
+
+
+def test_an_image_that_calls_itself_an_attestation_is_judged_all_the_same(start):
+    direct = start(Rule(tags=("release-*",), labels={"team": "red"}))
+    direct.push(APP)
+    with refused(f"{APP.digest}: the label team is missing"):
+        direct.put(attested(APP, platform={"os": "linux", "architecture": "amd64"}), "release-1")
+
+
+@pytest.mark.parametrize("subjects", ["images", "artifacts", "all"])
+def test_an_index_that_offers_nothing_but_attestations_is_judged_itself(start, subjects):
+    direct = start(Rule(tags=("release-*",), subjects=subjects, media_types=("none",), labels={"team": "red"}))
+    direct.push(APP)
+    whole = attested(APP)
+    with refused(f"the media type {re.escape(OCI.index)} is not allowed here; the label team is missing"):
+        direct.put(whole, "release-1")
+    direct.put(whole, "v1")
+    with refused(f".*{whole.digest}: the label team is missing"):
+        direct.put(index(Manifest(whole.data, whole.media_type)), "release-1")
 
 
 def test_an_index_with_an_image_that_is_not_here_cannot_be_judged(with_plugins):

@@ -157,6 +157,19 @@ at = "push"
     assert not rule.holds_for("dev/app", "1.2", "pull")
 
 
+def test_public_keys_are_shown(tmp_path, monkeypatch):
+    (tmp_path / "release.pub").write_text(SIGNER.pem)
+    config = tmp_path / "moorage.toml"
+    config.write_text(f"[[plugins.signed.rules]]\nkeys = ['{tmp_path}/release.pub', '''{SIGNER.pem}''']\n")
+    monkeypatch.setenv("MOORAGE_CONFIG", str(config))
+    (shown,) = [line for line in read().shown if line.name == "plugins.signed.rules"]
+    assert shown.value[0]["keys"] == [f"{tmp_path}/release.pub", SIGNER.pem]
+
+
 def configured():
+    return read().values["signed"]
+
+
+def read():
     settings = load_settings()
-    return settings_of_plugins(find_plugins(settings), settings).values["signed"]
+    return settings_of_plugins(find_plugins(settings), settings)

@@ -49,8 +49,9 @@ def dead(context, name="ci"):
 
 def test_what_was_added_is_found_again(context, subscriptions):
     added = Subscription("ci", URL, (KEY,), ("org.moorage.tag.*",), ("team/*", "base"))
-    assert subscriptions.add(added) == added
-    assert Subscriptions(context).all() == [added]
+    kept = subscriptions.add(added)
+    assert replace(kept, generation="") == added
+    assert Subscriptions(context).all() == [kept]
     subscriptions.remove("ci")
     assert Subscriptions(context).all() == []
     with pytest.raises(NoSuchSubscription):
@@ -118,21 +119,68 @@ def test_declared_ones_are_there_and_are_changed_in_the_settings_alone():
 def test_each_subscription_is_a_consumer_unless_the_settings_switch_it_off():
     declared = [Declared(name=name, url=URL, secret=KEY, enabled=name == "on") for name in ("on", "off")]
     context = memory_context("webhooks", Settings(subscriptions=tuple(declared)))
-    Subscriptions(context).add(Subscription("ci", URL, (KEY,)))
+    added = Subscriptions(context).add(Subscription("ci", URL, (KEY,)))
     Subscriptions(context).pause("ci", "by hand")
-    assert moorage_webhooks.event_consumers(context) == ["ci", "on"]
+    assert moorage_webhooks.event_consumers(context) == [added.consumer, "on"]
 
 
 def test_a_consumer_is_told_by_its_name(context, subscribed):
-    moorage_webhooks.event_happened(made_event(), "ci", context)
-    moorage_webhooks.event_happened(made_event(), "gone", context)
+    moorage_webhooks.event_happened(made_event(), subscribed.consumer, context)
+    moorage_webhooks.event_happened(made_event(), "gone.0123abcd", context)
     assert [url for url, _, _ in context.egress.sent] == [URL]
+
+
+def test_one_that_is_added_again_hears_nothing_that_was_kept_for_the_one_before(context, subscriptions, subscribed):
+    subscriptions.remove("ci")
+    again = subscriptions.add(subscribed)
+    assert moorage_webhooks.event_consumers(context) == [again.consumer] != [subscribed.consumer]
+    moorage_webhooks.event_happened(made_event(), subscribed.consumer, context)
+    assert context.egress.sent == []
+    moorage_webhooks.event_happened(made_event(), again.consumer, context)
+    assert [url for url, _, _ in context.egress.sent] == [URL]
+
+
+def test_a_change_of_the_secret_leaves_it_the_same_consumer(subscriptions, subscribed):
+    subscriptions.rotate("ci")
+    assert subscriptions.get("ci").consumer == subscribed.consumer
+
+
+def test_one_that_was_stored_without_a_generation_is_a_consumer_of_its_name(context, subscribed):
+    stored = context.store.get("subscription/ci").value
+    del stored["generation"]
+    context.store.put("subscription/ci", stored)
+    assert moorage_webhooks.event_consumers(context) == ["ci"]
+    moorage_webhooks.event_happened(made_event(), "ci", context)
+    assert [url for url, _, _ in context.egress.sent] == [URL]
+    Subscriptions(context).rotate("ci")
+    assert moorage_webhooks.event_consumers(context) == ["ci"]
+
+
+def test_consumers_are_named_with_one_read_for_each_that_is_stored():
+    declared = Declared(name="on", url=URL, secret=KEY)
+    context = memory_context("webhooks", Settings(subscriptions=(declared,)))
+    Subscriptions(context).add(Subscription("ci", URL, (KEY,)))
+    read, reads = context.store.get, []
+    context.store.get = lambda key: (reads.append(key), read(key))[1]
+    moorage_webhooks.event_consumers(context)
+    assert reads == ["subscription/ci"]
+
+
+def test_a_delivery_asks_once_what_time_it_is(context, subscribed):
+    times = []
+
+    def clock():
+        times.append(context.clock())
+        return times[-1]
+
+    Deliveries(replace(context, clock=clock)).tell(subscribed, made_event())
+    assert len(times) == 1
 
 
 def test_a_paused_one_waits_with_what_it_is_subscribed_to(context, subscriptions, subscribed):
     subscriptions.pause("ci", "by hand")
     with pytest.raises(NotYet, match="ci is paused: by hand") as raised:
-        moorage_webhooks.event_happened(made_event(), "ci", context)
+        moorage_webhooks.event_happened(made_event(), subscribed.consumer, context)
     assert raised.value.paused
     assert (context.egress.sent, log(context)) == ([], [])
 
@@ -168,6 +216,21 @@ def test_a_new_secret_signs_beside_the_old_one_until_that_is_done_with(subscript
     assert subscriptions.get("ci").keys == (newer, new)
     assert subscriptions.rotate("ci", finish=True) == ""
     assert subscriptions.get("ci").keys == (newer,)
+
+
+def test_two_that_change_a_secret_at_once_both_see_theirs_kept(context, subscriptions, subscribed):
+    other, read = [], context.store.get
+
+    def interrupted(key):
+        found = read(key)
+        if key == "subscription/ci" and not other:
+            other.append("")
+            other[0] = Subscriptions(context).rotate("ci")
+        return found
+
+    context.store.get = interrupted
+    new = subscriptions.rotate("ci")
+    assert subscriptions.get("ci").keys == (new, *other)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """Services on every database: SQLite in the quick tests, PostgreSQL as well where it is at hand."""
 
-import itertools
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from registry.app import create_app
 from registry.schema import upgrade
@@ -15,66 +17,99 @@ from registry.settings import Settings
 from registry.steps import Steps, no_steps
 from registry.testing.apps import quick_folder
 from tests.support.direct import Direct, ManualClock
+from tests.support.services import PostgresServer
 
-_numbers = itertools.count()
 Start = Callable[..., Direct]
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory) -> Path:
-    """Migrate one database, which each test copies."""
-    folder = tmp_path_factory.mktemp("template")
-    app = create_app(Settings(data=folder, storage_url="memory:"))
-    upgrade(app)
-    app.extensions["moorage"].database.close_idle()
-    return folder / "moorage.db"
+class Pool:
+    """Apps over one database, which tests use after one another: each is made once."""
 
+    def __init__(self, folder: Path, database_url: str, empty: Callable[[], None]) -> None:
+        self.folder, self.database_url, self._empty = folder, database_url, empty
+        self._unused: dict[str, list[Direct]] = defaultdict(list)
+        self._used: list[tuple[str, Direct]] = []
 
-@pytest.fixture(scope="session")
-def postgres_template(postgres) -> str:
-    """Migrate one database, which each test copies."""
-    url = postgres.create_database("template_of_services")
-    app = create_app(Settings(database_url=url, storage_url="memory:"))
-    upgrade(app)
-    app.extensions["moorage"].database.close_idle()
-    return "template_of_services"
+    def start_anew(self) -> None:
+        """Take all apps back, and forget all content: the database is empty again, and so are the storages."""
+        while self._used:
+            settings, direct = self._used.pop()
+            direct.services.database.close_idle()
+            self._unused[settings].append(direct)
+        for left in self.folder.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        self._empty()
 
+    def take(self, **settings: Any) -> Direct:
+        """Lend an app until all start anew."""
+        unused = self._unused[repr(sorted(settings.items()))]
+        direct = unused.pop() if unused else self._make(settings)
+        self._used.append((repr(sorted(settings.items())), direct))
+        direct.start_anew()
+        return direct
 
-@pytest.fixture(scope="session")
-def common(sqlite_template) -> Iterator[Direct]:
-    """Make one app that tests use after one another: its statements are compiled once."""
-    with quick_folder() as folder:
-        path = Path(shutil.copy(sqlite_template, folder / "moorage.db"))
-        settings = Settings(data=folder, storage_url="memory:", database_url=f"sqlite:///{path}")
+    def _make(self, settings: Mapping[str, Any]) -> Direct:
+        values = {"data": self.folder, "storage_url": "memory:", "database_url": self.database_url, **settings}
         clock = ManualClock()
-        yield Direct(create_app(settings, clock=clock), clock)
+        return Direct(create_app(Settings(**values), clock=clock), clock)
+
+
+def migrate(database_url: str) -> None:
+    """Make the schema of today."""
+    with quick_folder() as folder:
+        app = create_app(Settings(data=folder, storage_url="memory:", database_url=database_url))
+        upgrade(app)
+        app.extensions["moorage"].database.close_idle()
+
+
+@pytest.fixture(scope="session")
+def pool_sqlite(tmp_path_factory) -> Iterator[Pool]:
+    """Give the apps that tests share on SQLite, whose database is a copy of what was migrated once."""
+    template = tmp_path_factory.mktemp("template") / "moorage.db"
+    migrate(f"sqlite:///{template}")
+    with quick_folder() as folder:
+        database = folder / "moorage.db"
+        yield Pool(folder, f"sqlite:///{database}", lambda: shutil.copy(template, database) and None)
+
+
+@pytest.fixture(scope="session")
+def pool_postgresql(postgres: PostgresServer) -> Iterator[Pool]:
+    """Give the apps that tests share on PostgreSQL, whose database keeps its tables and loses their rows."""
+    url = postgres.create_database("services")
+    migrate(url)
+    with quick_folder() as folder:
+        yield Pool(folder, url, partial(postgres.empty_database, "services", keep=["alembic_version", "access_state"]))
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs_tools)])
 def database_url(request) -> Iterator[str]:
     """Give an empty database with the schema of today."""
-    if request.param == "sqlite":
-        common = request.getfixturevalue("common")
-        common.start_anew(request.getfixturevalue("sqlite_template"))
-        yield common.services.settings.database_url
-        common.services.database.close_idle()
-        return
-    template = request.getfixturevalue("postgres_template")
-    server = request.getfixturevalue("postgres")
-    name = f"services_{next(_numbers)}"
-    yield server.create_database(name, template)
-    server.drop_database(name)
+    pool = request.getfixturevalue(f"pool_{request.param}")
+    pool.start_anew()
+    yield pool.database_url
+    pool.start_anew()
 
 
 @pytest.fixture
-def start(request, database_url, tmp_path) -> Iterator[Start]:
+def pool(request, database_url) -> Pool:
+    """Give the apps that tests share on the test's database."""
+    return request.getfixturevalue(f"pool_{make_url(database_url).get_backend_name()}")
+
+
+@pytest.fixture
+def files(pool) -> Path:
+    """Give the folder of a storage on files, the same for all apps that tests share."""
+    return pool.folder / "storage"
+
+
+@pytest.fixture
+def start(pool, database_url, tmp_path) -> Iterator[Start]:
     """Give the function that makes an app on the test's database; call it twice for two processes."""
-    unused = [request.getfixturevalue("common")] if database_url.startswith("sqlite") else []
     with ExitStack() as stack:
 
         def make(*, plugins: Sequence[object] = (), clock: ManualClock | None = None, **settings: Any) -> Direct:
-            if unused and not (plugins or clock or settings):
-                return unused.pop()
+            if not (plugins or clock):
+                return pool.take(**settings)
             clock = clock or ManualClock()
             values = {"data": tmp_path, "storage_url": "memory:", "database_url": database_url, **settings}
             made = Direct(create_app(Settings(**values), plugins, clock=clock), clock)
@@ -120,6 +155,6 @@ def sparse(start) -> Direct:
 
 
 @pytest.fixture(params=["memory", "file"])
-def on_storage(request, start, tmp_path) -> Direct:
+def on_storage(request, start, files) -> Direct:
     """Give an app over each storage that needs no service."""
-    return start(storage_url="memory:" if request.param == "memory" else f"file://{tmp_path / 'storage'}")
+    return start() if request.param == "memory" else start(storage_url=f"file://{files}")

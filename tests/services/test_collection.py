@@ -295,8 +295,8 @@ def test_a_damaged_key_in_the_queue_blocks_no_other(direct):
     assert direct.services.deletions.drain() == 1
 
 
-def test_bytes_go_together_where_the_store_can_and_one_by_one_where_one_of_them_cannot(start, tmp_path, monkeypatch):
-    direct = start(storage_url=f"file://{tmp_path / 'storage'}")
+def test_bytes_go_together_where_the_store_can_and_one_by_one_where_one_of_them_cannot(start, files, monkeypatch):
+    direct = start(storage_url=f"file://{files}")
     storage, together, single = direct.services.storage, [], []
     remove_many, delete = storage.remove_many, storage.delete
     monkeypatch.setattr(storage, "remove_many", lambda states: together.append(len(states)) or remove_many(states))

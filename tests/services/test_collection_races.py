@@ -33,9 +33,9 @@ BLOCKED = 0.05
 
 
 class Gate:
-    """Steps that stop at the first time a name is reached, until they are let go."""
+    """Steps that stop at the first time the name is reached that is closed, until they are let go."""
 
-    def __init__(self, name):
+    def close(self, name):
         self.name, self.reached, self.open = str(name), threading.Event(), threading.Event()
 
     def __call__(self, name):
@@ -85,19 +85,20 @@ def push(direct, steps):
 def test_in_every_pair_of_steps_the_push_is_whole(start_with_steps, first, figure):
     pairs = list(itertools.product(COLLECTING, PUSHING))
     clock = ManualClock()
-    beside = start_with_steps(clock)
+    gates = [Gate(), Gate()]
+    beside, collector, pusher = start_with_steps(clock), *(start_with_steps(clock, gate) for gate in gates)
+
+    def collect():
+        collector.services.collector.run()
+        collector.services.deletions.drain()
+
     for collecting, pushing in pairs:
-        gates = Gate(collecting), Gate(pushing)
-        collector, pusher = start_with_steps(clock, gates[0]), start_with_steps(clock, gates[1])
+        gates[0].close(collecting)
+        gates[1].close(pushing)
         for blob in MADE.blobs:
             beside.upload(blob)
         clock.turn(seconds=3 * DAY)
-
-        def collect(direct=collector):
-            direct.services.collector.run()
-            direct.services.deletions.drain()
-
-        sides = [Side(gates[0], collect), Side(gates[1], lambda d=pusher, g=gates[1]: push(d, g))]
+        sides = [Side(gates[0], collect), Side(gates[1], lambda: push(pusher, gates[1]))]
         order = sides if first == "collector" else sides[::-1]
         for side in order:
             side.go_to_gate()
@@ -115,8 +116,6 @@ def test_in_every_pair_of_steps_the_push_is_whole(start_with_steps, first, figur
         clock.turn(seconds=30 * DAY)
         beside.collect_all()
         assert beside.content()["blob"] == beside.content()["keys"] == 0
-        for direct in (collector, pusher):
-            direct.services.database.close_idle()
     figure(f"{len(pairs)} pairs of steps, the {first} first: 0 violations")
 
 

@@ -54,9 +54,26 @@ def notes(direct):
     return {one.kind for one in fsck(direct).findings if one.severity is Severity.NOTE}
 
 
+@pytest.fixture(scope="module")
+def kept():
+    """Keep what was pushed once."""
+    return {}
+
+
 @pytest.fixture
-def full(direct):
-    """Give a registry with one of everything."""
+def full(direct, kept):
+    """Give a registry with one of everything; with SQLite each test has a copy of the first."""
+    if direct.services.database.dialect != "sqlite":
+        fill(direct)
+    elif kept:
+        direct.put_back(**kept)
+    else:
+        fill(direct)
+        kept.update(direct.copied())
+    return direct
+
+
+def fill(direct):
     direct.push(index(simple_image("a"), simple_image("b", DOCKER)), "v1")
     direct.push(IMAGE, "v1", "v2", repository=OTHER)
     direct.push(artifact("application/x-sig", Blob(b"signed"), subject=IMAGE), repository=OTHER)
@@ -68,7 +85,6 @@ def full(direct):
     direct.delete_tag("v1")
     direct.push(simple_image("c"), "v1")
     direct.delete_manifest(simple_image("c"))
-    return direct
 
 
 def test_a_sound_registry_has_no_errors(full):
@@ -200,15 +216,14 @@ def test_what_can_be_mended_without_loss_is_mended(full, kind):
 
 
 def test_a_membership_of_nothing_is_removed(full):
+    unchecked = {
+        "sqlite": ("PRAGMA foreign_keys=OFF", "PRAGMA foreign_keys=ON"),
+        "postgresql": ("SET session_replication_role = replica", "RESET session_replication_role"),
+    }
     with full.services.database.read() as connection:
-        foreign_keys = connection.dialect.name == "sqlite"
-        if foreign_keys:
-            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-            connection.exec_driver_sql("INSERT INTO repository_blob VALUES (1, 999999, 0, NULL)")
-            connection.exec_driver_sql("PRAGMA foreign_keys=ON")
-    if not foreign_keys:
-        full.change("ALTER TABLE repository_blob DROP CONSTRAINT fk_repository_blob_blob_id")
-        full.change("INSERT INTO repository_blob VALUES (1, 999999, 0, NULL)")
+        begin, end = unchecked[connection.dialect.name]
+        for statement in (begin, "INSERT INTO repository_blob VALUES (1, 999999, 0, NULL)", end):
+            connection.exec_driver_sql(statement)
     assert "membership of nothing" in errors(full)
     fsck(full, repair=True)
     assert errors(full) == set()
@@ -579,18 +594,18 @@ def test_a_pull_that_misses_bytes_says_so_and_scrub_looks_there_first(full, capl
     assert errors(full) == set()
 
 
-def test_scrub_does_not_believe_a_store_that_has_nothing(start, tmp_path):
-    direct, root = start(storage_url=f"file://{tmp_path / 'storage'}"), tmp_path / "storage"
+def test_scrub_does_not_believe_a_store_that_has_nothing(start, files):
+    direct = start(storage_url=f"file://{files}")
     direct.push(IMAGE, "v1")
     direct.push(simple_image("a"), "v2")
-    away = root.rename(tmp_path / "away")
-    FilesystemStorage(root)  # a start on the place of a volume that is not mounted makes the folders
+    away = files.rename(files.with_name("away"))
+    FilesystemStorage(files)  # a start on the place of a volume that is not mounted makes the folders
     direct.clock.turn(seconds=31 * DAY)
     with pytest.raises(StorageError, match="volume mounted"):
         job(direct, "scrub").run(Context())
     assert set(direct.column("SELECT state FROM blob")) == {"LIVE"}
-    shutil.rmtree(root)
-    away.rename(root)
+    shutil.rmtree(files)
+    away.rename(files)
     assert job(direct, "scrub").run(Context())["damaged"] == 0
     gone = direct.column("SELECT storage_key FROM blob WHERE digest = :digest", digest=IMAGE.blobs[1].digest)[0]
     direct.services.storage.delete(gone)

@@ -7,7 +7,7 @@ from registry.names import RepositoryName
 from registry.repositories.rules import Scope
 from registry.repositories.trial import Trial
 from registry.revisions import Condition
-from registry.testing.images import image, layer
+from registry.testing.images import image, index, layer
 
 HOUR, DAY = 3_600_000, 86_400_000
 
@@ -40,6 +40,51 @@ def test_a_rule_protects_what_its_patterns_name(direct):
     with pytest.raises(TagImmutable):
         direct.delete_manifest(A)
     direct.put(A, "v1")
+
+
+@pytest.mark.parametrize("deep", [False, True], ids=["child", "grandchild"])
+def test_a_part_of_an_index_with_an_immutable_tag_stays_as_long_as_the_tag_is_immutable(direct, deep):
+    parts = [built("one"), built("two")]
+    inner = index(*parts)
+    whole = index(inner) if deep else inner
+    direct.push(whole, "v1", "also")
+    direct.protect("v1")
+    for part in [inner, *parts] if deep else parts:
+        with pytest.raises(TagImmutable) as refused:
+            direct.delete_manifest(part)
+        reason = "it was made immutable by hand"
+        assert refused.value.message == f"the tag v1 of the index {whole.digest} is immutable: {reason}"
+        assert refused.value.detail == {"tag": "v1", "reason": reason, "index": whole.digest}
+        assert direct.lookup(part) is not None
+    direct.protect("v1", immutable=False)
+    direct.delete_manifest(parts[0])
+
+
+def test_what_makes_an_index_s_tag_immutable_says_so_of_its_parts(direct):
+    direct.push(A, "v0")
+    direct.rule("releases", "immutability", {"tags": ["v*"]})
+    part = built("part")
+    direct.push(index(part), "v1")
+    with pytest.raises(TagImmutable, match=r"the tag v1 of the index .* is immutable: the rule releases makes it so"):
+        direct.delete_manifest(part)
+    labelled = index(built("other"), annotations={"quay.immutable": "true"})
+    direct.push(labelled, "labelled")
+    with pytest.raises(
+        TagImmutable, match=r"the tag labelled of the index .* is immutable: a label of its image makes it"
+    ):
+        direct.delete_manifest(labelled.children[0])
+
+
+def test_a_part_of_an_index_without_a_living_immutable_tag_can_be_deleted(direct):
+    gone, ended, free = (index(built(name)) for name in ("gone", "ended", "free"))
+    direct.push(gone, "gone")
+    direct.push(free, "free")
+    direct.push(ended, "ended")
+    direct.delete_manifest(gone)
+    direct.expire("ended", direct.clock.now + HOUR)
+    direct.clock.turn(ms=HOUR)
+    for whole in (gone, ended, free):
+        direct.delete_manifest(whole.children[0])
 
 
 def test_a_rule_speaks_of_what_is_made_after_it_unless_it_is_retroactive(direct):

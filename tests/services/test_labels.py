@@ -434,9 +434,9 @@ def test_a_tag_made_immutable_stays_so_when_its_image_is_pushed_again(direct):
         direct.delete_tag("v1")
 
 
-def test_a_plugin_that_was_installed_since_acts_when_the_image_is_pushed_again(start, tmp_path):
+def test_a_plugin_that_was_installed_since_acts_when_the_image_is_pushed_again(start, files):
     made = labelled("a", quay_immutable="true", org_moorage_keep__last="2")
-    place = {"storage_url": f"file://{tmp_path / 'storage'}"}
+    place = {"storage_url": f"file://{files}"}
     before = start(blocked_plugins=("immutable", "keep"), **place)
     before.push(made, "v1")
     assert not tag_of(before, "v1").label_immutable

@@ -210,9 +210,9 @@ def test_s7_an_image_without_empty_steps_gets_none(direct):
     assert direct.rows("SELECT * FROM blob WHERE digest = :digest", digest=EMPTY) == []
 
 
-def test_s7_under_32_concurrent_pushers_there_is_one_empty_layer(start, tmp_path, monkeypatch):
+def test_s7_under_32_concurrent_pushers_there_is_one_empty_layer(start, files, monkeypatch):
     """Fails without: `remove_now` of the losers' keys, `queue` in `adopt`, or the retry that meets the winner's row."""
-    direct = start(storage_url=f"file://{tmp_path / 'storage'}")
+    direct = start(storage_url=f"file://{files}")
     images = [image(layer({"f": str(number).encode()}), empty_steps=1) for number in range(CLIENTS)]
     for made in images:
         for blob in made.blobs:
@@ -234,7 +234,7 @@ def test_s7_under_32_concurrent_pushers_there_is_one_empty_layer(start, tmp_path
     assert direct.column("SELECT count(*) FROM manifest_blob WHERE digest = :digest", digest=EMPTY) == [CLIENTS]
     assert direct.blob_bytes(EMPTY) == EMPTY_LAYER
     assert direct.rows("SELECT * FROM storage_deletion") == []
-    stored = {path.name for path in (tmp_path / "storage" / "blobs").rglob("*") if path.is_file()}
+    stored = {path.name for path in (files / "blobs").rglob("*") if path.is_file()}
     assert stored == set(direct.column("SELECT storage_key FROM blob"))
 
 

@@ -93,9 +93,8 @@ def test_an_upload_is_resumed_where_it_stands(on_storage):
         status(on_storage, uuid)
 
 
-def test_another_process_can_go_on(start, tmp_path):
-    folder = f"file://{tmp_path / 'storage'}"
-    first, second = start(storage_url=folder), start(storage_url=folder)
+def test_another_process_can_go_on(start, files):
+    first, second = (start(storage_url=f"file://{files}") for _ in range(2))
     uuid = begin(first)
     append(first, uuid, b"abc")
     append(second, uuid, b"def", 3)

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from registry import schema
 from registry.testing.apps import running_app
 from registry.testing.clock import Clock
 from registry.testing.images import image, layer
@@ -60,11 +59,10 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path):
+def house(tmp_path, blank):
     clock = Clock()
     plugins = {"webhooks": {"attempts": 3}}
-    with running_app(tmp_path, clock=clock, egress_allow=("127.0.0.0/8",), plugins=plugins) as app:
-        schema.upgrade(app)
+    with running_app(tmp_path, blank=blank, clock=clock, egress_allow=("127.0.0.0/8",), plugins=plugins) as app:
         yield House(app, clock)
 
 

@@ -8,10 +8,12 @@ import os
 import signal
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
@@ -36,7 +38,7 @@ from registry.serving.options import gunicorn_options
 from registry.serving.pool import Pool
 from registry.serving.tls import refuse_unusable_tls
 from registry.settings import Settings, SettingsError
-from tests.support.ports import free_port, is_open, wait_until
+from tests.support.ports import PATIENCE, free_port, is_open, wait_until
 from tests.support.processes import Child
 from tests.support.serving_app import BIG, FILE
 
@@ -383,8 +385,36 @@ def test_an_open_address_on_gunicorns_own_command_line_is_refused(monkeypatch):
 def test_a_fork_leaves_connections_to_its_parent():
     told = []
     app = SimpleNamespace(extensions={"moorage": SimpleNamespace(after_fork=lambda: told.append(True))})
-    gunicorn_options(Settings())["post_fork"](SimpleNamespace(app=SimpleNamespace(wsgi=lambda: app)), None)
+    arbiter = SimpleNamespace(app=SimpleNamespace(wsgi=lambda: app), SIG_QUEUE=SimpleQueue())
+    gunicorn_options(Settings())["post_fork"](arbiter, SimpleNamespace())
     assert told == [True]
+
+
+TOLD_EARLY = """
+import os, signal, sys
+from registry.cli import main
+from registry.serving import options
+
+def after_fork(arbiter, worker):
+    fork(arbiter, worker)
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write)
+    os.kill(os.getppid(), signal.SIGTERM)
+    os.read(read, 1)  # the server tells this process to end before it can take signals
+
+fork, options.after_fork = options.after_fork, after_fork
+main(["serve", "--no-worker", "--workers", "1", *sys.argv[1:]])
+"""
+
+
+def test_a_process_that_is_told_to_end_before_it_can_take_signals_ends(tmp_path):
+    argv = [sys.executable, "-c", TOLD_EARLY, "--data", str(tmp_path / "data"), "--listen", f"127.0.0.1:{free_port()}"]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MOORAGE_")}
+    env["MOORAGE_GRACEFUL_TIMEOUT"] = "1h"
+    done = subprocess.run(argv, env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    assert "SIGKILL" not in done.stderr
 
 
 def test_tls_is_served_and_a_silent_handshake_is_closed(tmp_path, certificate):

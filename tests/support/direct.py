@@ -1,6 +1,5 @@
 """An app whose services are called directly, without HTTP, on a clock that a test turns."""
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from registry.repositories.history import HistoryFilter, TagPeriod
 from registry.repositories.rules import RuleRow, Scope
 from registry.revisions import Condition
 from registry.services import Services
+from registry.storage.filesystem import FilesystemStorage
 from registry.storage.memory import MemoryStorage
 from registry.testing.images import Blob, Manifest
 
@@ -85,19 +85,29 @@ class Direct:
         """The app's services."""
         return cast("Services", self.app.extensions["moorage"])
 
-    def start_anew(self, template: Path) -> None:
-        """Forget all content and time: the database is a copy of `template` again, and the memory storage empty."""
-        services = self.services
-        services.database.close_idle()
-        path = Path(services.settings.database_url.removeprefix("sqlite:///"))
-        for left in path.parent.glob(f"{path.name}*"):
-            left.unlink()
-        shutil.copy(template, path)
-        storage = cast("MemoryStorage", services.storage)
-        vars(storage).clear()  # also of what a test put in the place of a method
-        storage.__init__()  # type: ignore[misc] # it is as it was made
+    def start_anew(self) -> None:
+        """Be as it was made: at noon, without what tests put in the place of methods; a memory storage is empty."""
+        storage = self.services.storage
+        roots = [storage._root] if isinstance(storage, FilesystemStorage) else []
+        vars(storage).clear()
+        storage.__init__(*roots)  # type: ignore[misc]
         self.clock.now = NOON
         self.repository, self.actor = RepositoryName.parse("team/app"), Actor()
+
+    def copied(self) -> dict[str, Any]:
+        """Return all content, of SQLite and the memory storage, for :meth:`put_back`."""
+        self.services.database.close_idle()
+        storage = {name: dict(held) for name, held in vars(self.services.storage).items() if isinstance(held, dict)}
+        return {"database": self._database_file().read_bytes(), "storage": storage}
+
+    def put_back(self, database: bytes, storage: Mapping[str, dict[str, Any]]) -> None:
+        """Have the content that :meth:`copied` returned, here or of another app."""
+        self.services.database.close_idle()
+        self._database_file().write_bytes(database)
+        vars(self.services.storage).update({name: dict(held) for name, held in storage.items()})
+
+    def _database_file(self) -> Path:
+        return Path(self.services.settings.database_url.removeprefix("sqlite:///"))
 
     def upload(self, blob: Blob, repository: RepositoryName | None = None) -> StoredBlob:
         """Push a blob in one request."""

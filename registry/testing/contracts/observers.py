@@ -79,12 +79,20 @@ class ObserverContract:
                 self._tell(one, context)
 
     def _tell(self, one: Event, context: PluginContext) -> None:
-        try:
-            answer = Implementations(self.plugin).call("event_happened", event=one, context=context)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told
-            about = f"{one.type} of {one.repository or 'no repository'}, about {one.subject or 'nothing'}"
-            pytest.fail(f"{about}: event_happened raises {type(error).__name__}: {error}")
-        assert answer is None, f"{one.type}: event_happened returns nothing, not {answer!r}"
+        """Tell each of its consumers, or where it names none, the plugin as a whole."""
+        implementations = Implementations(self.plugin)
+        named: Any = implementations.call("event_consumers", context=context)
+        consumers = [""] if named is None else list(named)
+        if not consumers:
+            pytest.fail("event_consumers names nobody: give settings with which it does")
+        for consumer in consumers:
+            try:
+                answer = implementations.call("event_happened", event=one, consumer=consumer, context=context)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+                about = f"{one.type} of {one.repository or 'no repository'}, about {one.subject or 'nothing'}"
+                hearer = f", for {consumer}" if consumer else ""
+                pytest.fail(f"{about}{hearer}: event_happened raises {type(error).__name__}: {error}")
+            assert answer is None, f"{one.type}: event_happened returns nothing, not {answer!r}"
 
 
 def plugin_settings(plugin: object, settings: Mapping[str, Any]) -> Mapping[str, Any]:
