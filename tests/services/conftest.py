@@ -30,18 +30,21 @@ class Pool:
         self._unused: dict[str, list[Direct]] = defaultdict(list)
         self._used: list[tuple[str, Direct]] = []
 
-    def start_anew(self) -> None:
-        """Take all apps back, and forget all content: the database is empty again, and so are the storages."""
+    def take_back(self) -> None:
+        """Take all apps back."""
         while self._used:
             settings, direct = self._used.pop()
             direct.services.database.close_idle()
             self._unused[settings].append(direct)
+
+    def start_anew(self) -> None:
+        """Forget all content: the database is empty again, and so are the storages."""
         for left in self.folder.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         self._empty()
 
     def take(self, **settings: Any) -> Direct:
-        """Lend an app until all start anew."""
+        """Lend an app until all are taken back."""
         unused = self._unused[repr(sorted(settings.items()))]
         direct = unused.pop() if unused else self._make(settings)
         self._used.append((repr(sorted(settings.items())), direct))
@@ -69,7 +72,7 @@ def pool_sqlite(tmp_path_factory) -> Iterator[Pool]:
     migrate(f"sqlite:///{template}")
     with quick_folder() as folder:
         database = folder / "moorage.db"
-        yield Pool(folder, f"sqlite:///{database}", lambda: shutil.copy(template, database) and None)
+        yield Pool(folder, f"sqlite:///{database}", lambda: shutil.copyfile(template, database) and None)
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +90,7 @@ def database_url(request) -> Iterator[str]:
     pool = request.getfixturevalue(f"pool_{request.param}")
     pool.start_anew()
     yield pool.database_url
-    pool.start_anew()
+    pool.take_back()
 
 
 @pytest.fixture
@@ -103,7 +106,7 @@ def files(pool) -> Path:
 
 
 @pytest.fixture
-def start(pool, database_url, tmp_path) -> Iterator[Start]:
+def start(request, pool, database_url) -> Iterator[Start]:
     """Give the function that makes an app on the test's database; call it twice for two processes."""
     with ExitStack() as stack:
 
@@ -111,7 +114,8 @@ def start(pool, database_url, tmp_path) -> Iterator[Start]:
             if not (plugins or clock):
                 return pool.take(**settings)
             clock = clock or ManualClock()
-            values = {"data": tmp_path, "storage_url": "memory:", "database_url": database_url, **settings}
+            data = request.getfixturevalue("tmp_path")
+            values = {"data": data, "storage_url": "memory:", "database_url": database_url, **settings}
             made = Direct(create_app(Settings(**values), plugins, clock=clock), clock)
             stack.callback(made.services.database.close_idle)
             return made

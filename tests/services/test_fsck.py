@@ -222,7 +222,7 @@ def test_a_membership_of_nothing_is_removed(full):
     }
     with full.services.database.read() as connection:
         begin, end = unchecked[connection.dialect.name]
-        for statement in (begin, "INSERT INTO repository_blob VALUES (1, 999999, 0, NULL)", end):
+        for statement in (begin, "INSERT INTO repository_blob VALUES (1, 9999, 0, NULL)", end):
             connection.exec_driver_sql(statement)
     assert "membership of nothing" in errors(full)
     fsck(full, repair=True)
