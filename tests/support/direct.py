@@ -88,9 +88,10 @@ class Direct:
     def start_anew(self) -> None:
         """Be as it was made: at noon, without what tests put in the place of methods; a memory storage is empty."""
         storage = self.services.storage
-        roots = [storage._root] if isinstance(storage, FilesystemStorage) else []
-        vars(storage).clear()
-        storage.__init__(*roots)  # type: ignore[misc]
+        if isinstance(storage, MemoryStorage | FilesystemStorage):
+            roots = [storage._root] if isinstance(storage, FilesystemStorage) else []
+            vars(storage).clear()
+            storage.__init__(*roots)  # type: ignore[misc] # it is as it was made
         self.clock.now = NOON
         self.repository, self.actor = RepositoryName.parse("team/app"), Actor()
 
