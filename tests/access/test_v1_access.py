@@ -192,6 +192,8 @@ def test_robots_log_in_with_keys(client, admin):
     key = admin("POST", "/principals/team+ci/keys", {"name": "k"}, status=201)["text"]
     robot = Asking(client, basic("team+ci", key))
     assert robot("GET", "/robots/team+ci")["name"] == "team+ci"
+    robot.refused("POST", "/principals/team+ci/keys", 403, "DENIED", {"name": "more"})
+    robot.refused("POST", f"/principals/team+ci/keys/{key[3:13]}/rotate", 403, "DENIED", {})
     admin("PATCH", "/robots/team+ci", {"disabled": True}, match=seen)
     robot.refused("GET", "/whoami", 401, "UNAUTHORIZED")
     admin.refused("DELETE", "/robots/team+ci", 412, "PRECONDITION_FAILED", match=seen)
