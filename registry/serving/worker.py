@@ -7,6 +7,7 @@ other request goes to the threads of its kind.
 
 from __future__ import annotations
 
+# Long: one worker, whose connections, threads and deadlines know of one another.
 import errno
 import signal
 import socket

@@ -358,6 +358,13 @@ SILENT = {
     "drop_letter": "changes what is told, not what happened",
     "block_plugin": "happens to the registry's working, not to what it holds",
     "unblock_plugin": "the same",
+    **dict.fromkeys(
+        ("create_user", "change_user", "delete_user", "create_robot", "change_robot", "delete_robot"),
+        "says who may ask, and changes nothing of what the registry holds",
+    ),
+    **dict.fromkeys(("create_team", "delete_team", "join_team", "leave_team"), "the same"),
+    **dict.fromkeys(("create_key", "rotate_key", "delete_key", "rotate_token_key"), "the same"),
+    **dict.fromkeys(("create_policy_rule", "change_policy_rule", "delete_policy_rule", "replace_policy"), "the same"),
 }
 
 
