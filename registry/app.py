@@ -37,6 +37,7 @@ from registry.db import sqlite
 from registry.db.base import Base
 from registry.db.direct import Clock
 from registry.db.engine import Database
+from registry.hooks.calls import Calls
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginError
 from registry.hooks.ports import StorageDriver
@@ -86,19 +87,20 @@ def create_app(
     clock: Clock | None = None,
     steps: Steps = no_steps,
     wrap_storage: Callable[[StorageDriver], StorageDriver] | None = None,
+    watch: Callable[[Calls], None] | None = None,
 ) -> Flask:
     """Return a registry as a WSGI application.
 
     ``settings`` default to the environment and the configuration file; ``plugins`` are added to those installed;
     ``clock`` replaces the time, ``steps`` hears of named steps, and ``wrap_storage`` may put faults before the
-    driver (tests). Raises
+    driver (tests); ``watch`` is told of the plugins before any is asked something. Raises
     :class:`~registry.hooks.manager.PluginError`, or :class:`~registry.settings.SettingsError` where the start-up
     must be refused. Migrations are applied by ``moorage serve`` and ``moorage db upgrade``.
     """
     settings = settings or load_settings()
     found = start_plugins(settings, plugins)
     configured = settings_of_plugins(found, settings)
-    hooks = Hooks(found.manager, settings.hook_deadline)
+    hooks = Hooks(found.manager, settings.hook_deadline, watch)
     app = Flask("registry", static_folder=None)
     app.url_map.merge_slashes = False
     app.url_rule_class = Route

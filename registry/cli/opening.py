@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from registry.app import create_app
 from registry.errors import RegistryError
 from registry.hooks.ports import StorageError
+from registry.isolation.starting import Starting
 from registry.setting_values import hide_password
 from registry.settings import Settings, SettingsError
 
@@ -48,7 +49,13 @@ def open_app(settings: Settings) -> Flask:
         settings.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _no_data_folder(settings, error) from None
-    return create_app(settings)
+    starting = Starting(settings.data)
+    try:
+        app = create_app(settings, watch=starting.begin)
+    finally:
+        starting.end()
+    app.extensions["moorage"].caretaker.told = starting.deaths
+    return app
 
 
 @contextmanager

@@ -193,6 +193,7 @@ def start_plugins_anew(app: Flask) -> None:
     """Give plugins that were switched off another chance, before any process is forked."""
     services = app.extensions["moorage"]
     services.plugin_blocks.start_anew()
+    services.caretaker.count_told()
     services.database.close_idle()
 
 

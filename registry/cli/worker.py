@@ -45,6 +45,7 @@ def command(*, once: bool, beside: int | None, **flags: object) -> None:
     if beside:
         os.nice(_LOWEST)  # what clients wait for comes first on a machine that they share
     holder, services = new_holder(), app.extensions["moorage"]
+    services.caretaker.count_told()
     services.caretaker.start()
     worker, dispatcher = Worker(services.queue, holder), services.dispatcher(holder)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())

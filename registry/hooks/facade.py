@@ -72,9 +72,19 @@ class Hooks:
     decide about stays closed, and all else goes on.
     """
 
-    def __init__(self, manager: pluggy.PluginManager, deadline: float = DEADLINE_SECONDS) -> None:
-        """Collect what plugins claim; a call of one may take ``deadline`` seconds."""
+    def __init__(
+        self,
+        manager: pluggy.PluginManager,
+        deadline: float = DEADLINE_SECONDS,
+        watch: Callable[[Calls], None] | None = None,
+    ) -> None:
+        """Collect what plugins claim; a call of one may take ``deadline`` seconds.
+
+        Before the first call ``watch`` is told of all plugins.
+        """
         self.calls = Calls(manager, deadline)
+        if watch is not None:
+            watch(self.calls)
         self._owners = self._claims("manifest_media_types", answers.listed)
         actions = self._claims("label_actions", answers.actions)
         self._actions: dict[str, tuple[str, LabelAction]] = actions

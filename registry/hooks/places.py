@@ -53,9 +53,13 @@ class Shared:
     def __init__(self, nothing: Tally) -> None:
         """Start with no thread, and with breadcrumbs that nobody else reads; ``nothing`` stands for no call."""
         self._nothing = nothing
-        self.crumbs = memoryview(bytearray(2 * SLOTS)).cast("H")
+        self.leave_none()
         self._free: deque[int] = deque(range(SLOTS - 1))
         self._places: deque[weakref.ref[Place]] = deque()
+
+    def leave_none(self) -> None:
+        """Leave breadcrumbs that nobody else reads."""
+        self.crumbs = memoryview(bytearray(2 * SLOTS)).cast("H")
 
     def place(self) -> Place:
         """Return a new place for this thread."""

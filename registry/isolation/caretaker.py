@@ -6,24 +6,21 @@ import logging
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 from registry.errors import RegistryError
 from registry.hooks import crumbs
 from registry.hooks.calls import Calls
+from registry.hooks.crumbs import Death
 from registry.isolation.blocks import BlockService
 from registry.isolation.health import HealthService
-from registry.isolation.suspects import alike, suspects
+from registry.isolation.suspects import DEATHS, alike, suspects
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.25
 _FOLLOW_SECONDS = 1.0
 _FLUSH_SECONDS = 5.0
-_DEATHS = 3
-"""So many processes that died in a plugin within ten minutes switch it off: one more would be found dead as well.
-
-As many that died in the same few, of which it may have been any, switch all of those off.
-"""
 
 
 class Caretaker:
@@ -36,6 +33,8 @@ class Caretaker:
         self._health = health
         self._folder = crumbs.folder_of(data)
         self._crumbs: crumbs.Crumbs | None = None
+        self.told: Sequence[Death] = ()
+        """Deaths of which the start of this process told."""
 
     def start(self) -> None:
         """Look after this process from now on; what a parent counted is the parent's."""
@@ -72,6 +71,16 @@ class Caretaker:
         """Keep how plugins did."""
         self._health.flush()
 
+    def count_told(self) -> None:
+        """Count the deaths of which the start told, once there is a database to count in."""
+        deaths, self.told = self.told, ()
+        recent = crumbs.recent(self._folder)
+        for death in deaths:
+            blamed = suspects(death, recent)
+            for plugin, hook in death.seen_in:
+                if blamed == {plugin}:
+                    self._health.count_death(plugin, hook, f"the process {death.pid} died")
+
     def _bury(self) -> None:
         for death in crumbs.bury(self._folder):
             recent = crumbs.recent(self._folder)
@@ -81,7 +90,7 @@ class Caretaker:
                 named = " or ".join(f"{plugin}.{hook}" for plugin, hook in places)
                 _log.error("process %d died while in %s: which of them it was is not known", death.pid, named)
             for plugin, hook in places:
-                if died >= _DEATHS and plugin in self._calls.guards:
+                if died >= DEATHS and plugin in self._calls.guards:
                     others = "".join(f" or in {other}" for other in sorted(blamed - {plugin}))
                     self._calls.guards[plugin].switch_off(
                         f"{died} processes died in it{others}, the last one in {hook}"

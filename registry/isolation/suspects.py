@@ -12,6 +12,12 @@ from collections.abc import Sequence
 
 from registry.hooks.crumbs import Death
 
+DEATHS = 3
+"""So many processes that died in a plugin within ten minutes switch it off: one more would be found dead as well.
+
+As many that died in the same few, of which it may have been any, switch all of those off.
+"""
+
 
 def suspects(death: Death, recent: Sequence[Death]) -> frozenset[str]:
     """Return the plugin that is to blame for one of the ``recent`` deaths, or all that may be."""

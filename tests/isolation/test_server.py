@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +18,7 @@ from registry.testing.client import RegistryClient
 from registry.testing.images import image, layer, simple_image
 from tests.isolation.installed import install, owner
 from tests.support.ports import PATIENCE, wait_until
+from tests.support.processes import ChildFailedError
 from tests.support.server import MoorageServer
 
 pytestmark = [pytest.mark.needs_tools, pytest.mark.timeout(300)]
@@ -36,12 +38,19 @@ WAYS = {
 }
 
 
+DATABASES = pytest.mark.parametrize("serving", ["sqlite", "postgresql"], indirect=True)
+
+
 @pytest.fixture
-def serving(tmp_path) -> Callable[..., MoorageServer]:
+def serving(request, tmp_path) -> Callable[..., MoorageServer]:
     """Give the function that makes a server of two processes with plugins, whose calls may take a second."""
+    database = {}
+    if getattr(request, "param", "sqlite") == "postgresql":
+        name = f"isolation-{uuid.uuid4().hex[:8]}"
+        database = {"MOORAGE_DATABASE_URL": request.getfixturevalue("postgres").create_database(name)}
 
     def make(plugins: dict[str, str], **settings: str) -> MoorageServer:
-        env = {**install(tmp_path / "plugins", plugins), "MOORAGE_HOOK_DEADLINE": "1", **settings}
+        env = {**install(tmp_path / "plugins", plugins), "MOORAGE_HOOK_DEADLINE": "1", **database, **settings}
         return MoorageServer(tmp_path / "data", workers=2, env=env)
 
     return make
@@ -127,6 +136,7 @@ def test_a_bad_format_harms_nobody_else(serving, way):
         assert ready["status"] == "ready"
 
 
+@DATABASES
 def test_a_plugin_that_kills_its_process_is_named_and_switched_off(serving):
     with serving({"dies": owner(NOTE, parse_manifest=WAYS["dies"])}) as server:
         with httpx.Client(base_url=server.url) as client:
@@ -155,6 +165,7 @@ def test_a_plugin_that_kills_its_process_is_named_and_switched_off(serving):
         wait_until(refused, PATIENCE, "every process follows")
 
 
+@DATABASES
 @pytest.mark.parametrize("way", ["raises", "sleeps", "exits", "rubbish"])
 def test_a_bad_admission_stays_closed_and_a_blocked_one_does_not_apply(serving, way):
     code = f"@hookimpl\ndef admit_manifest(push):\n    {WAYS[way]}\n"
@@ -178,6 +189,7 @@ def test_a_bad_admission_stays_closed_and_a_blocked_one_does_not_apply(serving, 
         wait_until(lambda: push() == 403, PATIENCE, "admission is closed again")
 
 
+@DATABASES
 def test_a_blocked_format_is_refused_by_its_name_and_stays_pullable_in_every_process(serving):
     with serving({"note": owner(NOTE)}) as server:
         assert put(server, NOTE).status_code == 201
@@ -202,6 +214,21 @@ def test_a_plugin_that_goes_wrong_at_the_start_keeps_nobody_from_serving(serving
             RegistryClient(client).push("team/app", IMAGE, "v1")
         assert plugins(server)[way]["state"] == "failed"
         assert f"at the start it failed in {hook}" in plugins(server)[way]["reason"]
+
+
+@pytest.mark.parametrize("hook", ["label_actions", "jobs", "blueprints"])
+def test_a_plugin_that_ends_each_start_is_named_and_not_asked_at_the_fourth(serving, hook):
+    server = serving({"dies": f"@hookimpl\ndef {hook}():\n    {WAYS['dies']}\n"})
+    for count in range(3):
+        with pytest.raises(ChildFailedError):
+            server.start()
+        told = server.log.read_text().count(f"died while plugin dies was in {hook}")
+        assert told == count, "each start tells of the one before"
+    with server:
+        with httpx.Client(base_url=server.url) as client:
+            RegistryClient(client).push("team/app", IMAGE, "v1")
+        assert plugins(server)["dies"]["state"] == "failed"
+        assert f"3 processes died in it, the last one in {hook}" in plugins(server)["dies"]["reason"]
 
 
 @pytest.mark.parametrize("way", ["raises", "exits"])
@@ -234,6 +261,7 @@ def test_no_breadcrumbs_are_left_behind_by_a_server_that_ends_as_it_should(servi
 OBSERVERS = {way: statement for way, statement in WAYS.items() if way not in ("rubbish", "recurses")}
 
 
+@DATABASES
 @pytest.mark.parametrize("way", OBSERVERS)
 def test_a_bad_observer_holds_up_nobody_but_itself(serving, way, tmp_path):
     good = f"""
@@ -279,6 +307,7 @@ def page(way: str, statement: str) -> str:
     """
 
 
+@DATABASES
 def test_bad_pages_harm_nobody_else(serving):
     ways = {**WAYS, "recurses": "page()", "sleeps": "time.sleep(2)"}
     codes = {way: page(way, statement) for way, statement in ways.items()}
@@ -316,6 +345,7 @@ def label(way: str, statement: str) -> str:
     """
 
 
+@DATABASES
 def test_bad_actions_of_labels_refuse_no_push_and_harm_nobody_else(serving):
     ways = {**WAYS, "recurses": "effects(value)", "sleeps": "time.sleep(2)"}
     codes = {way: label(way, statement) for way, statement in ways.items()}
@@ -360,3 +390,47 @@ def test_a_plugin_that_goes_wrong_in_its_commands_leaves_all_others_alone(tmp_pa
     helped = moorage("--help")
     assert helped.returncode == 0
     assert "hello" in helped.stdout
+
+
+def job(way: str, statement: str) -> str:
+    """Return a plugin with a job that does the given statement."""
+    return f"""
+    from registry.hooks import PluginJob
+
+    def work(run):
+        {statement}
+
+    @hookimpl
+    def jobs(context):
+        return [PluginJob("work", "does it {way}", work)]
+    """
+
+
+@DATABASES
+def test_bad_jobs_harm_neither_pulls_nor_other_jobs(serving):
+    ways = {**WAYS, "recurses": "work(run)", "sleeps": "time.sleep(2); raise OSError"}
+    codes = {way: job(way, statement) for way, statement in {**ways, "good": "return {'done': 1}"}.items()}
+    server = serving(codes)
+    server.worker = True
+    server._child.argv = server._command()
+    with server, httpx.Client(base_url=server.url, timeout=30) as client:
+        RegistryClient(client).push("team/app", IMAGE, "v1")
+        wait_until(lambda: "the worker runs" in server.log.read_text(), PATIENCE, "the worker runs")
+
+        def done(name: str) -> str:
+            runs = client.get("/api/v1/runs", params={"job": f"{name}.work"}).json()["items"]
+            return runs[0]["state"] if runs else ""
+
+        with pulling(server) as failed:
+            for way in [way for way in ways if way != "dies"]:
+                assert client.post(f"/api/v1/jobs/{way}.work/runs", json={}).status_code == 202, way
+            for way in [way for way in ways if way != "dies"]:
+                wait_until(lambda way=way: done(way) == "FAILED", PATIENCE, f"{way} has failed")
+            all_counted(server, "jobs", [way for way in ways if way != "dies"])
+            assert client.post("/api/v1/jobs/dies.work/runs", json={}).status_code == 202
+            told = "died while plugin dies was in jobs"
+            wait_until(lambda: told in server.log.read_text(), PATIENCE, "the death is told")
+            assert client.post("/api/v1/jobs/good.work/runs", json={}).status_code == 202
+            wait_until(lambda: done("good") == "DONE", PATIENCE, "another worker runs the good one")
+        assert failed == []
+        assert not failures(server, "good")
