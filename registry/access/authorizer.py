@@ -132,7 +132,7 @@ class PolicyAuthorizer(Authorizer):
         standing = self._standings.now(at_once=changing)
         decision = self.decide(standing, request)
         if not decision.allowed:
-            _refuse(request, decision)
+            self._refuse(standing, request, decision)
         if changing and request.actor.kind is not Kind.INSIDER:
             asked = _asked.get()
             if asked is None:
@@ -153,8 +153,13 @@ class PolicyAuthorizer(Authorizer):
         for request in asked.requests:
             decision = self.decide(standing, request)
             if not decision.allowed:
-                _refuse(request, decision)
+                self._refuse(standing, request, decision)
         asked.revision = standing.revision
+
+    def _refuse(self, standing: Standing, request: AccessRequest, decision: Decision) -> NoReturn:
+        """Refuse, and name the rule that denies it to who may read the rules."""
+        reads = AccessRequest(request.actor, Action.ADMIN, None)
+        _refuse(request, decision, named=bool(decision.rule) and self.decide(standing, reads).allowed)
 
     def decide(self, standing: Standing, request: AccessRequest) -> Decision:
         """Return what the policy of ``standing`` says, and what the credential is good for."""
@@ -181,8 +186,8 @@ def _own_action(actor: Actor, principal: str) -> Action:
     return Action.LIST if actor.is_itself(principal) else Action.ADMIN
 
 
-def _refuse(request: AccessRequest, decision: Decision) -> NoReturn:
-    """Raise what tells a client which action is missing, where, and what to do about it."""
+def _refuse(request: AccessRequest, decision: Decision, *, named: bool = False) -> NoReturn:
+    """Raise what tells a client which action is missing, where, and what to do about it; the rule only if ``named``."""
     actor, action, repository = request.actor, request.action, request.repository
     where = "the registry as a whole" if repository is None else repository.value
     detail = {"action": action.value, "repository": str(repository or ""), "reference": request.reference}
@@ -198,7 +203,10 @@ def _refuse(request: AccessRequest, decision: Decision) -> NoReturn:
     if decision.elsewhere:
         reason = f"the scopes of this API key do not include {action} on {where}"
     else:
-        reason = f"{actor.principal} may not {action} on {where}: role {least_role(action)} is missing"
+        lacks = f"role {least_role(action)} is missing" if not decision.rule else "a rule denies it"
+        reason = f"{actor.principal} may not {action} on {where}: {lacks}"
+    if named:
+        detail["rule"] = decision.rule
     raise Denied(reason, detail=detail)
 
 
