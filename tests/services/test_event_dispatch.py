@@ -331,7 +331,9 @@ def test_many_events_wait_behind_one_and_follow_it_in_order(post):
     assert post.heard.subjects() == [str(number) for number in range(0, 450, 2)]
 
 
-def test_a_running_dispatcher_tells_soon_and_rests_without_writing(direct):
+def test_a_running_dispatcher_tells_soon_and_rests_without_writing(direct, monkeypatch):
+    monkeypatch.setattr("registry.events.dispatcher._PLACE_SECONDS", 0.02)
+
     class Awaited(Heard):
         def tell(self, consumer, event):
             super().tell(consumer, event)

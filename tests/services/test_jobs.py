@@ -241,7 +241,7 @@ def test_the_worker_runs_what_comes_and_ends_when_told(house):
 
     job = Job("long", "runs until it is stopped", 86_400, run)
     queue = JobQueue(house.direct.services.database, [job])
-    worker = Worker(queue, "one")
+    worker = Worker(queue, "one", poll_seconds=0.02)
     thread = threading.Thread(target=worker.run)
     thread.start()
     assert ran.wait(10)

@@ -295,7 +295,10 @@ def test_any_text_is_a_safe_tag_or_refused(text):
     assert not set(tag) & set("/\\:%\x00\n ")
 
 
-_PART = st.from_regex(r"[a-z0-9]+((\.|_|__|-{1,3})[a-z0-9]+)*", fullmatch=True)
+_RUN = st.text("abyz019", min_size=1, max_size=6)
+_PART = st.tuples(_RUN, st.lists(st.tuples(st.sampled_from([".", "_", "__", "-", "---"]), _RUN), max_size=3)).map(
+    lambda part: part[0] + "".join(separator + run for separator, run in part[1])
+)
 
 
 @given(st.lists(_PART, min_size=1, max_size=5).map("/".join).filter(lambda name: len(name) <= MAX_NAME_LENGTH))
