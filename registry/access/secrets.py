@@ -13,6 +13,7 @@ import string
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import argon2
@@ -73,12 +74,16 @@ class Passwords:
     """
 
     def __init__(self) -> None:
-        """Make the hash that is compared with where there is none."""
+        """Start with nothing remembered."""
         self._hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-        self._nobody = self._hasher.hash(random_text(40))
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
         self._turn, self._few = threading.Lock(), threading.BoundedSemaphore(_AT_ONCE)
+
+    @cached_property
+    def _nobody(self) -> str:
+        """The hash that is compared with where there is none."""
+        return self._hasher.hash(random_text(40))
 
     def hash(self, password: str) -> str:
         """Return what is kept of a password; raises :class:`PrincipalInvalid` for one that is too short or long."""
@@ -94,9 +99,10 @@ class Passwords:
 
     def verify(self, kept: str, password: str) -> bool:
         """Tell whether a password is that of a kept hash; where ``kept`` is empty, no, after as long a time."""
+        nobody = self._nobody  # made by whoever is first, so that its making tells of no name
         try:
             with self._few:
-                self._hasher.verify(kept or self._nobody, password[:LONGEST_PASSWORD])
+                self._hasher.verify(kept or nobody, password[:LONGEST_PASSWORD])
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False
         if not kept or len(password) > LONGEST_PASSWORD:
