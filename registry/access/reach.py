@@ -26,6 +26,8 @@ class Reach:
     names: Sequence[str] = ()
     starts: Sequence[str] = ()
     everything: bool = False
+    bounds: Sequence[tuple[str, str]] = ()
+    """All of it in order: a name and nothing, or a first name and what is behind the last."""
 
     @classmethod
     def of(cls, names: Iterable[str], starts: Iterable[str]) -> Self:
@@ -33,7 +35,8 @@ class Reach:
         kept = _outermost(starts)
         if len(kept) > MOST_STARTS:
             kept = _outermost(start[: start.find("/") + 1] or start for start in kept)
-        return cls(tuple(sorted(name for name in names if not _held(kept, name))), kept)
+        alone = tuple(sorted(name for name in names if not _held(kept, name)))
+        return cls(alone, kept, bounds=tuple(sorted([*((name, "") for name in alone), *map(range_of, kept)])))
 
     @property
     def empty(self) -> bool:
@@ -49,11 +52,9 @@ class Reach:
 
         A piece is some names, and some ranges (a first name, and what is behind the last).
         """
-        bounds = [(name, "") for name in self.names[bisect_right(self.names, last) :]]
-        bounds += [found for found in map(range_of, self.starts) if found[1] > last]
-        bounds.sort()
-        for place in range(0, len(bounds), AT_ONCE):
-            piece = bounds[place : place + AT_ONCE]
+        first = bisect_right(self.bounds, last, key=lambda bound: bound[1] or bound[0])
+        for place in range(first, len(self.bounds), AT_ONCE):
+            piece = self.bounds[place : place + AT_ONCE]
             yield [one for one, end in piece if not end], [found for found in piece if found[1]]
 
 
