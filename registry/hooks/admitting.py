@@ -45,11 +45,15 @@ class Admission:
         self._calls = calls
         self._contexts = contexts
         self._readers = readers
-        self._wanted = {name: _wanted(calls, name, contexts) for name in calls.plugins("admission_hooks")}
+        wanted = {name: _wanted(calls, name, contexts) for name in calls.plugins("admission_hooks")}
+        self._asked = {
+            hook: [(name, calls.guards[name]) for name in calls.implementing(hook) if hook in wanted.get(name, HOOKS)]
+            for hook in HOOKS
+        }
 
     def asked(self, hook: str) -> Sequence[str]:
         """Return the plugins that are asked by one of :data:`HOOKS`: most registries have none."""
-        return [name for name in self._calls.plugins(hook) if hook in self._wanted.get(name, HOOKS)]
+        return [name for name, guard in self._asked[hook] if not guard.blocked]
 
     def push(self, push: ManifestPush) -> Sequence[str]:
         """Return the warnings of a push, each with its plugin's name; raises :class:`Denied`."""
@@ -69,13 +73,14 @@ class Admission:
 
     def _warnings(self, name: str, hook: str, about: Mapping[str, object], reader: RepositoryReader) -> Sequence[str]:
         """Ask one plugin; raises :class:`Denied` that names it and its reason."""
-        read = partial(_texts, hook)
         try:
-            texts = self._calls.call(name, hook, read, **about, reader=reader, context=self._contexts(name)) or ()
+            texts = self._calls.call(name, hook, _READ[hook], **about, reader=reader, context=self._contexts(name))
         except PluginBlocked:  # in this moment: it decides about nothing
             return ()
         except (RegistryError, StorageError, PluginBroke) as error:
             raise _refusal(name, hook, error) from error
+        if not texts:
+            return ()
         found = [f"{name}: {readable(text)}" for text in texts]
         for text in found:
             _log.warning("%s warns: %s", hook, text)
@@ -107,6 +112,10 @@ def _texts(hook: str, answer: object) -> Sequence[str]:
         if not isinstance(text, str):
             raise WrongAnswer(f"it returned {type(text).__name__} among its warnings")
     return texts
+
+
+_READ = {hook: partial(_texts, hook) for hook in HOOKS}
+"""What reads the answers to each hook."""
 
 
 def _wanted(calls: Calls, name: str, contexts: Contexts) -> Collection[str]:

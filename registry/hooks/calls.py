@@ -97,6 +97,10 @@ class Calls:
         """Return the plugins that implement ``hook`` and are not blocked now, in the order of their registration."""
         return [name for name in self._found[hook] if not self._guards[name].blocked]
 
+    def implementing(self, hook: str) -> Sequence[str]:
+        """Return the plugins that implement ``hook``, blocked or not, in the order of their registration."""
+        return list(self._found[hook])
+
     def call(self, plugin: str, hook: str, read: Callable[[Any], Any] | None = None, /, **arguments: object) -> Any:  # noqa: ANN401 - what read makes of it
         """Return what ``read`` makes of one plugin's answer; None where it is that, or the hook is not implemented.
 
