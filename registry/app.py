@@ -14,6 +14,7 @@ import registry.db.models  # registers every table on the metadata
 from registry.blueprints import _errors, base, blobs, health, manifests, past, referrers, tags, tokens, uploads
 from registry.blueprints._routes import Route
 from registry.blueprints.api import access as api_access
+from registry.blueprints.api import audit as api_audit
 from registry.blueprints.api import blobs as api_blobs
 from registry.blueprints.api import collection as api_collection
 from registry.blueprints.api import events as api_events
@@ -74,6 +75,7 @@ API = tuple(
         api_keys,
         api_policy,
         api_access,
+        api_audit,
     )
 )
 """The resources of ``/api/v1``."""

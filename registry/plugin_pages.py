@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any
 
-from flask import Blueprint, Flask, Response
+from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 from registry.access.actions import Action
+from registry.access.ruling import RULE
+from registry.audit.entries import ALLOWED, encode
+from registry.audit.notes import PAGE
 from registry.blueprints._asking import actor
 from registry.blueprints._errors import render
 from registry.blueprints._http import services
@@ -37,6 +40,8 @@ _EVERYWHERE = (
     "url_default_functions",
 )
 _METHODS_OF_ALL = {"HEAD", "OPTIONS"}
+_READING = _METHODS_OF_ALL | {"GET"}
+_CLIENT_ERROR, _LONGEST_PATH = 400, 256
 _log = logging.getLogger(__name__)
 
 
@@ -117,6 +122,7 @@ def _contain(app: Flask, calls: Calls, plugin: str, name: str) -> None:
     for functions in (app.before_request_funcs, app.after_request_funcs):
         functions[name] = [_contained(calls, plugin, function, passes) for function in functions.get(name, ())]
     app.before_request_funcs[name].insert(0, _for_administrators)
+    app.after_request_funcs.setdefault(name, []).append(partial(_keep, plugin))
     app.teardown_request_funcs[name] = [
         _told(_contained(calls, plugin, function, ())) for function in app.teardown_request_funcs.get(name, ())
     ]
@@ -132,6 +138,15 @@ def _for_administrators() -> Response | None:
     except RegistryError as error:
         return render(error)
     return None
+
+
+def _keep(plugin: str, response: Response) -> Response:
+    """Note for the audit log what was changed by a page, as far as its method and answer tell."""
+    if request.method not in _READING and response.status_code < _CLIENT_ERROR:
+        detail = encode({"method": request.method, "path": request.path[:_LONGEST_PATH]})
+        admin, rule = Action.ADMIN.value, RULE.get()
+        services().notes.note(actor(), PAGE, ALLOWED, reference=plugin, action=admin, rule=rule, detail=detail)
+    return response
 
 
 def _handled(app: Flask, name: str) -> Iterator[type[BaseException]]:

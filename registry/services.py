@@ -10,6 +10,11 @@ from sqlalchemy import text
 
 from registry.access.conditions import Networks
 from registry.access.parts import Access, AccessTerms, wire_access
+from registry.audit.log import AuditService
+from registry.audit.notes import Notes
+from registry.audit.sealing import Sealer
+from registry.audit.simulation import AccessSimulator
+from registry.audit.trim import AuditTrim
 from registry.collection.collector import Collector
 from registry.collection.explain import Explainer
 from registry.collection.purge import PurgeService
@@ -83,6 +88,7 @@ from registry.retention.sweep import Sweep
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
 from registry.work.builtin import (
+    audit_job,
     collection_job,
     events_job,
     history_job,
@@ -155,6 +161,9 @@ class Services:
     contexts: Callable[[str], PluginContext]
     admission: Admission
     access: Access
+    notes: Notes
+    audit: AuditService
+    simulator: AccessSimulator
 
     trusted_proxies: Networks
 
@@ -175,17 +184,20 @@ class Services:
     def dispatcher(self, holder: str) -> Dispatcher:
         """Return what tells observers of events, for the worker ``holder``."""
         terms = RetryTerms(attempts=self.settings.event_attempts)
-        return Dispatcher(self.database, self.log, Observers(self.hooks.calls, self.contexts), holder, terms)
+        observers = Observers(self.hooks.calls, self.contexts)
+        return Dispatcher(self.database, self.log, observers, holder, terms, Sealer(self.database))
 
     def after_fork(self) -> None:
         """Leave the parent process its connections, and start what runs in each process that serves."""
         self.database.after_fork()
         self.pulls.start()
+        self.notes.start()
         self.caretaker.start()
 
     def before_exit(self) -> None:
         """Keep what is only in this process's memory."""
         self.pulls.flush()
+        self.notes.flush()
         self.caretaker.stop()
 
     def _database_check(self) -> Check:
@@ -240,6 +252,7 @@ def build_services(
     jobs = [
         lapses_job(Lapses(database, made.periods.events)),
         events_job(OutboxTrim(database, settings.events_kept * 1000)),
+        audit_job(AuditTrim(database, settings.audit_retention * 1000)),
         history_job(HistoryTrim(database, settings.history_kept * 1000, settings.recovery_window * 1000)),
         restore_job(restoration),
         scrub_job(made.scrub()),
@@ -295,6 +308,9 @@ def build_services(
         contexts=made.contexts,
         admission=made.admission,
         access=made.access,
+        notes=made.notes,
+        audit=AuditService(database, made.authorizer),
+        simulator=AccessSimulator(database, made.access.policies, made.access.policy, made.access.standings),
         trusted_proxies=Networks.of(settings.trusted_proxies),
     )
 
@@ -320,8 +336,11 @@ class _Wiring:
         self._lease_ms = settings.lease_seconds * 1000
         self._window_ms = settings.recovery_window * 1000
         service = settings.external_url or "moorage"
+        self.notes = Notes(database, database.clock_ms)
         self.access = wire_access(
-            database, AccessTerms(settings.authentication, service, settings.htpasswd, settings.token_lifetime)
+            database,
+            AccessTerms(settings.authentication, service, settings.htpasswd, settings.token_lifetime),
+            self.notes,
         )
         self.authorizer = self.access.authorizer
         self.deletions = Deletions(database, storage, steps)

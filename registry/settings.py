@@ -113,6 +113,9 @@ class Settings:
     event_attempts: int = _setting(
         values.number(1, 1000), 16, "how often an event is told to an observer that fails, before it is put aside"
     )
+    audit_retention: int = _setting(
+        values.whole_duration(_DAY), 365 * _DAY, "time that the audit log's records are kept"
+    )
     retention_every: int = _setting(values.whole_duration(60), _DAY, "time between two runs of the rules of retention")
     scrub_every: int = _setting(
         values.whole_duration(60), 30 * _DAY, "how often every blob's bytes are read again to find damage"

@@ -46,6 +46,7 @@ LAYERS = {
     "registry.retention": "services",
     "registry.isolation": "services",
     "registry.access": "services",
+    "registry.audit": "services",
     "registry.events": "services",
     "registry.egress": "egress",
     "registry.settings": "settings",

@@ -41,7 +41,8 @@ class Actor:
 
     ``proof`` is there for a user or robot whose credentials were checked. ``limits`` are what the credential allows of
     all that the principal may do; None: all. ``token`` tells that it was a token, which can be had anew with others.
-    ``revision`` is that of the state of things at which the proof was found good.
+    ``revision`` is that of the state of things at which the proof was found good. ``request_id`` is what the access log
+    calls the request.
     """
 
     principal: str = ANONYMOUS
@@ -51,6 +52,7 @@ class Actor:
     limits: Limits | None = None
     token: bool = False
     revision: int = 0
+    request_id: str = ""
 
     def is_itself(self, name: str) -> bool:
         """Tell whether it is the user ``name`` with its password, and no key or token that speaks for it."""

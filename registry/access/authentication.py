@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,14 +15,16 @@ from registry.access.actors import ANONYMOUS, Actor, Proof
 from registry.access.htpasswd import HTPASSWD, HtpasswdFile
 from registry.access.limits import Limits, narrowed
 from registry.access.principal_rows import LOCAL, NO_PASSWORD, check_user_name, insert_principal
-from registry.access.secrets import KEY_SIGN, KeyText, Passwords, hashed
+from registry.access.secrets import KEY_SIGN, REFRESH_SIGN, KeyText, Passwords, hashed
 from registry.access.standing import Standings
 from registry.access.throttle import Throttle
 from registry.access.tokens import TokenRefused, Tokens
+from registry.audit.entries import ALLOWED, DENIED, encode
+from registry.audit.notes import LOGIN, Notes
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import ApiKey, Principal
-from registry.errors import PrincipalInvalid, Unauthorized
+from registry.errors import PrincipalInvalid, TooManyRequests, Unauthorized
 
 _KEY = table(ApiKey)
 _PRINCIPAL = select(
@@ -48,7 +51,7 @@ _BY_PREFIX = (
 _USED = update(_KEY).where(_KEY.c.id == bindparam("b_key")).values(last_used_ms=bindparam("b_now"))
 _USED_EVERY_MS = 60_000
 _WRONG = "the user name or password is wrong"
-_LONGEST = 8192
+_LONGEST, _LONGEST_NAME = 8192, 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Credentials:
     authorization: str
     address: str = ""
     user_agent: str = ""
+    request_id: str = ""
 
 
 class Authenticator:
@@ -71,14 +75,16 @@ class Authenticator:
         passwords: Passwords,
         throttle: Throttle,
         htpasswd: HtpasswdFile,
+        notes: Notes,
     ) -> None:
-        """Compare with what ``database`` and ``htpasswd`` hold."""
+        """Compare with what ``database`` and ``htpasswd`` hold; ``notes`` is told of each login."""
         self._database = database
         self._standings = standings
         self._tokens = tokens
         self._passwords = passwords
         self._throttle = throttle
         self._htpasswd = htpasswd
+        self._notes = notes
 
     def known(self, shown: Credentials) -> Actor:
         """Return who asks; who shows nothing is anonymous.
@@ -86,7 +92,7 @@ class Authenticator:
         Raises :class:`Unauthorized` for credentials that are not right, :class:`TooManyRequests`.
         """
         scheme, _, rest = shown.authorization.partition(" ")
-        nobody = Actor(ANONYMOUS, shown.address, shown.user_agent)
+        nobody = Actor(ANONYMOUS, shown.address, shown.user_agent, request_id=shown.request_id)
         match scheme.lower():
             case "":
                 return nobody
@@ -103,7 +109,24 @@ class Authenticator:
         Raises :class:`Unauthorized`, :class:`TooManyRequests`.
         """
         if password.startswith(KEY_SIGN):
-            return self._by_key(password, nobody, name)
+            return self._noted(nobody, name, password, lambda: self._by_key(password, nobody, name))
+        return self._noted(nobody, name, "", lambda: self._by_password(name, password, nobody))
+
+    def _noted(self, nobody: Actor, name: str, key: str, log_in: Callable[[], Actor]) -> Actor:
+        """Log in and note that, or why not: by the prefix of a ``key``, or by a password."""
+        known = KeyText.parse(key)
+        how = {"with": "key", "key": known.prefix if known else ""} if key else {"with": "password"}
+        try:
+            actor = log_in()
+        except (Unauthorized, TooManyRequests) as error:
+            why = error.message if isinstance(error, Unauthorized) else "too many wrong credentials came from there"
+            detail = encode({**how, "why": why})
+            self._notes.note(nobody, LOGIN, DENIED, principal=_typed(name), detail=detail)
+            raise
+        self._notes.note(actor, LOGIN, ALLOWED, detail=encode(how))
+        return actor
+
+    def _by_password(self, name: str, password: str, nobody: Actor) -> Actor:
         if "\0" in name:  # PostgreSQL takes no such text, and nobody is called so
             raise Unauthorized(_WRONG)
         row = self._find(name)
@@ -121,14 +144,21 @@ class Authenticator:
 
     def _bearer(self, text: str, nobody: Actor) -> Actor:
         if text.startswith(KEY_SIGN):
-            return self._by_key(text, nobody)
+            return self._noted(nobody, "", text, lambda: self._by_key(text, nobody))
+        principal = ""
         try:
             claims = self._tokens.read(text)
+            if claims.proof is None:
+                return replace(nobody, limits=claims.limits, token=True)
+            principal = claims.principal
+            return self._current(nobody, principal, claims.proof, claims.limits, token=True)
         except TokenRefused as error:
-            raise Unauthorized(str(error), reason="invalid_token") from None
-        if claims.proof is None:
-            return replace(nobody, limits=claims.limits, token=True)
-        return self._current(nobody, claims.principal, claims.proof, claims.limits, token=True)
+            refusal = Unauthorized(str(error), reason="invalid_token")
+        except Unauthorized as error:
+            refusal = error
+        detail = encode({"with": "token", "why": refusal.message})
+        self._notes.note(nobody, LOGIN, DENIED, principal=principal, detail=detail)
+        raise refusal
 
     def _by_key(self, text: str, nobody: Actor, name: str | None = None) -> Actor:
         """Return the owner of an API key, whose name must be ``name`` if that is given."""
@@ -150,7 +180,16 @@ class Authenticator:
         if proof.key_id is not None:
             key = self._standings.key(standing, proof.key_id)
             limits = narrowed(limits, key.limits if key else None)
-        actor = Actor(principal, nobody.address, nobody.user_agent, proof, limits, token, standing.revision)
+        actor = Actor(
+            principal,
+            nobody.address,
+            nobody.user_agent,
+            proof,
+            limits,
+            token,
+            standing.revision,
+            nobody.request_id,
+        )
         if (gone := self._standings.gone(standing, actor)) is not None:
             raise Unauthorized(gone, reason="invalid_token")
         return actor
@@ -197,6 +236,15 @@ class Authenticator:
     def _key(self, prefix: str) -> Row[*tuple[Any, ...]] | None:
         with self._database.read() as connection:
             return connection.execute(_BY_PREFIX, {"prefix": prefix}).first()
+
+
+def _typed(name: str) -> str:
+    """Return a name that somebody typed as it may be noted: keys and tokens are typed there by mistake."""
+    for sign in (KEY_SIGN, REFRESH_SIGN):
+        before, found, _ = name.partition(sign)
+        if found:
+            return f"{before[:_LONGEST_NAME]}{sign}..."
+    return name[:_LONGEST_NAME]
 
 
 def _used(connection: Connection, key_id: int, now: int) -> None:

@@ -12,7 +12,10 @@ from sqlalchemy import Connection
 from registry.access.actions import Action, least_role
 from registry.access.actors import Actor, Kind
 from registry.access.reach import EVERYTHING, Reach
+from registry.access.ruling import RULE
 from registry.access.standing import Standing, Standings
+from registry.audit.entries import CREDENTIAL, DENIED, encode
+from registry.audit.notes import DENIED_KIND, Notes
 from registry.errors import Denied, Unauthorized
 from registry.names import RepositoryName
 
@@ -76,7 +79,7 @@ class Authorizer:
 
     def require_own(self, actor: Actor, principal: str) -> None:
         """Raise as :meth:`require` does unless the actor is the principal itself, or administers the registry."""
-        self.require(actor, _own_action(actor, principal), None, principal)
+        self.require(actor, own_action(actor, principal), None, principal)
 
     def require(self, actor: Actor, action: Action, repository: RepositoryName | None, reference: str = "") -> None:
         """Raise :class:`Denied` or :class:`Unauthorized` that name the missing action unless it is allowed."""
@@ -100,10 +103,15 @@ _asked: ContextVar[_Asked | None] = ContextVar("asked", default=None)
 class PolicyAuthorizer(Authorizer):
     """Decides by the rules of the policy, and by what the credential is good for."""
 
-    def __init__(self, standings: Standings, clock_ms: Callable[[], int]) -> None:
-        """Decide by ``standings``, at the time of ``clock_ms``."""
+    def __init__(self, standings: Standings, clock_ms: Callable[[], int], notes: Notes) -> None:
+        """Decide by ``standings``, at the time of ``clock_ms``; ``notes`` is told of what is refused."""
         self._standings = standings
         self._clock_ms = clock_ms
+        self._notes = notes
+
+    def at(self, clock_ms: Callable[[], int]) -> PolicyAuthorizer:
+        """Return one that decides at another time."""
+        return PolicyAuthorizer(self._standings, clock_ms, self._notes)
 
     def authorize(self, requests: Sequence[AccessRequest]) -> Sequence[Decision]:
         """Return one decision a request, in order."""
@@ -125,7 +133,7 @@ class PolicyAuthorizer(Authorizer):
 
     def require_own(self, actor: Actor, principal: str) -> None:
         """Raise as :meth:`require` does unless the actor is the principal itself, or administers the registry."""
-        request = AccessRequest(actor, _own_action(actor, principal), None, principal)
+        request = AccessRequest(actor, own_action(actor, principal), None, principal)
         self._require(request, changing=True)
 
     def _require(self, request: AccessRequest, *, changing: bool) -> None:
@@ -133,6 +141,7 @@ class PolicyAuthorizer(Authorizer):
         decision = self.decide(standing, request)
         if not decision.allowed:
             self._refuse(standing, request, decision)
+        RULE.set(decision.rule)
         if changing and request.actor.kind is not Kind.INSIDER:
             asked = _asked.get()
             if asked is None:
@@ -143,6 +152,7 @@ class PolicyAuthorizer(Authorizer):
     def begin(self) -> None:
         """Forget what was allowed before: another request begins in this thread, or what is none."""
         _asked.set(None)
+        RULE.set("")
 
     def confirm(self, connection: Connection) -> None:
         """Ask again, in a transaction, where the policy has changed since; raises as :meth:`require` does."""
@@ -157,7 +167,17 @@ class PolicyAuthorizer(Authorizer):
         asked.revision = standing.revision
 
     def _refuse(self, standing: Standing, request: AccessRequest, decision: Decision) -> NoReturn:
-        """Refuse, and name the rule that denies it to who may read the rules."""
+        """Refuse, note that, and name the rule that denies it to who may read the rules."""
+        self._notes.note(
+            request.actor,
+            DENIED_KIND,
+            DENIED,
+            repository=str(request.repository or ""),
+            reference=request.reference,
+            action=request.action.value,
+            rule=decision.rule,
+            detail=_detail(request, decision),
+        )
         reads = AccessRequest(request.actor, Action.ADMIN, None)
         _refuse(request, decision, named=bool(decision.rule) and self.decide(standing, reads).allowed)
 
@@ -169,7 +189,7 @@ class PolicyAuthorizer(Authorizer):
             return Decision(allowed=False, reason=gone)
         name = None if request.repository is None else request.repository.value
         if name is None and action is Action.LIST:
-            may = actor.kind is not Kind.ANONYMOUS or not self.reach(actor, action).empty
+            may = actor.kind is not Kind.ANONYMOUS or not standing.reach(actor, action).empty
             decision = Decision(may)
         else:
             verdict = standing.verdict(actor, action, name, request.tag, self._clock_ms, any_tag=request.any_tag)
@@ -181,7 +201,17 @@ class PolicyAuthorizer(Authorizer):
         return decision
 
 
-def _own_action(actor: Actor, principal: str) -> Action:
+def _detail(request: AccessRequest, decision: Decision) -> str:
+    """Return what is noted of a refusal: whether the credential would not do either, whatever the policy says."""
+    limits, name = request.actor.limits, None if request.repository is None else request.repository.value
+    if decision.reason:
+        return encode({CREDENTIAL: decision.reason})
+    if limits is not None and not limits.allow(request.action, name):
+        return encode({CREDENTIAL: "the token is not for it" if request.actor.token else "the key is not for it"})
+    return "{}"
+
+
+def own_action(actor: Actor, principal: str) -> Action:
     """Return what is needed to change what is a principal's own: of itself, to be known."""
     return Action.LIST if actor.is_itself(principal) else Action.ADMIN
 

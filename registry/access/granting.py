@@ -15,9 +15,11 @@ from registry.access.actors import Actor, Proof
 from registry.access.authorizer import AccessRequest, Action, Authorizer
 from registry.access.limits import EVERY
 from registry.access.principal_rows import LOCAL
-from registry.access.secrets import hashed, random_text
+from registry.access.secrets import REFRESH_SIGN, hashed, random_text
 from registry.access.standing import Standings
 from registry.access.tokens import Tokens
+from registry.audit.entries import ALLOWED, DENIED, encode
+from registry.audit.notes import LOGIN, TOKEN, Notes
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Principal, RefreshToken
@@ -25,7 +27,8 @@ from registry.errors import NameInvalid, ScopeInvalid, Unauthorized
 from registry.names import RepositoryName
 
 MOST_SCOPES = 64
-REFRESH_SIGN, REFRESH_MS = "mr_", 90 * 86_400_000
+_MOST_NOTED = 20
+REFRESH_MS = 90 * 86_400_000
 _SCOPE = re.compile(r"(repository|registry)(?:\([a-z0-9]+\))?:([^\s:]+(?::[0-9]+/[^\s:]+)?):([a-z*]+(?:,[a-z*]+)*)")
 _REPOSITORY, _CATALOG = "repository", "catalog"
 _GRANTED = (Action.PULL, Action.PUSH, Action.DELETE)
@@ -83,12 +86,15 @@ class Given:
 class TokenService:
     """Gives tokens to who is known, and to nobody's clients for what everybody may do."""
 
-    def __init__(self, database: Database, authorizer: Authorizer, standings: Standings, tokens: Tokens) -> None:
-        """Give ``tokens`` for what ``authorizer`` allows."""
+    def __init__(
+        self, database: Database, authorizer: Authorizer, standings: Standings, tokens: Tokens, notes: Notes
+    ) -> None:
+        """Give ``tokens`` for what ``authorizer`` allows, and tell ``notes`` of each."""
         self._database = database
         self._authorizer = authorizer
         self._standings = standings
         self._tokens = tokens
+        self._notes = notes
 
     def give(self, actor: Actor, wanted: Wanted, *, renewable: bool = False, client: str = "") -> Given:
         """Return a token for what of ``wanted`` is allowed now."""
@@ -98,10 +104,26 @@ class TokenService:
         catalog = wanted.catalog and self._allowed(actor, Action.LIST, None)
         token, issued = self._tokens.give(actor.principal, proof, granted, catalog=catalog)
         refresh = self._keep_refresh(proof, client) if renewable and proof is not None else ""
+        scopes = [f"repository:{name}:{','.join(actions)}" for name, actions in granted.items()]
+        detail = {
+            "scopes": (["registry:catalog:*"] if catalog else []) + scopes[:_MOST_NOTED],
+            "refresh": bool(refresh),
+        }
+        self._notes.note(actor, TOKEN, ALLOWED, detail=encode(detail))
         return Given(token, issued, self._tokens.lives_seconds, granted, refresh)
 
     def renew(self, nobody: Actor, text: str, wanted: Wanted) -> Given:
         """Return a token for who was given the refresh token ``text``; raises :class:`Unauthorized`."""
+        try:
+            actor = self._owner(nobody, text)
+        except Unauthorized as error:
+            detail = encode({"with": "refresh token", "why": error.message})
+            self._notes.note(nobody, LOGIN, DENIED, principal="", detail=detail)
+            raise
+        return self.give(actor, wanted)
+
+    def _owner(self, nobody: Actor, text: str) -> Actor:
+        """Return who was given a refresh token; raises :class:`Unauthorized`."""
         with self._database.read() as connection:
             row = connection.execute(_FIND, {"hash": hashed(text)}).first()
             now = self._database.now(connection)
@@ -110,7 +132,7 @@ class TokenService:
         actor = replace(nobody, principal=row.name, proof=Proof(row.id, row.valid_from_ms, row.key_id))
         if (gone := self._standings.gone(self._standings.now(at_once=True), actor)) is not None:
             raise Unauthorized(gone)
-        return self.give(actor, wanted)
+        return actor
 
     def _granted(self, actor: Actor, wanted: Wanted) -> Mapping[str, Sequence[str]]:
         granted: dict[str, Sequence[str]] = {}

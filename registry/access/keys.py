@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from registry.access.actors import Actor
-from registry.access.authorizer import Authorizer
+from registry.access.authorizer import Authorizer, own_action
 from registry.access.limits import parse_scopes
 from registry.access.secrets import KeyText
 from registry.access.standing import changed
+from registry.audit.chain import shown_time
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import ApiKey, Principal
@@ -110,6 +111,8 @@ class KeyService:
             made = self._insert(connection, actor, owner, old.name, old.scopes, lives)
             end = now + overlap_ms if old.expires_ms is None else min(old.expires_ms, now + overlap_ms)
             connection.execute(update(_KEY).where(_KEY.c.id == old.id).values(expires_ms=end))
+            told = {"key": prefix, "expires": shown_time(end)}
+            changed(self._database, connection, actor, "key.rotated", owner, told, action=own_action(actor, owner))
             return made
 
         return self._database.write(work)
@@ -120,7 +123,8 @@ class KeyService:
 
         def work(connection: Connection) -> None:
             connection.execute(delete(_KEY).where(_KEY.c.id == self._find(connection, owner, prefix).id))
-            changed(connection)
+            needed = own_action(actor, owner)
+            changed(self._database, connection, actor, "key.deleted", owner, {"key": prefix}, action=needed)
 
         self._database.write(work)
 
@@ -132,6 +136,7 @@ class KeyService:
         connection.execute(_SWEEP, {"b_owner": principal_id, "b_before": now - _SHOWN_AFTER_MS})
         if connection.execute(_LIVING, {"owner": principal_id, "now": now}).scalar_one() >= MOST_KEYS:
             raise PrincipalInvalid(f"{owner} has {MOST_KEYS} keys already: delete one", detail={"owner": owner})
+        expires_ms = None if lives_ms is None else now + lives_ms
         row = {
             "principal_id": principal_id,
             "name": name,
@@ -140,10 +145,16 @@ class KeyService:
             "scopes": json.dumps(list(scopes)),
             "actor": actor.principal,
             "created_ms": now,
-            "expires_ms": None if lives_ms is None else now + lives_ms,
+            "expires_ms": expires_ms,
         }
         connection.execute(insert(_KEY), row)
-        changed(connection)
+        told = {
+            "key": text.prefix,
+            "name": name,
+            "scopes": list(scopes),
+            "expires": None if expires_ms is None else shown_time(expires_ms),
+        }
+        changed(self._database, connection, actor, "key.created", owner, told, action=own_action(actor, owner))
         return NewKey(self._find(connection, owner, text.prefix), str(text))
 
     @staticmethod

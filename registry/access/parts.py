@@ -21,6 +21,7 @@ from registry.access.teams import TeamService
 from registry.access.throttle import Throttle
 from registry.access.token_keys import TokenKeys
 from registry.access.tokens import LEEWAY_SECONDS, LIVES_SECONDS, Tokens
+from registry.audit.notes import Notes
 from registry.db.engine import Database
 
 
@@ -40,6 +41,8 @@ class Access:
 
     terms: AccessTerms
     authorizer: Authorizer
+    policy: PolicyAuthorizer
+    standings: Standings
     authenticator: Authenticator | None
     principals: PrincipalService
     teams: TeamService
@@ -52,26 +55,28 @@ class Access:
     first: FirstAdministrator
 
 
-def wire_access(database: Database, terms: AccessTerms) -> Access:
-    """Wire access over one database."""
+def wire_access(database: Database, terms: AccessTerms, notes: Notes) -> Access:
+    """Wire access over one database; ``notes`` is told of logins, tokens and denials."""
     htpasswd, passwords = HtpasswdFile(terms.htpasswd), Passwords()
     standings = Standings(database, htpasswd)
-    policy = PolicyAuthorizer(standings, database.clock_ms)
+    policy = PolicyAuthorizer(standings, database.clock_ms, notes)
     authorizer: Authorizer = policy if terms.authentication else Authorizer()
     token_keys = TokenKeys(database, authorizer, kept_ms=(terms.token_seconds + 2 * LEEWAY_SECONDS) * 1000)
     tokens = Tokens(token_keys, terms.service, terms.token_seconds, database.clock_ms)
-    authenticator = Authenticator(database, standings, tokens, passwords, Throttle(database), htpasswd)
+    authenticator = Authenticator(database, standings, tokens, passwords, Throttle(database), htpasswd, notes)
     if terms.authentication:
         database.confirm = policy.confirm
     return Access(
         terms,
         authorizer,
+        policy,
+        standings,
         authenticator if terms.authentication else None,
         PrincipalService(database, authorizer, passwords),
         TeamService(database, authorizer),
         KeyService(database, authorizer),
         PolicyService(database, authorizer),
-        TokenService(database, authorizer, standings, tokens),
+        TokenService(database, authorizer, standings, tokens, notes),
         token_keys,
         AccessExplainer(database, authorizer, policy, standings),
         IdentityService(database, standings),

@@ -114,7 +114,7 @@ class PolicyService:
         def work(connection: Connection) -> PolicyRow:
             found = _require(connection, name)
             condition.require(found.revision)
-            self._update(connection, found, text)
+            self._update(connection, actor, found, text)
             return _require(connection, name)
 
         return self._database.write(work)
@@ -126,8 +126,7 @@ class PolicyService:
         def work(connection: Connection) -> None:
             found = _require(connection, name)
             condition.require(found.revision)
-            connection.execute(delete(_RULE).where(_RULE.c.id == found.id))
-            changed(connection)
+            self._delete(connection, actor, found)
 
         self._database.write(work)
 
@@ -162,10 +161,9 @@ class PolicyService:
                 for name in made:
                     self._insert(connection, actor, name, texts[name], known)
                 for name in other:
-                    self._update(connection, present[name], texts[name], known)
+                    self._update(connection, actor, present[name], texts[name], known)
                 for name in removed:
-                    connection.execute(delete(_RULE).where(_RULE.c.id == present[name].id))
-                changed(connection)
+                    self._delete(connection, actor, present[name])
             return PolicyChanges(sorted(made), sorted(other), sorted(removed), len(texts) - len(made) - len(other))
 
         return self._database.write(work)
@@ -175,13 +173,20 @@ class PolicyService:
         now = self._database.now(connection)
         row = {"name": name, "definition": text, "actor": actor.principal, "created_ms": now, "updated_ms": now}
         connection.execute(insert(_RULE), row)
-        changed(connection)
+        changed(self._database, connection, actor, "policy.created", name, {"definition": json.loads(text)})
 
-    def _update(self, connection: Connection, found: PolicyRow, text: str, known: _Known | None = None) -> None:
+    def _update(
+        self, connection: Connection, actor: Actor, found: PolicyRow, text: str, known: _Known | None = None
+    ) -> None:
         (known or _Known(connection)).check(found.name, json.loads(text))
         now = max(self._database.now(connection), found.updated_ms + 1)
         connection.execute(update(_RULE).where(_RULE.c.id == found.id).values(definition=text, updated_ms=now))
-        changed(connection)
+        told = {"definition": json.loads(text), "previous": found.definition}
+        changed(self._database, connection, actor, "policy.changed", found.name, told)
+
+    def _delete(self, connection: Connection, actor: Actor, found: PolicyRow) -> None:
+        connection.execute(delete(_RULE).where(_RULE.c.id == found.id))
+        changed(self._database, connection, actor, "policy.deleted", found.name, {"previous": found.definition})
 
 
 class _Known:

@@ -73,7 +73,8 @@ def insert_principal(
         "updated_ms": now,
     }
     made = connection.execute(insert(_PRINCIPAL).returning(_PRINCIPAL.c.id), row).scalar_one()
-    changed(connection)
+    kind = "user.created" if namespace is None else "robot.created"
+    changed(database, connection, actor, kind, name, {"source": source, "description": description})
     return int(made)
 
 
@@ -86,9 +87,13 @@ def checked_description(description: str) -> str:
     return description
 
 
-def forget_subject(connection: Connection, subject: str) -> None:
-    """Take a subject out of all rules; a rule for nobody else goes: somebody new of this name gets nothing by it."""
-    rows = connection.execute(select(_RULE.c.id, _RULE.c.definition).with_for_update()).all()
+def forget_subject(connection: Connection, subject: str) -> Mapping[str, object]:
+    """Take a subject out of all rules; a rule for nobody else goes: somebody new of this name gets nothing by it.
+
+    Returns what the audit log tells of that: which rules were changed, and which are gone.
+    """
+    shortened, gone = [], []
+    rows = connection.execute(select(_RULE.c.id, _RULE.c.name, _RULE.c.definition).with_for_update()).all()
     for row in rows:
         definition = json.loads(row.definition)
         if subject not in definition["to"]:
@@ -97,8 +102,11 @@ def forget_subject(connection: Connection, subject: str) -> None:
         of = _RULE.c.id == row.id
         if definition["to"]:
             connection.execute(update(_RULE).where(of).values(definition=json.dumps(definition)))
+            shortened.append(row.name)
         else:
             connection.execute(delete(_RULE).where(of))
+            gone.append(row.name)
+    return {"rules_changed": shortened, "rules_deleted": gone}
 
 
 def make_administrator(database: Database, connection: Connection, actor: Actor, subject: str) -> None:
@@ -112,6 +120,7 @@ def make_administrator(database: Database, connection: Connection, actor: Actor,
         definition: dict[str, object] = {"to": [subject], **_EVERYTHING}
         made = {"name": ADMINISTRATORS, "definition": json.dumps(definition), "actor": actor.principal}
         connection.execute(insert(_RULE), {**made, "created_ms": now, "updated_ms": now})
+        changed(database, connection, actor, "policy.created", ADMINISTRATORS, {"definition": definition})
     else:
         definition = dict(json.loads(row.definition))
         named = [*json.loads(row.definition)["to"]]
@@ -124,4 +133,5 @@ def make_administrator(database: Database, connection: Connection, actor: Actor,
             definition["to"] = [*named, subject]
             changes = {"definition": json.dumps(definition), "updated_ms": now}
             connection.execute(update(_RULE).where(_RULE.c.id == row.id).values(changes))
-    changed(connection)
+            told = {"definition": definition, "previous": json.loads(row.definition)}
+            changed(database, connection, actor, "policy.changed", ADMINISTRATORS, told)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from registry.access.actors import Actor
-from registry.access.authorizer import Action, Authorizer
+from registry.access.authorizer import Action, Authorizer, own_action
 from registry.access.principal_rows import (
     LOCAL,
     NO_PASSWORD,
@@ -150,9 +150,11 @@ class PrincipalService:
 
         Raises :class:`PrincipalUnknown`, :class:`PrincipalInvalid`.
         """
+        needed = Action.ADMIN
         if wish.disabled is not None or wish.description is not None:
-            self._authorizer.require(actor, Action.ADMIN, None, name)
+            self._authorizer.require(actor, needed, None, name)
         else:
+            needed = own_action(actor, name)
             self._authorizer.require_own(actor, name)
         values: dict[str, object] = {}
         if wish.disabled is not None:
@@ -175,7 +177,9 @@ class PrincipalService:
                 connection.execute(delete(_REFRESH).where(_REFRESH.c.principal_id == found.id))
             statement = update(_PRINCIPAL).where(_PRINCIPAL.c.id == found.id)
             connection.execute(statement.values(**values, **ended, updated_ms=now))
-            changed(connection)
+            told = {name: value for name, value in values.items() if name != "password_hash"}
+            told |= {"password": "another"} if "password_hash" in values else {}
+            changed(self._database, connection, actor, f"{_kind(found)}.changed", name, told, action=needed)
             return self._require(connection, name)
 
         return self._database.write(work)
@@ -188,9 +192,8 @@ class PrincipalService:
             found = self._require(connection, name)
             condition.require(found.revision)
             connection.execute(delete(_PRINCIPAL).where(_PRINCIPAL.c.id == found.id))
-            kind = "user" if found.namespace is None else "robot"
-            forget_subject(connection, f"{kind}:{name}")
-            changed(connection)
+            told = forget_subject(connection, f"{_kind(found)}:{name}")
+            changed(self._database, connection, actor, f"{_kind(found)}.deleted", name, told)
 
         self._database.write(work)
 
@@ -225,3 +228,7 @@ class PrincipalService:
     def _row(connection: Connection, row: Row[*tuple[Any, ...]]) -> PrincipalRow:
         teams = connection.scalars(_TEAMS_OF, {"principal": row.id}).all()
         return PrincipalRow(*[*row, teams])
+
+
+def _kind(row: PrincipalRow) -> str:
+    return "user" if row.namespace is None else "robot"

@@ -23,6 +23,8 @@ from registry.errors import PrincipalInvalid
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024
 KEY_SIGN = "mk_"
 """What every API key starts with, so that scanners of leaked secrets find it."""
+REFRESH_SIGN = "mr_"
+"""What every refresh token starts with."""
 _KEY = re.compile(r"mk_([A-Za-z0-9]{10})_([A-Za-z0-9]{40})")
 _ALPHABET = string.ascii_letters + string.digits
 _REMEMBERED, _AT_ONCE = 4096, 4

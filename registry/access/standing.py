@@ -23,6 +23,7 @@ from registry.access.limits import Limits, parse_scopes
 from registry.access.policy import ANYBODY, Policy, Verdict
 from registry.access.reach import Reach
 from registry.access.rules import EVERYBODY, Circumstances, PolicyRule, parse_policy_rule
+from registry.audit.entries import write
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import AccessRule, AccessState, ApiKey, Principal, Team, TeamMember
@@ -222,6 +223,19 @@ def _parsed(name: str, definition: str) -> PolicyRule:
     return parse_policy_rule(name, json.loads(definition))
 
 
-def changed(connection: Connection) -> None:
-    """Let every process know that something about access changes with the caller's transaction."""
+def changed(
+    database: Database,
+    connection: Connection,
+    actor: Actor,
+    kind: str,
+    name: str,
+    detail: Mapping[str, object] | None = None,
+    *,
+    action: Action = Action.ADMIN,
+) -> None:
+    """Let every process know that something about access changes with the caller's transaction, and keep who did it.
+
+    The audit log has it as ``kind``, about what is called ``name``; ``action`` is what it needed.
+    """
     connection.execute(_BUMP)
+    write(database, connection, actor, kind, name, detail, action=action)

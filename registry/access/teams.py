@@ -72,7 +72,7 @@ class TeamService:
                 "created_ms": now,
             }
             connection.execute(insert(_TEAM), row)
-            changed(connection)
+            changed(self._database, connection, actor, "team.created", name, {"description": about})
             return self._require(connection, name)
 
         return self._database.write(work)
@@ -97,7 +97,7 @@ class TeamService:
             statement = self._database.insert_ignore(TeamMember)
             connection.execute(statement.values(team_id=team_id, principal_id=principal_id))
 
-        return self._change(actor, team, name, work)
+        return self._change(actor, "team.joined", team, name, work)
 
     def leave(self, actor: Actor, team: str, name: str) -> TeamRow:
         """Take a user or robot out of a team; raises :class:`PrincipalUnknown`, also where it is not in it."""
@@ -107,7 +107,7 @@ class TeamService:
             if connection.execute(delete(_MEMBER).where(*of)).rowcount != 1:
                 raise PrincipalUnknown(f"{name} is not in team {team}", detail={"team": team, "name": name})
 
-        return self._change(actor, team, name, work)
+        return self._change(actor, "team.left", team, name, work)
 
     def delete(self, actor: Actor, name: str, condition: Condition = ANY) -> None:
         """Delete a team; rules speak of it no more. Raises :class:`PrincipalUnknown`."""
@@ -117,18 +117,20 @@ class TeamService:
             found = self._require(connection, name)
             condition.require(found.revision)
             connection.execute(delete(_TEAM).where(_TEAM.c.id == found.id))
-            forget_subject(connection, f"team:{name}")
-            changed(connection)
+            told = {**forget_subject(connection, f"team:{name}"), "members": found.members}
+            changed(self._database, connection, actor, "team.deleted", name, told)
 
         self._database.write(work)
 
-    def _change(self, actor: Actor, team: str, name: str, change: Callable[[Connection, int, int], None]) -> TeamRow:
+    def _change(
+        self, actor: Actor, kind: str, team: str, name: str, change: Callable[[Connection, int, int], None]
+    ) -> TeamRow:
         self._authorizer.require(actor, Action.ADMIN, None, team)
 
         def work(connection: Connection) -> TeamRow:
             found, member = self._require(connection, team), _member(connection, name)
             change(connection, found.id, member)
-            changed(connection)
+            changed(self._database, connection, actor, kind, team, {"member": name})
             return self._require(connection, team)
 
         return self._database.write(work)

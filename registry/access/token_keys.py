@@ -16,6 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.audit.entries import write
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import TokenKey
@@ -71,7 +72,9 @@ class TokenKeys:
         def work(connection: Connection) -> str:
             now = self._database.now(connection)
             connection.execute(update(_KEY).where(_KEY.c.retired_ms.is_(None)).values(retired_ms=now))
-            return self._make(connection, now)
+            made = self._make(connection, now)
+            write(self._database, connection, actor, "token-key.rotated", made)
+            return made
 
         made = self._database.write(work)
         self._read()

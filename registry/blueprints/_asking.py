@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from flask import request
 
+from registry.access.actions import Action
 from registry.access.actors import OPERATOR, Actor
 from registry.access.authentication import Credentials
 from registry.access.conditions import is_address
+from registry.access.ruling import RULE
+from registry.audit.entries import ALLOWED
+from registry.audit.notes import PULL
 from registry.blueprints._http import services
+from registry.names import RepositoryName
 
 _KNOWN = "moorage.known"
 OPERATOR_ENVIRON = "moorage.operator"
@@ -23,17 +29,40 @@ def actor() -> Actor:
     known: Actor | None = environ.get(_KNOWN)
     if known is not None:
         return known
-    address, user_agent = client_address(), environ.get("HTTP_USER_AGENT", "")
+    nobody = anybody()
     authenticator = services().access.authenticator
     if authenticator is None:
-        found = Actor(address=address, user_agent=user_agent)
+        found = nobody
     elif OPERATOR_ENVIRON in environ:
-        found = Actor(OPERATOR, address, user_agent)
+        found = replace(nobody, principal=OPERATOR)
     else:
-        found = authenticator.known(Credentials(environ.get("HTTP_AUTHORIZATION", ""), address, user_agent))
+        shown = environ.get("HTTP_AUTHORIZATION", "")
+        found = authenticator.known(Credentials(shown, nobody.address, nobody.user_agent, nobody.request_id))
     environ[_KNOWN] = found
     environ["moorage.actor"] = found.principal
     return found
+
+
+def note_pull(repository: RepositoryName, reference: str = "", digest: str = "") -> None:
+    """Note for the audit log who pulled a manifest, or (without ``reference``) blobs."""
+    detail = f'{{"digest":"{digest}"}}' if digest else '{"blobs":true}'
+    services().notes.note(
+        actor(),
+        PULL,
+        ALLOWED,
+        repository=repository.value,
+        reference=reference,
+        action=Action.PULL.value,
+        rule=RULE.get(),
+        detail=detail,
+    )
+
+
+def anybody() -> Actor:
+    """Return who asks as long as no credentials are looked at."""
+    environ = request.environ
+    agent, request_id = environ.get("HTTP_USER_AGENT", ""), environ.get("moorage.request_id", "")
+    return Actor(address=client_address(), user_agent=agent, request_id=request_id)
 
 
 def client_address() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from registry.blueprints._asking import actor
+from registry.blueprints._asking import actor, note_pull
 from registry.blueprints._http import Answer, RequestBody, accepted, location, not_modified, repository, services, warn
 from registry.digest import Digest
 from registry.manifests.creator import MAX_MANIFEST
@@ -25,6 +25,7 @@ def get_manifest(name: str, reference: str) -> Response:
     if not asking:
         tag = wanted.value if isinstance(wanted, TagName) else None
         services().pulls.note(served.manifest_id, (where.value, tag, str(served.digest)))
+        note_pull(where, reference, served.digest)
     headers = {
         "Docker-Content-Digest": served.digest,
         "ETag": f'"{served.digest}"',

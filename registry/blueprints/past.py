@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from registry.blueprints._asking import actor
+from registry.blueprints._asking import actor, note_pull
 from registry.blueprints._blobs import blob_answer
 from registry.blueprints._http import Answer, accepted, page_size, repository, services, text_argument
 from registry.blueprints._referrers import referrers_answer
@@ -49,6 +49,8 @@ def get_manifest(stamp: str, name: str, reference: str) -> Response:
     where, time_ms = repository(name), _past(stamp)
     formats = accepted(request.headers.get("Accept"))
     served = services().past.get(actor(), where, parse_reference(reference), formats, time_ms)
+    if request.method != "HEAD":
+        note_pull(where, reference, served.digest)
     headers = {"Docker-Content-Digest": served.digest, "Vary": "Accept", "X-Content-Type-Options": "nosniff"}
     return Answer(served.payload, content_type=served.media_type, headers=headers)
 
@@ -57,7 +59,11 @@ def get_manifest(stamp: str, name: str, reference: str) -> Response:
 def get_blob(stamp: str, name: str, digest: str) -> Response:
     """Serve a blob of the repository that is still kept, deleted or not."""
     _past(stamp)
-    return blob_answer(services().blobs.find_kept(actor(), repository(name), Digest.parse(digest)))
+    where = repository(name)
+    found = services().blobs.find_kept(actor(), where, Digest.parse(digest))
+    if request.method != "HEAD":
+        note_pull(where)
+    return blob_answer(found)
 
 
 @blueprint.get("/<path:name>/tags/list")

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, request
 
 from registry.access.actors import Actor, Kind
 from registry.access.granting import Given, Wanted
-from registry.blueprints._asking import actor, client_address
+from registry.blueprints._asking import actor, anybody
 from registry.blueprints._http import Answer, RequestBody, services, text_argument
 from registry.errors import AuthenticationOff, RequestInvalid, Unauthorized
 
@@ -38,7 +38,7 @@ def oauth2_token() -> Response:
     _require_authentication()
     form = _form()
     wanted = Wanted.parse([form.get("scope", "")])
-    nobody = Actor(address=client_address(), user_agent=request.headers.get("User-Agent", ""))
+    nobody = anybody()
     tokens, authenticator = services().access.tokens, services().access.authenticator
     kind = form.get("grant_type", "")
     if kind == "refresh_token":

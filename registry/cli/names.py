@@ -17,6 +17,7 @@ BUILT_IN = {
     "key": "Make API keys of users and robots, rotate and delete them.",
     "policy": "Look at the rules of access, make, change and remove them; keep all of them in a file.",
     "access": "Tell who may do what, and why; and who one is.",
+    "audit": "Look at who did what, export it, and check that nothing of it was altered.",
     "token": "Look after the keys that sign tokens.",
     "rule": "Look at house rules, make, change, try and remove them.",
     "retention": "Remove what rules of retention do not keep, and tell before what that is.",

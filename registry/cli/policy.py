@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry.cli.common import FlagRefused, json_flag, print_json
+from registry.cli.common import json_flag, print_json
 from registry.cli.connecting import below, confirm, print_fields, print_items, with_client, yes_flag
-from registry.cli.definitions import read_definition
+from registry.cli.definitions import read_definition, read_policy
 
 if TYPE_CHECKING:
     from registry.cli.client import Client
@@ -153,7 +151,7 @@ def apply(client: Client, file: str, *, dry_run: bool, yes: bool, as_json: bool)
 
     Rules that are not in the file are removed, which is asked about before.
     """
-    rules = _rules_of(file)
+    rules = read_policy(file)
     changes = client.send("PUT", "/policy", {"rules": rules, "dry_run": True})
     if not dry_run:
         if changes["removed"]:
@@ -166,25 +164,6 @@ def apply(client: Client, file: str, *, dry_run: bool, yes: bool, as_json: bool)
         for name in changes[what]:
             click.echo(f"would {verb} {name}" if dry_run else f"{what} {name}")
     click.echo(f"{changes['same']} of {len(rules)} rules are as they were")
-
-
-def _rules_of(file: str) -> dict[str, Any]:
-    import tomllib  # noqa: PLC0415 - only who runs a command waits for its imports
-
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        found = tomllib.loads(text)
-        json.dumps(found, allow_nan=False)
-    except OSError as error:
-        raise FlagRefused(f"cannot read {file}: {error.strerror}") from None
-    except TypeError:
-        raise FlagRefused(f'{file}: times and dates are written as text: from = "08:30"') from None
-    except ValueError as error:
-        raise FlagRefused(f"{file}: {error}") from None
-    for name, rule in found.items():
-        if not isinstance(rule, dict):
-            raise FlagRefused(f"{file}: {name} is no table: a rule is [{name}], and fields below it")
-    return found
 
 
 def _for_people(rule: dict[str, Any]) -> dict[str, Any]:

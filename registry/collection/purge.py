@@ -138,7 +138,7 @@ class PurgeService:
             if not gone:
                 raise BlobUnknown("this digest was not purged", detail={"digest": str(digest)})
             now = self._database.now(connection)
-            self._outbox.record(connection, now, DIGEST_ALLOWED, None, str(digest), actor.principal, {})
+            self._outbox.record(connection, now, DIGEST_ALLOWED, None, str(digest), actor, {})
 
         self._database.write(work)
 
@@ -172,7 +172,7 @@ class PurgeService:
         purge = self._purged.find(connection, digest)
         assert purge is not None  # noqa: S101 - it was just written
         told = {"reason": reason, "repositories": sorted(names)}
-        self._outbox.record(connection, now, DIGEST_PURGED, None, digest, actor.principal, told)
+        self._outbox.record(connection, now, DIGEST_PURGED, None, digest, actor, told)
         left = 0 if blob is None else blob.size
         return PurgeDone(Purge(digest, *purge), freed, sorted(names), left), doomed
 
@@ -180,4 +180,4 @@ class PurgeService:
         self, connection: Connection, now: int, kind: EventType, repository_id: int, digest: str, actor: Actor
     ) -> None:
         told = {"reason": EndReason.PURGED.value}
-        self._outbox.record(connection, now, kind, repository_id, digest, actor.principal, told)
+        self._outbox.record(connection, now, kind, repository_id, digest, actor, told)

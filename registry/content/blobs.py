@@ -191,7 +191,7 @@ class BlobService:
                 )
             self._reviews.blobs(connection, repository_id, [member.blob_id], now + self._reviews.grace_ms)
             told = {"reason": EndReason.DELETED.value}
-            self.outbox.record(connection, now, BLOB_DELETED, repository_id, text, actor.principal, told)
+            self.outbox.record(connection, now, BLOB_DELETED, repository_id, text, actor, told)
 
         self._database.write(work)
 
@@ -208,7 +208,7 @@ class BlobService:
     ) -> None:
         """Tell that a blob of ``size`` bytes was uploaded, or mounted from ``source``."""
         told = {"size": size, "mountedFrom": source}
-        self.outbox.record(connection, now, BLOB_PUSHED, repository_id, str(digest), actor.principal, told)
+        self.outbox.record(connection, now, BLOB_PUSHED, repository_id, str(digest), actor, told)
 
     def join(self, connection: Connection, repository_id: int, blob_id: int) -> int:
         """Make a blob a member of a repository, visible and leased, in the caller's transaction; returns the time."""

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from sqlalchemy import Connection, bindparam, delete, select
 
+from registry.audit.sealing import Sealer
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import EventConsumer, EventDelivery
@@ -32,6 +33,7 @@ _POLL_SECONDS = 0.1
 _LOOK_SECONDS = 1.0
 _PLACE_SECONDS = 0.5
 """Positions are given no oftener: on SQLite pushes wait for that commit to reach the disk."""
+_SEAL_SECONDS = 1.0
 _THREADS = 16
 _REST_SECONDS, _LONGEST_REST = 1.0, 60.0
 _LONGEST_PAUSE, _DOUBLINGS = 30.0, 16
@@ -50,17 +52,26 @@ _log = logging.getLogger(__name__)
 class Dispatcher:
     """Dispatches for one worker, in threads that :meth:`run` starts and ends."""
 
-    def __init__(self, database: Database, log: EventLog, observers: Observers, holder: str, terms: RetryTerms) -> None:
-        """Tell ``observers`` as ``holder``."""
+    def __init__(
+        self,
+        database: Database,
+        log: EventLog,
+        observers: Observers,
+        holder: str,
+        terms: RetryTerms,
+        sealer: Sealer,
+    ) -> None:
+        """Tell ``observers`` as ``holder``, and let ``sealer`` keep who did what."""
         self._database = database
         self._log = log
         self._observers = observers
+        self._sealer = sealer
         self._lease = Lease(database, LEASE, holder, _LEASE_SECONDS)
         self._deliveries = Deliveries(database, log, self._lease, observers.tell, terms)
         self._stop = threading.Event()
         self._telling: dict[str, Future[Round]] = {}
         self._resting: dict[str, tuple[float, float]] = {}
-        self._next_look = self._next_place = 0.0
+        self._next_look = self._next_place = self._next_seal = 0.0
 
     def stop(self) -> None:
         """End soon: what is being told is told to its end."""
@@ -96,6 +107,8 @@ class Dispatcher:
         self._enrol()
         while self._place():
             pass
+        while self._seal():
+            pass
         for consumer in self._pending():
             told += self._deliveries.run(consumer, self._stop.is_set).told
         self._lease.release()
@@ -106,10 +119,11 @@ class Dispatcher:
         self._reap()
         waits = time.monotonic() >= self._next_place and self._log.waits()
         is_time = time.monotonic() >= self._next_look
+        more = self._keep_audit()
         if self._telling and not self._lease.take():
             raise LeaseLost("another worker dispatches by now")
         if not waits and not is_time:
-            return False
+            return more
         if waits and not self._lease.take():
             return False
         if is_time:  # before events get their positions, so that a new consumer hears of them
@@ -124,7 +138,37 @@ class Dispatcher:
         if pending and self._lease.take():
             for name in pending:
                 self._telling[name] = pool.submit(self._deliveries.run, name, self._stop.is_set)
-        return placed == PLACED_AT_ONCE
+        return more or placed == PLACED_AT_ONCE
+
+    def _keep_audit(self) -> bool:
+        """Seal what waits for the audit log, once a second; returns whether to go on at once.
+
+        A failure of it keeps no observer waiting.
+        """
+        if time.monotonic() < self._next_seal:
+            return False
+        try:
+            more = self._sealer.waits() and self._lease.take() and self._seal()
+        except RegistryError as error:
+            _log.warning("the audit log cannot be sealed now: %s", error)
+            more = False
+        except LeaseLost:
+            raise
+        except Exception:  # noqa: BLE001 - nor must a defect of it
+            _log.exception("the audit log cannot be sealed now")
+            more = False
+        if not more:
+            self._next_seal = time.monotonic() + _SEAL_SECONDS
+        return more
+
+    def _seal(self) -> bool:
+        """Make records of what waits; committed for good, as their last hash is told to others."""
+
+        def work(connection: Connection) -> bool:
+            self._lease.require(connection)
+            return self._sealer.seal(connection)
+
+        return self._database.write(work)
 
     def _place(self) -> int:
         """Give events their positions; committed for good, as they are handed out at once."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, or_, select, update
 
 from registry.access.visible import Narrowing
 from registry.db.base import table
@@ -132,18 +132,15 @@ def _filtered(wanted: EventFilter) -> Select[Any]:
         statement = statement.where(_OUTBOX.c.repository == wanted.repository)
     if wanted.since_ms is not None:
         statement = statement.where(_OUTBOX.c.time_ms >= wanted.since_ms)
-    exact = [name for name in wanted.types if not name.endswith(".")]
+    return statement.where(named(_OUTBOX.c.type, wanted.types)) if wanted.types else statement
+
+
+def named(column: ColumnElement[str], names: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of the names, of which those that end in a dot are prefixes."""
+    exact = [name for name in names if not name.endswith(".")]
     # All that starts with the prefix sorts before the prefix with its last dot made the next character.
-    ranges = [
-        (_OUTBOX.c.type > name) & (_OUTBOX.c.type < f"{name[:-1]}/") for name in wanted.types if name.endswith(".")
-    ]
-    conditions = ([_OUTBOX.c.type.in_(exact)] if exact else []) + ranges
-    if conditions:
-        found = conditions[0]
-        for condition in conditions[1:]:
-            found |= condition
-        statement = statement.where(found)
-    return statement
+    ranges = [(column > name) & (column < f"{name[:-1]}/") for name in names if name.endswith(".")]
+    return or_(*([column.in_(exact)] if exact else []), *ranges)
 
 
 def _event(row: Row[Any]) -> Event:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, func, insert, null, select
 
+from registry.access.actors import Actor, Kind
+from registry.access.ruling import RULE
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Outbox as OutboxRow
@@ -20,11 +23,22 @@ _BY_ID = func.coalesce(select(Repository.name).where(Repository.id == bindparam(
 _INSERT = insert(table(OutboxRow)).values(
     position=null(),
     repository=_BY_ID,
-    **{name: bindparam(name) for name in ("event_id", "type", "subject", "actor", "time_ms", "data")},
+    **{name: bindparam(name) for name in ("event_id", "type", "subject", "actor", "time_ms", "data", "origin")},
 )
-_INSERT_PULL = insert(table(OutboxRow)).values(type=MANIFEST_PULLED.name, actor="", position=null())
+_INSERT_PULL = insert(table(OutboxRow)).values(type=MANIFEST_PULLED.name, actor="", position=null(), origin="")
 Pull = tuple[str, str | None, str]
 """What was pulled: the repository's name, the tag that was asked for (None: the digest was), and the digest."""
+_LONGEST_AGENT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a change came from: kept for the audit log, and told to no observer."""
+
+    address: str = ""
+    user_agent: str = ""
+    request_id: str = ""
+    rule: str = ""
 
 
 class Outbox:
@@ -41,7 +55,7 @@ class Outbox:
         kind: EventType,
         repository_id: int | None,
         subject: str,
-        actor: str,
+        actor: Actor,
         data: Mapping[str, object],
     ) -> None:
         """Write an event of one repository, or (None) of none, in the caller's transaction.
@@ -56,9 +70,10 @@ class Outbox:
                 "type": kind.name,
                 "repository_id": repository_id,
                 "subject": subject,
-                "actor": actor,
+                "actor": actor.principal,
                 "time_ms": now,
                 "data": _encode(data),
+                "origin": _origin(actor),
             },
         )
 
@@ -84,3 +99,13 @@ def time_text(milliseconds: int | None) -> str | None:
     if milliseconds is None:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def read_origin(text: str) -> Origin:
+    """Return where an event came from."""
+    return Origin(*json.loads(text)) if text else Origin()
+
+
+def _origin(actor: Actor) -> str:
+    rule = "" if actor.kind is Kind.INSIDER else RULE.get()
+    return _encode([actor.address, actor.user_agent[:_LONGEST_AGENT], actor.request_id, rule])

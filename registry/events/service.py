@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, case, delete, func, select, u
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.access.visible import at_once, seen
+from registry.audit.entries import write
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import EventConsumer, EventDelivery
@@ -146,6 +147,7 @@ class EventService:
             values = {"b_consumer": consumer, "b_position": position}
             connection.execute(_SEND_BACK, values)
             connection.execute(_FORGET_LATER, values)
+            write(self._database, connection, actor, "events.replayed", consumer, {"from": position})
             return position
 
         return self._database.write(work)
@@ -167,6 +169,7 @@ class EventService:
             fresh: Mapping[str, object] = {"alone": True, "attempts": 0, "first_ms": now, "due_ms": now}
             if connection.execute(_AGAIN.values(dead_ms=None, **fresh), {"b_id": letter}).rowcount != 1:
                 raise LetterUnknown(detail={"letter": letter})
+            write(self._database, connection, actor, "letter.redelivered", str(letter))
 
         self._database.write(work)
 
@@ -177,6 +180,7 @@ class EventService:
         def work(connection: Connection) -> None:
             if connection.execute(_DROP, {"b_id": letter}).rowcount != 1:
                 raise LetterUnknown(detail={"letter": letter})
+            write(self._database, connection, actor, "letter.dropped", str(letter))
 
         self._database.write(work)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, not_, select
 
 from registry.db.base import table
 from registry.db.engine import Database
-from registry.db.models import EventConsumer, EventDelivery
+from registry.db.models import AuditState, EventConsumer, EventDelivery
 from registry.db.models import Outbox as OutboxRow
 from registry.events.log import NOBODY
 from registry.events.types import MANIFEST_PULLED
@@ -19,6 +19,7 @@ PATIENCE = 2
 """For a consumer that is behind, events are kept so many times as long as otherwise, and no longer."""
 _BATCH = 500
 _OUTBOX, _CONSUMER, _DELIVERY = table(OutboxRow), table(EventConsumer), table(EventDelivery)
+_SEALED = select(table(AuditState).c.events)
 _LAST_TOLD = select(func.min(_CONSUMER.c.position)).where(_CONSUMER.c.name != NOBODY)
 _FIRST_WAITING = select(func.min(_DELIVERY.c.position)).where(_DELIVERY.c.dead_ms.is_(None))
 _ALL = 1 << 62
@@ -35,7 +36,10 @@ _FORGET_LETTERS = delete(_DELIVERY).where(
 
 
 class OutboxTrim:
-    """Removes events that are old, and that no consumer waits for any more, with the dead letters about them."""
+    """Removes events that are old, and that no consumer waits for any more, with the dead letters about them.
+
+    What is not in the audit log yet stays, however old it is.
+    """
 
     def __init__(self, database: Database, kept_ms: int) -> None:
         """Keep events for ``kept_ms`` milliseconds, and at most twice as long for a consumer that is behind."""
@@ -62,10 +66,15 @@ class OutboxTrim:
 
     def _overdue(self, connection: Connection) -> int:
         before = self._database.now(connection) - PATIENCE * self._kept_ms
-        return connection.execute(_FORGET, {"last": _ALL, "before": before}).rowcount
+        return connection.execute(_FORGET, {"last": self._sealed(connection), "before": before}).rowcount
 
     @staticmethod
-    def _last(connection: Connection) -> int:
-        """Return the last position that every consumer is through with."""
+    def _sealed(connection: Connection) -> int:
+        """Return how far events are in the audit log, which waits for none of them to be forgotten."""
+        return int(connection.execute(_SEALED).scalar_one())
+
+    def _last(self, connection: Connection) -> int:
+        """Return the last position that every consumer is through with, and the audit log is."""
         told, waiting = connection.scalar(_LAST_TOLD), connection.scalar(_FIRST_WAITING)
-        return min(_ALL if told is None else told, _ALL if waiting is None else waiting - 1)
+        sealed = self._sealed(connection)
+        return min(sealed, _ALL if told is None else told, _ALL if waiting is None else waiting - 1)

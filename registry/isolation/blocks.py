@@ -10,10 +10,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, select
+from sqlalchemy import Connection, Row, delete, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.audit.entries import write
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import PluginBlock
@@ -78,7 +79,7 @@ class BlockService:
         self._require(name)
         if not reason.strip() or len(reason) > MAX_REASON or "\0" in reason:
             raise RequestInvalid(f"say why, in 1 to {MAX_REASON} characters", detail={"reason": reason[:64]})
-        self._put(name, reason.strip(), actor.principal, automatic=False)
+        self._put(name, reason.strip(), actor, automatic=False)
         _log.warning("plugin %s is blocked by %s: %s; it decides about nothing", name, actor.principal, reason)
         self.refresh()
 
@@ -87,9 +88,14 @@ class BlockService:
         self._authorizer.require(actor, Action.ADMIN, None, name)
         self._require(name)
         guard = self._calls.guards.get(name)
-        gone = self._delete(_BLOCK.c.plugin == name)
-        if not gone and (guard is None or guard.final or not guard.off):
-            raise PluginUnknown(f"plugin {name} is not blocked", detail={"plugin": name})
+
+        def work(connection: Connection) -> None:
+            gone = connection.execute(delete(_BLOCK).where(_BLOCK.c.plugin == name)).rowcount
+            if not gone and (guard is None or guard.final or not guard.off):
+                raise PluginUnknown(f"plugin {name} is not blocked", detail={"plugin": name})
+            write(self._database, connection, actor, "plugin.unblocked", name)
+
+        self._database.write(work)
         if guard is not None:
             guard.told = True  # also what nobody else has heard of yet is over
         _log.warning("plugin %s is called again: %s unblocked it", name, actor.principal)
@@ -98,7 +104,8 @@ class BlockService:
     def start_anew(self) -> None:
         """Give those another chance that were switched off: a server starts."""
         try:
-            if self._delete(_BLOCK.c.automatic):
+            anew = delete(_BLOCK).where(_BLOCK.c.automatic)
+            if self._database.write(lambda connection: connection.execute(anew).rowcount):
                 _log.warning("plugins that were switched off are called again: the server starts anew")
         except RegistryError as error:
             _log.warning("plugins that were switched off stay so: %s", error.message)
@@ -110,7 +117,7 @@ class BlockService:
         """
         for name, guard in self._calls.guards.items():
             if guard.off and not guard.told:
-                self._put(name, guard.off, _REGISTRY, automatic=True)
+                self._put(name, guard.off, Actor(_REGISTRY), automatic=True)
                 guard.told = True
         blocks = self._read()
         for name, guard in self._calls.guards.items():
@@ -124,20 +131,18 @@ class BlockService:
         if name not in self._names:
             raise PluginUnknown(detail={"plugin": name[:255], "plugins": sorted(self._names)})
 
-    def _put(self, name: str, reason: str, actor: str, *, automatic: bool) -> None:
+    def _put(self, name: str, reason: str, actor: Actor, *, automatic: bool) -> None:
         def work(connection: Connection) -> None:
             now = self._database.now(connection)
-            values = {"blocked_ms": now, "actor": actor, "reason": reason, "automatic": automatic}
+            values = {"blocked_ms": now, "actor": actor.principal, "reason": reason, "automatic": automatic}
             insert = self._database.insert(PluginBlock).values(plugin=name, **values)
             if automatic:  # what an operator decided stays
                 connection.execute(insert.on_conflict_do_nothing())
             else:
                 connection.execute(insert.on_conflict_do_update(index_elements=[_BLOCK.c.plugin], set_=values))
+                write(self._database, connection, actor, "plugin.blocked", name, {"reason": reason})
 
         self._database.write(work)
-
-    def _delete(self, which: ColumnElement[bool]) -> int:
-        return self._database.write(lambda connection: connection.execute(delete(_BLOCK).where(which)).rowcount)
 
 
 def _follow(guard: Guard, block: Block | None) -> None:

@@ -93,7 +93,7 @@ class ManifestDeletion:
         if deleted is None:
             return False
         told = {"reason": reason.value}
-        self._outbox.record(connection, now, MANIFEST_DELETED, repository_id, str(digest), actor.principal, told)
+        self._outbox.record(connection, now, MANIFEST_DELETED, repository_id, str(digest), actor, told)
         connection.execute(ADOPT_REFERRERS, {"b_repository": repository_id, "b_subjects": [str(digest)]})
         self._periods.delete_of_manifest(connection, now, repository_id, deleted, reason, actor)
         self._reviews.after_window(connection, repository_id, [deleted], now)

@@ -257,7 +257,7 @@ class LabelService:
     def _tell(self, connection: Connection, kind: EventType, found: _Labelled, label: Label, actor: Actor) -> int:
         """Tell of a label, and return the time."""
         now, told = self._database.now(connection), {"key": label[0], "value": label[1]}
-        self._outbox.record(connection, now, kind, found.repository_id, str(found.digest), actor.principal, told)
+        self._outbox.record(connection, now, kind, found.repository_id, str(found.digest), actor, told)
         return now
 
     def _apply(

@@ -116,7 +116,7 @@ class Revival:
         if hidden:
             connection.execute(_SHOW, {"b_repository": repository_id, "b_ids": sorted(hidden), "b_lease": lease})
         for digest in deleted:
-            self._outbox.record(connection, now, MANIFEST_RESTORED, repository_id, digest, actor.principal, {})
+            self._outbox.record(connection, now, MANIFEST_RESTORED, repository_id, digest, actor, {})
         return list(deleted)
 
     def lacking(

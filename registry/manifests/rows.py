@@ -165,7 +165,7 @@ class ManifestRows:
             "created": created,
         }
         digest = str(record.digest)
-        self._outbox.record(connection, now, MANIFEST_PUSHED, repository_id, digest, actor.principal, told)
+        self._outbox.record(connection, now, MANIFEST_PUSHED, repository_id, digest, actor, told)
 
     def lease(self, connection: Connection, repository_id: int, found: Resolved) -> None:
         """Lock and lease all that the manifest names; raises :class:`ContentChanged` where some of it went."""

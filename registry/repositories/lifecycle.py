@@ -96,7 +96,7 @@ class RepositoryLifecycle:
             }
             connection.execute(_INSERT, made)
             row = _lock(connection, name)
-            self._outbox.record(connection, row.created_ms, REPOSITORY_CREATED, row.id, "", actor.principal, {})
+            self._outbox.record(connection, row.created_ms, REPOSITORY_CREATED, row.id, "", actor, {})
             return row
 
         return self._database.write(work)
@@ -127,7 +127,7 @@ class RepositoryLifecycle:
                 "allowSparse": wanted.allow_sparse,
                 "recoverySeconds": wanted.recovery_seconds,
             }
-            self._outbox.record(connection, now, REPOSITORY_CHANGED, row.id, "", actor.principal, told)
+            self._outbox.record(connection, now, REPOSITORY_CHANGED, row.id, "", actor, told)
             if self._reviews.window_ms(connection, row.id) < window:
                 self._reviews.hasten(connection, row.id, now + self._reviews.grace_ms)
             return _lock(connection, name)
@@ -150,7 +150,7 @@ class RepositoryLifecycle:
             namespace = ensure_namespace(self._database, connection, to)
             connection.execute(_RENAME, {"b_id": row.id, "b_name": to.value, "b_namespace": namespace})
             now, told = self._database.now(connection), {"previous": name.value}
-            self._outbox.record(connection, now, REPOSITORY_RENAMED, row.id, "", actor.principal, told)
+            self._outbox.record(connection, now, REPOSITORY_RENAMED, row.id, "", actor, told)
             return _lock(connection, to)
 
         return self._database.write(work)
@@ -171,7 +171,7 @@ class RepositoryLifecycle:
             due = now + self._reviews.window_ms(connection, row.id)
             connection.execute(_DELETE, {"b_id": row.id, "b_now": now})
             self._reviews.repository(connection, row.id, due)
-            self._outbox.record(connection, now, REPOSITORY_DELETED, row.id, "", actor.principal, {})
+            self._outbox.record(connection, now, REPOSITORY_DELETED, row.id, "", actor, {})
             return row._replace(deleted_at=now)
 
         return self._database.write(work)
@@ -192,7 +192,7 @@ class RepositoryLifecycle:
                 )
             self._require_free(connection, name)
             connection.execute(_UNDELETE, {"b_id": row.id})
-            self._outbox.record(connection, now, REPOSITORY_RESTORED, row.id, "", actor.principal, {})
+            self._outbox.record(connection, now, REPOSITORY_RESTORED, row.id, "", actor, {})
             return _lock(connection, name)
 
         return self._database.write(work)

@@ -61,7 +61,7 @@ def ensure_repository(
     if found is None:
         raise Conflict
     if fresh is not None:
-        outbox.record(connection, now, REPOSITORY_CREATED, found, "", actor.principal, {})
+        outbox.record(connection, now, REPOSITORY_CREATED, found, "", actor, {})
     return found
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from registry.access.actors import Actor
 from registry.access.authorizer import AccessRequest, Action, Authorizer
+from registry.audit.entries import write
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Namespace, Repository, Rule
@@ -110,7 +111,9 @@ class RuleService:
                 "updated_ms": now,
             }
             connection.execute(insert(_RULE), values)
-            return self._require(connection, name)
+            made = self._require(connection, name)
+            self._keep(connection, actor, "rule.created", made, {"kind": kind, "definition": dict(definition)})
+            return made
 
         return self._database.write(work)
 
@@ -145,6 +148,8 @@ class RuleService:
             text = self._checked(name, found.kind, definition)
             now = max(self._database.now(connection), found.updated_ms + 1)
             connection.execute(update(_RULE).where(_RULE.c.id == found.id).values(definition=text, updated_ms=now))
+            told = {"kind": found.kind, "definition": dict(definition), "previous": found.definition}
+            self._keep(connection, actor, "rule.changed", found, told)
             return self._require(connection, name)
 
         return self._database.write(work)
@@ -157,8 +162,15 @@ class RuleService:
             found = self._require(connection, name, lock=True)
             condition.require(found.revision)
             connection.execute(delete(_RULE).where(_RULE.c.id == found.id))
+            told = {"kind": found.kind, "previous": found.definition}
+            self._keep(connection, actor, "rule.deleted", found, told)
 
         self._database.write(work)
+
+    def _keep(self, connection: Connection, actor: Actor, kind: str, rule: RuleRow, told: Mapping[str, object]) -> None:
+        """Write to the audit log what becomes of a rule."""
+        told = {**told, "namespace": rule.namespace}
+        write(self._database, connection, actor, kind, rule.name, told, repository=rule.repository or "")
 
     def _require_allowed(self, actor: Actor, action: Action, name: str) -> None:
         """Require ``action`` on the repository that a rule is for, where there is one, or else all rights on all.

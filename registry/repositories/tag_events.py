@@ -51,7 +51,7 @@ class TagEvents:
             "immutable": effects.immutable,
         }
         kind = TAG_RESTORED if target.reversion else TAG_CHANGED
-        self._outbox.record(connection, start, kind, repository_id, name, actor.principal, data)
+        self._outbox.record(connection, start, kind, repository_id, name, actor, data)
         if effects.events:
             self.asked_for(connection, start, repository_id, target.digest, name, effects.events, actor)
 
@@ -69,7 +69,7 @@ class TagEvents:
         for event in events:
             data = {"tag": tag, "label": event.label, "data": event.data}
             kind = label_event(event.name)
-            self._outbox.record(connection, now, kind, repository_id, digest, actor.principal, data)
+            self._outbox.record(connection, now, kind, repository_id, digest, actor, data)
 
     def updated(
         self,
@@ -85,7 +85,7 @@ class TagEvents:
         if (row.lifetime_end_ms, row.immutable or row.label_immutable) == (end, immutable):
             return
         data = {"digest": row.digest, "expires": time_text(end), "immutable": immutable}
-        self._outbox.record(connection, now, TAG_UPDATED, repository_id, row.name, actor.principal, data)
+        self._outbox.record(connection, now, TAG_UPDATED, repository_id, row.name, actor, data)
 
     def ended(
         self, connection: Connection, now: int, repository_id: int, row: Period, reason: EndReason, actor: Actor
@@ -93,7 +93,7 @@ class TagEvents:
         """Tell of a period that was ended; one that moved is told of by the new one."""
         if reason is not EndReason.MOVED:
             data = {"digest": row.digest, "reason": reason.value}
-            self._outbox.record(connection, now, TAG_DELETED, repository_id, row.name, actor.principal, data)
+            self._outbox.record(connection, now, TAG_DELETED, repository_id, row.name, actor, data)
 
     def lapsed(
         self, connection: Connection, now: int, repository_id: int, row_id: int, name: str, digest: str, end: int
@@ -102,5 +102,5 @@ class TagEvents:
         if self._lapse(connection, {"b_id": row_id, "b_now": now}) != 1:
             return False
         data = {"digest": digest, "expired": time_text(end)}
-        self._outbox.record(connection, now, TAG_EXPIRED, repository_id, name, LAPSED_BY.principal, data)
+        self._outbox.record(connection, now, TAG_EXPIRED, repository_id, name, LAPSED_BY, data)
         return True

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
 
+from sqlalchemy import Connection
+
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.audit.entries import write
 from registry.batches import batched
 from registry.db.engine import Database
 from registry.errors import PlanOutdated
@@ -143,6 +146,8 @@ class RetentionService:
         if plan.state is not State.READY:
             why = "is still being made, or never was finished" if plan.state is State.MAKING else "was carried out"
             raise PlanOutdated(f"this plan {why}: make a new one", detail={"plan": plan_id})
+        if plan.removals:
+            self._database.write(partial(self._keep, actor=actor, repository=repository, plan=plan_id), durable=False)
         made_for = {entry.id for _, entry in self._removals(plan, 0) if entry.subject}
         run = Run(actor, plan, made_for, plan.position, Outcome.read(plan.result))
         enough = plan.removals if most is None else run.outcome.done + most
@@ -153,6 +158,19 @@ class RetentionService:
             progress(run.outcome.done, plan.removals)
         self._database.write(partial(plans.over, plan_id=plan_id))
         return run.outcome
+
+    def _keep(self, connection: Connection, actor: Actor, repository: RepositoryName, plan: int) -> None:
+        """Write to the audit log that a plan is carried out."""
+        write(
+            self._database,
+            connection,
+            actor,
+            "retention.run",
+            "",
+            {"plan": plan},
+            repository=repository.value,
+            action=Action.DELETE,
+        )
 
     def _batches(self, plan: Plan) -> Iterator[Sequence[tuple[int, Entry]]]:
         """Yield what is left of a plan's removals, in parts of one kind each; what goes with others comes apart."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from registry.audit.trim import AuditTrim
 from registry.collection.collector import Collector
 from registry.content.deletions import Deletions
 from registry.errors import InputInvalid, RequestInvalid
@@ -53,6 +54,16 @@ def events_job(trim: OutboxTrim) -> Job:
         about="forget events that were told long ago",
         every_seconds=_HOURLY,
         run=lambda context: {"events": trim.run(context.progress, context.stopping)},
+    )
+
+
+def audit_job(trim: AuditTrim) -> Job:
+    """Return the job that removes records of the audit log which are old."""
+    return Job(
+        name="audit",
+        about="remove records of the audit log that are older than they are to be kept",
+        every_seconds=_DAILY,
+        run=lambda context: {"records": trim.run(context.progress, context.stopping)},
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, insert, select, updat
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
+from registry.audit.entries import write
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Job as JobRow
@@ -102,6 +103,7 @@ class RunService:
 
         def work(connection: Connection) -> Run:
             run_id = insert_run(self._database, connection, name, BY_HAND, actor.principal, arguments, QUEUED, "")
+            write(self._database, connection, actor, "job.queued", name, {"run": run_id, "arguments": dict(arguments)})
             return _require_run(connection, run_id)
 
         return self._database.write(work)
@@ -139,6 +141,7 @@ class RunService:
             now = self._database.now(connection)
             ended = {"state": CANCELLED, "finished_ms": now} if run.state == QUEUED else {"state": STOPPING}
             connection.execute(update(_RUN).where(_RUN.c.id == run_id).values(**ended))
+            write(self._database, connection, actor, "job.cancelled", run.job, {"run": run_id})
             return _require_run(connection, run_id)
 
         return self._database.write(work)

@@ -130,7 +130,11 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
         ),
         "show_identity": Example(),
         "explain_access": Example(query="principal=alice&action=push&repository=team/app", before=_ADD_ALICE),
+        "simulate_access": Example(
+            body='{"rules": {"admins": {"to": ["everybody"], "role": "admin"}}, "since": "2026-11-01T00:00:00Z"}'
+        ),
         "rotate_token_key": Example(body="{}"),
+        "list_audit": Example(query="kind=policy.&limit=100"),
         "list_events": Example(query="after=0&type=org.moorage.tag."),
         "list_consumers": Example(),
         "replay_events": Example(body='{"consumer": "announce", "after": 0}', not_run="it needs a consumer"),

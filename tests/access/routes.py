@@ -32,6 +32,7 @@ ARGUMENTS = {
 }
 AS_OF = "2024-02-29T12:00:00Z"
 BODIES = {
+    "POST /api/v1/access/simulation": {"rules": {}, "since": AS_OF},
     "POST /api/v1/access/token-keys": {},
     "PUT /api/v1/policy": {"rules": {}, "dry_run": True},
     "POST /api/v1/policy/rules": {"name": "extra", "definition": {"to": ["everybody"], "on": ["x"], "role": "pull"}},

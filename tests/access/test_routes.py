@@ -16,7 +16,10 @@ PULL, PUSH, DELETE, ADMIN, REGISTRY = "pull", "push", "delete", "admin", "regist
 NEEDS = {
     "GET /.well-known/jwks.json": OPEN,
     "GET /api/v1/access/explanation": REGISTRY,
+    "POST /api/v1/access/simulation": REGISTRY,
     "POST /api/v1/access/token-keys": REGISTRY,
+    "GET /api/v1/audit": REGISTRY,
+    "GET /api/v1/audit/head": REGISTRY,
     "GET /api/v1/policy": REGISTRY,
     "PUT /api/v1/policy": REGISTRY,
     "GET /api/v1/policy/rules": REGISTRY,
@@ -132,6 +135,7 @@ OF_REPOSITORY = {
     "POST /api/v1/rules": (
         ADMIN, {}, {"name": "new", "kind": "immutability", "definition": {"tags": ["v*"]}, "repository": "team/app"},
     ),
+    "GET /api/v1/audit": (ADMIN, {"repository": "team/app"}, None),
     "GET /api/v1/events": (PULL, {"repository": "team/app"}, None),
     "GET /api/v1/collection/explain": (PULL, {"repository": "team/app", "reference": "v1"}, None),
 }  # fmt: skip

@@ -69,7 +69,7 @@ class Killed:
         now = self.services.database.now(connection)
         for number in numbers:
             place = ids[number % REPOSITORIES]
-            self.outbox.record(connection, now, REPOSITORY_CHANGED, place, str(number), "x", {})
+            self.outbox.record(connection, now, REPOSITORY_CHANGED, place, str(number), Actor("x"), {})
 
     def rows(self, statement):
         with self.services.database.read() as connection:

@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from registry.access.actors import Actor
+from registry.audit.sealing import Sealer
 from registry.errors import Unavailable
 from registry.events.dispatcher import LEASE, Dispatcher
 from registry.events.lease import Lease
@@ -58,7 +60,7 @@ class Post:
         self.repositories = {}
 
     def dispatcher(self, holder="worker"):
-        return Dispatcher(self.database, self.log, self.heard, holder, self.terms)
+        return Dispatcher(self.database, self.log, self.heard, holder, self.terms, Sealer(self.database))
 
     def run(self, holder="worker"):
         return self.dispatcher(holder).run_due()
@@ -80,7 +82,7 @@ class Post:
             ).scalar_one()
             self.repositories[name] = place
         kind = REPOSITORY_CREATED if subject == "" else REPOSITORY_CHANGED
-        self.outbox.record(connection, self.database.now(connection), kind, place, subject, "anonymous", {"n": 1})
+        self.outbox.record(connection, self.database.now(connection), kind, place, subject, Actor(), {"n": 1})
 
     def waiting(self, consumer="one"):
         return self.direct.rows(

@@ -353,6 +353,7 @@ SILENT = {
     "change_rule": "the same",
     "delete_rule": "the same",
     "try_protection": "changes nothing",
+    "simulate_access": "changes nothing",
     "replay_events": "tells of what happened once more",
     "redeliver_letter": "the same",
     "drop_letter": "changes what is told, not what happened",

@@ -11,6 +11,7 @@ from typing import Any
 import argon2
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from registry.access import actors
@@ -128,6 +129,15 @@ class World:
             path = f"/v2/{repository}/manifests/{reference}"
             self.chief("PUT", path, data=image.data, content_type=image.media_type)
         return image
+
+    def rows(self, statement: str, **values: object) -> Sequence[Any]:
+        """Return rows of the database."""
+        with self.services.database.read() as connection:
+            return connection.execute(text(statement), values).all()
+
+    def alter(self, statement: str, **values: object) -> None:
+        """Change rows of the database behind the services' back."""
+        self.services.database.write(lambda connection: connection.execute(text(statement), values))
 
     def chief(self, method: str, path: str, **arguments: Any) -> TestResponse:
         """Ask as the operator, who may do all; the answer must be good."""

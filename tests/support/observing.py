@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 from registry.app import create_app
+from registry.audit.sealing import Sealer
 from registry.events.dispatcher import Dispatcher
+from registry.events.observers import Observers
 from registry.events.retries import RetryTerms
 from registry.hooks.events import Event
 from registry.settings import Settings
@@ -37,8 +40,9 @@ class Writing:
 def main(database_url: str, data: str, path: str) -> None:
     """Dispatch until killed; the holder has the same name every time, so that no lease has to end first."""
     services = create_app(Settings(data=Path(data), database_url=database_url)).extensions["moorage"]
-    observers = Writing(Path(path))
-    dispatcher = Dispatcher(services.database, services.log, observers, "observing", RetryTerms())  # type: ignore[arg-type] # it stands where the observers are
+    observers = cast("Observers", Writing(Path(path)))
+    sealer = Sealer(services.database)
+    dispatcher = Dispatcher(services.database, services.log, observers, "observing", RetryTerms(), sealer)
     dispatcher.run()
 
 

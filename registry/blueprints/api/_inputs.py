@@ -17,6 +17,8 @@ from registry.names import Reference, RepositoryName, TagName, parse_reference
 from registry.revisions import Condition
 
 MAX_BODY = 1 << 20
+MOST_POLICY = 16 << 20
+"""The most bytes of a body that holds a whole policy."""
 _JSON = "application/json"
 _INT64 = 1 << 63
 _ETAGS = re.compile(r'\s*(?:"[\x21\x23-\x7e]*"\s*(?:,\s*|$))+')

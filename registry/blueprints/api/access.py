@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, ClassVar
 
 import msgspec
 from flask import Blueprint
@@ -12,12 +13,13 @@ from flask import Blueprint
 from registry.access.actions import Action
 from registry.access.actors import Actor, Kind
 from registry.access.keys import KeyRow
+from registry.audit import simulation
 from registry.blueprints._http import repository, services
 from registry.blueprints._problems import PREFIX
-from registry.blueprints.api._inputs import Query
+from registry.blueprints.api._inputs import MOST_POLICY, Body, Query
 from registry.blueprints.api._operations import operation
-from registry.blueprints.api._times import maybe_moment
-from registry.errors import DigestInvalid, InputInvalid, NameInvalid, PrincipalUnknown, TagInvalid
+from registry.blueprints.api._times import Time, maybe_moment, milliseconds, moment
+from registry.errors import DigestInvalid, InputInvalid, NameInvalid, PrincipalUnknown, RuleInvalid, TagInvalid
 from registry.names import parse_reference
 
 blueprint = Blueprint("api_access", __name__, url_prefix=PREFIX)
@@ -71,6 +73,48 @@ class AccessExplanation(msgspec.Struct):
     subjects: Sequence[str]
 
 
+class SimulationWish(Body):
+    """The rules that are tried (definitions by name), and of which time is asked again what was asked then."""
+
+    body_limit: ClassVar[int] = MOST_POLICY
+    rules: dict[str, dict[str, Any]]
+    since: Time
+    until: Time | None = None
+
+
+class Difference(msgspec.Struct):
+    """What would be decided otherwise; ``tag`` is empty where it was about none.
+
+    ``allowed`` is what it would be; ``rule`` decided then, ``new_rule`` would decide, each empty where none speaks of
+    it. ``address`` is where it was last asked from, ``count`` how often it was asked.
+    """
+
+    principal: str
+    action: Action
+    repository: str
+    tag: str
+    allowed: bool
+    rule: str
+    new_rule: str
+    address: str
+    first: datetime
+    last: datetime
+    count: int
+
+
+class Simulation(msgspec.Struct):
+    """How many requests were decided again, and what would turn out differently: first what would be denied.
+
+    ``gone`` more were of principals that may do nothing any more. Where it is not ``complete``, there were more than
+    are looked at at once: ask about a shorter time.
+    """
+
+    requests: int
+    gone: int
+    complete: bool
+    differences: list[Difference]
+
+
 class TokenKey(msgspec.Struct):
     """The key that signs from now on, by the id that ``/.well-known/jwks.json`` gives it."""
 
@@ -121,6 +165,30 @@ def explain_access(actor: Actor, query: ExplanationQuery) -> AccessExplanation:
 def rotate_token_key(actor: Actor) -> TokenKey:
     """Let a new key sign tokens from now on; what the old one signed is good until it expires."""
     return TokenKey(services().access.token_keys.rotate(actor))
+
+
+@operation(blueprint, "POST", "/access/simulation", errors=(RuleInvalid, PrincipalUnknown))
+def simulate_access(actor: Actor, wanted: SimulationWish) -> Simulation:
+    """Decide again, by other rules, what the audit log tells of, and list what would turn out differently."""
+    until = None if wanted.until is None else milliseconds(wanted.until)
+    found = services().simulator.simulate(actor, wanted.rules, milliseconds(wanted.since), until)
+    return Simulation(found.requests, found.gone, found.complete, [_differs(one) for one in found.differences])
+
+
+def _differs(one: simulation.Difference) -> Difference:
+    return Difference(
+        one.principal,
+        Action(one.action),
+        one.repository,
+        one.tag,
+        one.allowed,
+        one.rule,
+        one.new_rule,
+        one.address,
+        moment(one.first_ms),
+        moment(one.last_ms),
+        one.count,
+    )
 
 
 def _used(row: KeyRow) -> UsedKey:

@@ -12,7 +12,7 @@ from registry.access.actors import Actor
 from registry.access.policies import PolicyRow
 from registry.blueprints._http import services
 from registry.blueprints._problems import PREFIX
-from registry.blueprints.api._inputs import Body
+from registry.blueprints.api._inputs import MOST_POLICY, Body
 from registry.blueprints.api._operations import Reply, operation
 from registry.blueprints.api._pages import PageOf, PageQuery, page_of
 from registry.blueprints.api._times import moment
@@ -54,7 +54,7 @@ class Policy(msgspec.Struct):
 class PolicyWish(Body):
     """All rules that there shall be: definitions by name. With ``dry_run`` nothing is changed."""
 
-    body_limit: ClassVar[int] = 16 << 20
+    body_limit: ClassVar[int] = MOST_POLICY
     rules: dict[str, dict[str, Any]]
     dry_run: bool = False
 

@@ -16,6 +16,7 @@ from registry.db.models.access import (
     TeamMember,
     TokenKey,
 )
+from registry.db.models.audit import AuditEntry, AuditRecord, AuditState
 from registry.db.models.content import Blob, PurgedDigest, RepositoryBlob, StorageDeletion, Upload, UploadPart
 from registry.db.models.events import EventConsumer, EventDelivery, Outbox
 from registry.db.models.legacy import LegacyImageRow, ManifestLegacyImage
@@ -29,6 +30,9 @@ __all__ = [
     "AccessRule",
     "AccessState",
     "ApiKey",
+    "AuditEntry",
+    "AuditRecord",
+    "AuditState",
     "Blob",
     "EventConsumer",
     "EventDelivery",

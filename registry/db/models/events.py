@@ -28,7 +28,8 @@ class Outbox(Base):
     """An event, written in the transaction that made it happen.
 
     ``position`` is given after the commit, by the dispatcher: ids commit out of order on PostgreSQL. ``data`` is a
-    JSON text; ``repository`` is empty for what belongs to none.
+    JSON text; ``repository`` is empty for what belongs to none. ``origin`` is a JSON text of where it came from, which
+    observers are not told.
     """
 
     __tablename__ = "outbox"
@@ -49,6 +50,7 @@ class Outbox(Base):
     actor: Mapped[Actor]
     time_ms: Mapped[Milliseconds]
     data: Mapped[LongText]
+    origin: Mapped[LongText] = mapped_column(server_default="")
 
 
 class EventConsumer(Base):
