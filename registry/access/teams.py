@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
-from registry.access.principal_rows import check_part, checked_description, forget_subject
+from registry.access.principal_rows import check_part, checked_description, forget_subject, is_part
 from registry.access.standing import changed
 from registry.db.base import table
 from registry.db.engine import Database
@@ -18,7 +18,7 @@ from registry.errors import PrincipalTaken, PrincipalUnknown
 from registry.pages import Page, cut
 from registry.revisions import ANY, Condition, revision_of
 
-_TEAM, _MEMBER = table(Team), table(TeamMember)
+_TEAM, _MEMBER, _NAMES = table(Team), table(TeamMember), "team_names"
 _BY_NAME = select(Team.id, Team.name, Team.description, Team.actor, Team.created_ms).where(
     Team.name == bindparam("name")
 )
@@ -146,3 +146,24 @@ def _member(connection: Connection, name: str) -> int:
     if found is None:
         raise PrincipalUnknown(f"there is no user or robot {name[:128]!r}", detail={"name": name[:128]})
     return int(found)
+
+
+def changes_of_teams(
+    database: Database, connection: Connection, principal_id: int, names: Sequence[str]
+) -> tuple[set[int], set[int]]:
+    """Return the ids of the teams that a principal joins and leaves to be in those named ones that there are."""
+    values = {_NAMES: database.listed(sorted(name for name in set(names) if is_part(name)))}
+    wanted = set(connection.scalars(select(Team.id).where(database.among(_TEAM.c.name, _NAMES)), values))
+    present = set(connection.scalars(select(TeamMember.team_id).where(TeamMember.principal_id == principal_id)))
+    return wanted - present, present - wanted
+
+
+def keep_teams(database: Database, connection: Connection, principal_id: int, names: Sequence[str]) -> None:
+    """Let a principal be in those of the named teams that there are, and in no others, in the caller's transaction."""
+    joined, left = changes_of_teams(database, connection, principal_id, names)
+    for team_id in sorted(left):
+        connection.execute(delete(_MEMBER).where(_MEMBER.c.team_id == team_id, _MEMBER.c.principal_id == principal_id))
+    for team_id in sorted(joined):
+        connection.execute(database.insert_ignore(TeamMember).values(team_id=team_id, principal_id=principal_id))
+    if joined or left:
+        changed(connection)
