@@ -17,7 +17,7 @@ _HOOK = "authenticate"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What came of it: the identity and the ``plugin`` that knows it, if one does; who ``failed``; whether one refused."""
+    """What came of it: the identity and the ``plugin`` that knows it; who ``failed``; whether one said no."""
 
     identity: Identity | None = None
     plugin: str = ""

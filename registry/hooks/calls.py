@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from registry.errors import RegistryError
-from registry.hooks.broken import PluginBlocked, PluginBroke, PluginOff, WrongAnswer
+from registry.hooks.broken import PluginBlocked, PluginBroke, PluginOff, WrongAnswer, described, placed
 from registry.hooks.guards import Guard, Tally
 from registry.hooks.manager import DEFAULT_PLUGINS
 from registry.hooks.places import Places, Shared, frames_of_threads
@@ -294,23 +294,6 @@ def _broke(tally: Tally, error: BaseException) -> PluginBroke:
     if isinstance(error, PluginBroke | WrongAnswer):  # of a plugin that this one called, or of an answer
         reason = str(error)
     else:
-        reason = _placed(error) if secret else _described(error)
+        reason = placed(error) if secret else described(error)
     tally.failed(reason, None if secret else error)
     return PluginBroke(tally.plugin, tally.hook, reason, shown=reason if isinstance(error, WrongAnswer) else "")
-
-
-def _placed(error: BaseException) -> str:
-    """Tell an error's type and the place that raised it, without its words."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f" at {place.tb_frame.f_globals.get('__name__', '')}:{place.tb_lineno}" if place else ""
-    return f"{type(error).__name__}{where}"
-
-
-def _described(error: BaseException) -> str:
-    """Describe an error whose own words may fail, too."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except BaseException:  # noqa: BLE001 - whatever it is, it is the plugin's
-        return type(error).__name__
