@@ -26,9 +26,13 @@ class Guard:
         self.refuses = refuses
         self.behave = None
         self.asked = []
-        self.plugin = made_plugin(name, authorize=lambda requests: self.authorize(requests))
 
-    def authorize(self, requests):
+        def authorize(requests):
+            return self.answer(requests)
+
+        self.plugin = made_plugin(name, authorize=authorize)
+
+    def answer(self, requests):
         self.asked.append(requests)
         if self.behave is not None:
             return self.behave(requests)
@@ -42,7 +46,7 @@ def guard():
 
 @pytest.fixture
 def town(folder, guard):
-    with world(folder, plugins=[guard.plugin]) as made:
+    with world(folder, with_plugins=[guard.plugin]) as made:
         for name in ("ann", "bob"):
             made.user(name)
         made.rule("ann", "user:ann", role="admin")
@@ -184,7 +188,7 @@ def test_every_list_is_narrowed(town, guard):
 def test_all_that_one_plugin_refuses_another_is_not_asked_about(folder):
     first = Guard("first", lambda one: one.repository == "team/app00")
     second = Guard("second", lambda one: one.repository == "team/app01")
-    with world(folder, plugins=[first.plugin, second.plugin]) as town:
+    with world(folder, with_plugins=[first.plugin, second.plugin]) as town:
         town.user("ann")
         town.rule("all", "user:ann", role="pull")
         asked = [AccessRequest(Actor("ann"), Action.PULL, RepositoryName(name)) for name in NAMES[:3]]
@@ -267,7 +271,7 @@ def test_one_that_hangs_refuses_and_is_switched_off(folder):
     released = threading.Event()
     guard = Guard()
     guard.behave = lambda requests: released.wait(30)
-    with world(folder, plugins=[guard.plugin], hook_deadline=0.05) as town:
+    with world(folder, with_plugins=[guard.plugin], hook_deadline=0.05) as town:
         town.user("ann")
         town.rule("ann", "user:ann", role="admin")
         town.push("team/app", "v1")
@@ -329,7 +333,7 @@ def test_without_authentication_it_refuses_as_well(folder, guard):
 def test_it_is_asked_outside_of_transactions(folder):
     """A plugin that writes when it is asked would wait for ever in a transaction that writes."""
     guard = Guard()
-    with world(folder, plugins=[guard.plugin]) as town:
+    with world(folder, with_plugins=[guard.plugin]) as town:
 
         def writes(requests):
             town.services.contexts("guard").store.put("asked", len(requests))

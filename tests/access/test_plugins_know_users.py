@@ -22,9 +22,13 @@ class Directory:
         self.users = {user: (SECRET, Identity(user)) for user in users} | users
         self.asked = []
         self.behave = None
-        self.plugin = made_plugin(name, authenticate=lambda credentials: self.authenticate(credentials))
 
-    def authenticate(self, credentials):
+        def authenticate(credentials):
+            return self.answer(credentials)
+
+        self.plugin = made_plugin(name, authenticate=authenticate)
+
+    def answer(self, credentials):
         self.asked.append(credentials.name)
         if self.behave is not None:
             return self.behave(credentials)
@@ -39,7 +43,7 @@ def directory():
 
 @pytest.fixture
 def town(folder, directory):
-    with world(folder, plugins=[directory.plugin]) as made:
+    with world(folder, with_plugins=[directory.plugin]) as made:
         made.rule("all", "everybody", role="pull")
         yield made
 
@@ -90,7 +94,7 @@ def test_who_is_known_here_is_never_asked_about(folder, directory, tmp_path):
     file = tmp_path / "users"
     file.write_text("hans:$2b$04$" + "a" * 53 + "\n")
     directory.behave = lambda credentials: Identity(credentials.name)
-    with world(folder, plugins=[directory.plugin], htpasswd=file) as town:
+    with world(folder, with_plugins=[directory.plugin], htpasswd=file) as town:
         town.user("local", PASSWORD)
         town.user("keyed")
         town.robot("team", "ci")
@@ -109,7 +113,7 @@ def test_who_is_known_here_is_never_asked_about(folder, directory, tmp_path):
 @pytest.mark.parametrize("name", ["local", "team+ci", "filed", "other"])
 def test_a_plugin_takes_over_no_name_of_somebody_else(folder, name, caplog):
     other, directory = Directory("other", other=(SECRET, Identity("other"))), Directory()
-    with world(folder, plugins=[other.plugin, directory.plugin]) as town:
+    with world(folder, with_plugins=[other.plugin, directory.plugin]) as town:
         town.user("local", PASSWORD)
         town.robot("team", "ci")
         town.access.principals.add_user(CHIEF, "filed", password=None, source="htpasswd")
@@ -125,12 +129,12 @@ def test_a_plugin_takes_over_no_name_of_somebody_else(folder, name, caplog):
 
 def test_a_user_stays_with_the_plugin_that_knew_it_first(folder):
     one, two = Directory("one", ann=("of-one-secret", Identity("ann"))), Directory("two", ann=(SECRET, Identity("ann")))
-    with world(folder, plugins=[one.plugin, two.plugin]) as town:
+    with world(folder, with_plugins=[one.plugin, two.plugin]) as town:
         town.rule("all", "everybody", role="pull")
         assert enter(town) == 200  # the first does not know this password, the second does
         assert enter(town, secret="of-one-secret") == 401
         assert town.access.principals.show(CHIEF, "ann").source == "plugin:two"
-    with world(folder, plugins=[one.plugin]) as town:
+    with world(folder, with_plugins=[one.plugin]) as town:
         for secret in (SECRET, "of-one-secret"):
             assert enter(town, secret=secret) == 401
 
@@ -193,6 +197,17 @@ def test_teams_that_there_are_are_those_that_it_tells(town, directory, now):
         directory.users["ann"] = (SECRET, Identity("ann", teams))
         now[0] += 61
         assert town.client.get("/api/v1/whoami", headers=basic("ann", SECRET)).json["teams"] == expected
+
+
+def test_teams_hold_from_the_first_request_on(town, directory):
+    town.access.teams.create(CHIEF, "dev")
+    town.rule("dev", "team:dev", ["dev/*"], role="push")
+    directory.users["ann"] = (SECRET, Identity("ann", ["dev"]))
+    assert town.client.post("/v2/dev/app/blobs/uploads/", headers=basic("ann", SECRET)).status_code == 202
+    town.push("dev/other", "v1")
+    directory.users["bob"] = (SECRET, Identity("bob", ["dev"]))
+    assert enter(town, "bob", path="/v2/dev/other/manifests/v1") == 200
+    assert enter(town, path="/v2/dev/other/manifests/v1") == 200
 
 
 def test_what_is_as_it_was_is_not_written(town, directory, now):
@@ -281,7 +296,7 @@ def test_a_plugin_that_hangs_lets_nobody_in(folder):
     released = threading.Event()
     directory = Directory()
     directory.behave = lambda credentials: released.wait(30)
-    with world(folder, plugins=[directory.plugin], hook_deadline=0.05) as town:
+    with world(folder, with_plugins=[directory.plugin], hook_deadline=0.05) as town:
         try:
             answer = town.client.get("/v2/", headers=basic("ann", SECRET))
             assert answer.status_code == 503
@@ -293,7 +308,7 @@ def test_a_plugin_that_hangs_lets_nobody_in(folder):
 def test_another_plugin_that_knows_is_asked_though_one_fails(folder):
     broken, directory = Directory("broken"), Directory(ann=(SECRET, Identity("ann")))
     broken.behave = bad
-    with world(folder, plugins=[broken.plugin, directory.plugin]) as town:
+    with world(folder, with_plugins=[broken.plugin, directory.plugin]) as town:
         assert enter(town, path="/v2/") == 200
         assert enter(town, "bob", path="/v2/") == 503
 

@@ -2,8 +2,8 @@
 
 import inspect
 import threading
-from datetime import UTC, datetime
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from types import FunctionType, MappingProxyType
 from typing import Any
 

@@ -137,7 +137,7 @@ def test_without_a_url_nobody_is_known(moorage_context):
         ({"search_filter": "(uid=name)"}, "where the name goes"),
         ({"search_password": ""}, "go together"),
         ({"group_filter": "(member=x)"}, "where the user goes"),
-        ({"timeout_seconds": 0}, "60 at most"),
+        ({"timeout_seconds": 0}, "1 to 60"),
     ],
 )
 def test_settings_that_cannot_work_say_why(change, reason):

@@ -54,7 +54,7 @@ class Settings:
     teams: Mapping[str, str] = field(
         default_factory=dict, metadata={"about": "the team of each group; empty: the one of the same name"}
     )
-    timeout_seconds: float = field(default=3.0, metadata={"about": "how long to wait for each answer"})
+    timeout_seconds: int = field(default=3, metadata={"about": "how long to wait for each answer"})
 
     def __post_init__(self) -> None:
         """Refuse what could not work, or would send passwords in the clear."""
@@ -75,8 +75,8 @@ class Settings:
             raise ValueError("search_dn and search_password go together")
         if self.group_base and DN not in self.group_filter and NAME not in self.group_filter:
             raise ValueError(f"group_filter has {DN} or {NAME} where the user goes")
-        if not 0 < self.timeout_seconds <= 60:
-            raise ValueError("timeout_seconds is more than 0, and 60 at most")
+        if not 1 <= self.timeout_seconds <= 60:
+            raise ValueError("timeout_seconds is 1 to 60")
 
 
 @hookimpl
