@@ -335,17 +335,18 @@ class _Wiring:
         self._steps = steps
         self._lease_ms = settings.lease_seconds * 1000
         self._window_ms = settings.recovery_window * 1000
+        self.protection = Protection(database)
+        readers = StoredReaders(database, storage, hooks, self.protection)
+        given = {**default_settings(hooks.calls), **plugin_settings}
+        egress = EgressClient(settings.egress_allow, settings.egress_ca)
+        self.contexts = Contexts(database, readers, self._tags_of, egress, given)
         service = settings.external_url or "moorage"
+        terms = AccessTerms(settings.authentication, service, settings.htpasswd, settings.token_lifetime)
         self.notes = Notes(database, database.clock_ms)
-        self.access = wire_access(
-            database,
-            AccessTerms(settings.authentication, service, settings.htpasswd, settings.token_lifetime),
-            self.notes,
-        )
+        self.access = wire_access(database, terms, hooks.calls, self.contexts, self.notes)
         self.authorizer = self.access.authorizer
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
-        self.protection = Protection(database)
         self.outbox, self.log = Outbox(database), EventLog(database)
         self.periods = Periods(database, self.reviews, self.protection, self.outbox)
         self.deletion = ManifestDeletion(database, self.authorizer, self.periods, self.reviews, self.outbox)
@@ -357,10 +358,6 @@ class _Wiring:
         )
 
         self.tags = TagService(database, self.authorizer, self.periods)
-        readers = StoredReaders(database, storage, hooks, self.protection)
-        given = {**default_settings(hooks.calls), **plugin_settings}
-        egress = EgressClient(settings.egress_allow, settings.egress_ca)
-        self.contexts = Contexts(database, readers, self._tags_of, egress, given)
         self.admission = Admission(hooks.calls, self.contexts, readers)
         self._admitting = Admitting(database, self.admission)
         self.history = HistoryService(database, self.authorizer, self.protection)

@@ -5,26 +5,28 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from registry.access.actors import ANONYMOUS, Actor, Proof
+from registry.access.elsewhere import Elsewhere, Known, SourceFailed
 from registry.access.htpasswd import HTPASSWD, HtpasswdFile
 from registry.access.limits import Limits, narrowed
 from registry.access.principal_rows import LOCAL, NO_PASSWORD, check_user_name, insert_principal
 from registry.access.secrets import KEY_SIGN, REFRESH_SIGN, KeyText, Passwords, hashed
 from registry.access.standing import Standings
-from registry.access.throttle import Throttle
+from registry.access.throttle import Throttle, Try
 from registry.access.tokens import TokenRefused, Tokens
 from registry.audit.entries import ALLOWED, DENIED, encode
 from registry.audit.notes import LOGIN, Notes
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import ApiKey, Principal
-from registry.errors import PrincipalInvalid, TooManyRequests, Unauthorized
+from registry.errors import PrincipalInvalid, TooManyRequests, Unauthorized, Unavailable
+from registry.hooks.access import LoginCredentials
 
 _KEY = table(ApiKey)
 _PRINCIPAL = select(
@@ -75,15 +77,20 @@ class Authenticator:
         passwords: Passwords,
         throttle: Throttle,
         htpasswd: HtpasswdFile,
+        elsewhere: Elsewhere,
         notes: Notes,
     ) -> None:
-        """Compare with what ``database`` and ``htpasswd`` hold; ``notes`` is told of each login."""
+        """Compare with what ``database`` and ``htpasswd`` hold, and ask ``elsewhere`` about others.
+
+        ``notes`` is told of each login.
+        """
         self._database = database
         self._standings = standings
         self._tokens = tokens
         self._passwords = passwords
         self._throttle = throttle
         self._htpasswd = htpasswd
+        self._elsewhere = elsewhere
         self._notes = notes
 
     def known(self, shown: Credentials) -> Actor:
@@ -106,7 +113,7 @@ class Authenticator:
     def login(self, name: str, password: str, nobody: Actor) -> Actor:
         """Return the principal whose password or API key this is, asking from where ``nobody`` does.
 
-        Raises :class:`Unauthorized`, :class:`TooManyRequests`.
+        Raises :class:`Unauthorized`, :class:`TooManyRequests`, or :class:`Unavailable` where who may know fails.
         """
         if password.startswith(KEY_SIGN):
             return self._noted(nobody, name, password, lambda: self._by_key(password, nobody, name))
@@ -118,8 +125,9 @@ class Authenticator:
         how = {"with": "key", "key": known.prefix if known else ""} if key else {"with": "password"}
         try:
             actor = log_in()
-        except (Unauthorized, TooManyRequests) as error:
-            why = error.message if isinstance(error, Unauthorized) else "too many wrong credentials came from there"
+        except (Unauthorized, TooManyRequests, Unavailable) as error:
+            many = isinstance(error, TooManyRequests)
+            why = "too many wrong credentials came from there" if many else error.message
             detail = encode({**how, "why": why})
             self._notes.note(nobody, LOGIN, DENIED, principal=_typed(name), detail=detail)
             raise
@@ -132,15 +140,35 @@ class Authenticator:
         row = self._find(name)
         kept, in_file = ("", "") if row is None else self._kept(row)
         file_hash = self._htpasswd.find(name) if row is None else in_file
+        shown = LoginCredentials(name, password, nobody.address)
+        plugins = () if kept or file_hash else self._elsewhere.plugins_for(shown, row)
+        known = self._elsewhere.remembered(plugins, shown)
         proven = any(kept_hash and self._passwords.remembers(kept_hash, password) for kept_hash in (kept, file_hash))
-        if not proven:
+        if not proven and known is None:
             attempt = self._throttle.begin(name[:255], nobody.address)
-            proven = self._verify(kept, file_hash, password)
-            if not proven:
-                self._throttle.failed(attempt)
-                raise Unauthorized(_WRONG)
+            if not self._verify(kept, file_hash, password):
+                known = self._asked(plugins, shown, nobody, attempt)
             self._throttle.succeeded(attempt)
+        if known is not None:
+            return replace(nobody, principal=known.name, proof=known.proof)
         return replace(nobody, principal=name, proof=self._proof_of(row, name, nobody))
+
+    def _asked(self, plugins: Sequence[str], shown: LoginCredentials, nobody: Actor, attempt: Try) -> Known:
+        """Return whom a plugin knows by credentials that nobody else does; counts those that are not right.
+
+        A plugin that fails does so for all who share an address: it counts for the name there alone.
+        """
+        try:
+            known = self._elsewhere.ask(plugins, shown, nobody)
+        except SourceFailed as error:
+            self._throttle.failed(attempt, of_address=error.refused)
+            message = f"nobody can tell now whether the password is right: plugin {error.plugin} failed"
+            raise Unavailable(message, detail={"plugin": error.plugin, "hook": "authenticate"}) from None
+        if known is None:
+            self._throttle.failed(attempt)
+            raise Unauthorized(_WRONG)
+        self._standings.now(at_once=True)  # the teams that the plugin tells hold from this request on
+        return known
 
     def _bearer(self, text: str, nobody: Actor) -> Actor:
         if text.startswith(KEY_SIGN):
@@ -225,6 +253,8 @@ class Authenticator:
                 actor = replace(nobody, principal=name)
                 insert_principal(self._database, connection, name, None, HTPASSWD, NO_PASSWORD, "", actor)
                 found = connection.execute(_PRINCIPAL, {"name": name}).one()
+            elif found.source != HTPASSWD:  # somebody else was quicker to have the name
+                raise Unauthorized(_WRONG)
             return Proof(found.id, found.valid_from_ms)
 
         return self._database.write(work)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import NoReturn
 
 from sqlalchemy import Connection
@@ -14,17 +16,21 @@ from registry.access.actors import Actor, Kind
 from registry.access.reach import EVERYTHING, Reach
 from registry.access.ruling import RULE
 from registry.access.standing import Standing, Standings
-from registry.audit.entries import CREDENTIAL, DENIED, encode
+from registry.audit.entries import CREDENTIAL, DENIED, PLUGIN, bounded, encode
 from registry.audit.notes import DENIED_KIND, Notes
 from registry.errors import Denied, Unauthorized
+from registry.hooks.access import AuthorizationRequest
+from registry.hooks.authorizing import Denials
 from registry.names import RepositoryName
 
-__all__ = ["AccessRequest", "Action", "Authorizer", "Decision", "PolicyAuthorizer"]
+__all__ = ["AccessRequest", "Action", "Authorizer", "Decision", "PolicyAuthorizer", "refuse_failed"]
 
 _OF_TAGS = frozenset({Action.PULL, Action.PUSH, Action.DELETE})
 _CHANGING = frozenset({Action.PUSH, Action.DELETE, Action.ADMIN})
 _TOKEN_ACTIONS = {Action.PULL: "pull", Action.LIST: "pull", Action.PUSH: "pull,push", Action.DELETE: "delete"}
 _ALL_ACTIONS = "*"
+_SEE_LOG = "the registry's log says how"
+_NO_TEAMS: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +59,34 @@ class Decision:
     """The answer to one request; ``reason`` says why the credential is worth nothing any more, where that is why.
 
     ``rule`` is the name of the one that decided, empty where none did. ``elsewhere`` tells that the policy allows it
-    and the credential does not: another one of the same principal would do.
+    and the credential does not: another one of the same principal would do. ``plugin`` is the one that refuses what the
+    policy allows, for the ``reason``; it ``failed`` where it could not tell.
     """
 
     allowed: bool
     reason: str = ""
     rule: str = ""
     elsewhere: bool = False
+    plugin: str = ""
+    failed: bool = False
+
+    @property
+    def by_policy(self) -> bool:
+        """Whether the policy allows it, though the credential or a plugin may not."""
+        return self.allowed or self.elsewhere or bool(self.plugin)
 
 
 class Authorizer:
-    """Decides access. Without authentication, whoever reaches the registry may do everything."""
+    """Decides access. Without authentication, whoever reaches the registry may do all that no plugin refuses."""
+
+    def __init__(self, denials: Denials | None, clock_ms: Callable[[], int]) -> None:
+        """Let plugins refuse, by ``denials``, at the time of ``clock_ms``."""
+        self._denials = denials if denials is not None and denials.asks else None
+        self._clock_ms = clock_ms
 
     def authorize(self, requests: Sequence[AccessRequest]) -> Sequence[Decision]:
         """Return one decision a request, in order."""
-        return [Decision(allowed=True) for _ in requests]
+        return self._narrowed(requests, [Decision(allowed=True) for _ in requests])
 
     def reach(self, actor: Actor, action: Action) -> Reach:
         """Return the repositories with which ``actor`` may do something: those, and perhaps others."""
@@ -88,6 +107,35 @@ class Authorizer:
         if not decision.allowed:
             _refuse(request, decision)
 
+    def _narrowed(
+        self,
+        requests: Sequence[AccessRequest],
+        decisions: Sequence[Decision],
+        teams: Mapping[str, Sequence[str]] = _NO_TEAMS,
+    ) -> Sequence[Decision]:
+        """Return the decisions with what plugins refuse of it; they are asked once about all that the policy allows.
+
+        What only another credential would do for is asked about, too: who is refused anyway should read why.
+        """
+        denials = self._denials
+        if denials is None:
+            return decisions
+        places = [
+            place
+            for place, (request, decision) in enumerate(zip(requests, decisions, strict=True))
+            if decision.by_policy and request.actor.kind is not Kind.INSIDER
+        ]
+        if not places:
+            return decisions
+        now, found = datetime.fromtimestamp(self._clock_ms() / 1000, UTC), list(decisions)
+        told = [_told(requests[place], teams, now) for place in places]
+        for place, refusal in zip(places, denials.of(told), strict=True):
+            if refusal is not None:
+                found[place] = Decision(
+                    allowed=False, reason=refusal.reason, plugin=refusal.plugin, failed=refusal.failed
+                )
+        return found
+
 
 @dataclass(slots=True)
 class _Asked:
@@ -103,20 +151,29 @@ _asked: ContextVar[_Asked | None] = ContextVar("asked", default=None)
 class PolicyAuthorizer(Authorizer):
     """Decides by the rules of the policy, and by what the credential is good for."""
 
-    def __init__(self, standings: Standings, clock_ms: Callable[[], int], notes: Notes) -> None:
-        """Decide by ``standings``, at the time of ``clock_ms``; ``notes`` is told of what is refused."""
+    def __init__(
+        self, standings: Standings, denials: Denials | None, clock_ms: Callable[[], int], notes: Notes
+    ) -> None:
+        """Decide by ``standings``, and let plugins refuse, at the time of ``clock_ms``.
+
+        ``notes`` is told of what is refused.
+        """
+        super().__init__(denials, clock_ms)
         self._standings = standings
-        self._clock_ms = clock_ms
         self._notes = notes
 
     def at(self, clock_ms: Callable[[], int]) -> PolicyAuthorizer:
-        """Return one that decides at another time."""
-        return PolicyAuthorizer(self._standings, clock_ms, self._notes)
+        """Return one that decides by the policy alone, at another time."""
+        return PolicyAuthorizer(self._standings, None, clock_ms, self._notes)
 
     def authorize(self, requests: Sequence[AccessRequest]) -> Sequence[Decision]:
         """Return one decision a request, in order."""
         standing = self._standings.now(at_once=any(one.action in _CHANGING for one in requests))
-        return [self.decide(standing, one) for one in requests]
+        return self.decide_all(standing, requests)
+
+    def decide_all(self, standing: Standing, requests: Sequence[AccessRequest]) -> Sequence[Decision]:
+        """Return what the policy of ``standing``, the credentials and the plugins say."""
+        return self._narrowed(requests, [self.decide(standing, one) for one in requests], standing.teams)
 
     def reach(self, actor: Actor, action: Action) -> Reach:
         """Return the repositories with which ``actor`` may do something: those, and perhaps others."""
@@ -138,7 +195,7 @@ class PolicyAuthorizer(Authorizer):
 
     def _require(self, request: AccessRequest, *, changing: bool) -> None:
         standing = self._standings.now(at_once=changing)
-        decision = self.decide(standing, request)
+        (decision,) = self.decide_all(standing, [request])
         if not decision.allowed:
             self._refuse(standing, request, decision)
         RULE.set(decision.rule)
@@ -155,7 +212,10 @@ class PolicyAuthorizer(Authorizer):
         RULE.set("")
 
     def confirm(self, connection: Connection) -> None:
-        """Ask again, in a transaction, where the policy has changed since; raises as :meth:`require` does."""
+        """Ask the policy again, in a transaction, where it has changed since; raises as :meth:`require` does.
+
+        Plugins were asked before, and are not asked here: one that is slow would keep all others from writing.
+        """
         asked = _asked.get()
         if asked is None or self._standings.revision(connection) == asked.revision:
             return
@@ -182,7 +242,7 @@ class PolicyAuthorizer(Authorizer):
         _refuse(request, decision, named=bool(decision.rule) and self.decide(standing, reads).allowed)
 
     def decide(self, standing: Standing, request: AccessRequest) -> Decision:
-        """Return what the policy of ``standing`` says, and what the credential is good for."""
+        """Return what the policy of ``standing`` says, and what the credential is good for, without any plugin."""
         actor, action = request.actor, request.action
         known = actor.revision == standing.revision
         if not known and (gone := self._standings.gone(standing, actor)) is not None:
@@ -202,13 +262,37 @@ class PolicyAuthorizer(Authorizer):
 
 
 def _detail(request: AccessRequest, decision: Decision) -> str:
-    """Return what is noted of a refusal: whether the credential would not do either, whatever the policy says."""
+    """Return what is noted of a refusal: what else than the policy refuses it, whatever the policy says."""
     limits, name = request.actor.limits, None if request.repository is None else request.repository.value
+    if decision.plugin:
+        return encode({PLUGIN: decision.plugin, "why": bounded(decision.reason)})
     if decision.reason:
         return encode({CREDENTIAL: decision.reason})
     if limits is not None and not limits.allow(request.action, name):
         return encode({CREDENTIAL: "the token is not for it" if request.actor.token else "the key is not for it"})
     return "{}"
+
+
+def refuse_failed(request: AccessRequest, decision: Decision) -> None:
+    """Raise :class:`Denied` where a plugin could not tell: a list without what it was to decide about misleads."""
+    if decision.failed:
+        _refuse(request, decision)
+
+
+def _told(request: AccessRequest, teams: Mapping[str, Sequence[str]], now: datetime) -> AuthorizationRequest:
+    """Return a request as plugins are told of it."""
+    actor, repository = request.actor, request.repository
+    return AuthorizationRequest(
+        actor.principal,
+        actor.kind.value,
+        request.action.value,
+        None if repository is None else repository.value,
+        request.reference,
+        request.tag,
+        tuple(teams.get(actor.principal, ())),
+        actor.address,
+        now,
+    )
 
 
 def own_action(actor: Actor, principal: str) -> Action:
@@ -222,6 +306,11 @@ def _refuse(request: AccessRequest, decision: Decision, *, named: bool = False) 
     where = "the registry as a whole" if repository is None else repository.value
     detail = {"action": action.value, "repository": str(repository or ""), "reference": request.reference}
     wanted = _scope(action, repository)
+    if decision.plugin:
+        detail["plugin"] = decision.plugin
+        if decision.failed:
+            raise Denied(f"refused, as the plugin {decision.plugin} failed: {_SEE_LOG}", detail=detail)
+        raise Denied(f"refused by {decision.plugin}: {decision.reason}", detail={**detail, "reason": decision.reason})
     if actor.kind is Kind.ANONYMOUS:
         message = f"{action} on {where} needs credentials: log in"
         raise Unauthorized(message, detail=detail, wanted=wanted)

@@ -17,12 +17,16 @@ from registry.names import RepositoryName
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What would be decided, by which rule (empty: none allows it), as which subjects, and what to do about it."""
+    """What would be decided, by which rule (empty: none allows it), as which subjects, and what to do about it.
+
+    ``plugin`` is the one that refuses what the policy allows, empty where none does.
+    """
 
     allowed: bool
     rule: str
     reason: str
     subjects: Sequence[str]
+    plugin: str = ""
 
 
 class AccessExplainer:
@@ -53,14 +57,19 @@ class AccessExplainer:
         standing = self._standings.now(at_once=True)
         if principal != ANONYMOUS and self._standings.principal(standing, principal) is None:
             raise PrincipalUnknown(f"there is no user or robot {principal[:128]!r}", detail={"name": principal[:128]})
-        decision = self._policy.decide(standing, AccessRequest(about, action, repository, reference))
-        if decision.rule:
+        (decision,) = self._policy.decide_all(standing, [AccessRequest(about, action, repository, reference)])
+        if decision.plugin:
+            says = "failed: the registry's log says how" if decision.failed else f"says: {decision.reason}"
+            reason = f"plugin {decision.plugin} {says}"
+        elif decision.rule:
             reason = f"rule {decision.rule} {'allows' if decision.allowed else 'denies'} it"
         elif decision.allowed:
             reason = "who has credentials may list; what is listed is what they may pull"
         else:
             reason = decision.reason or f"no rule allows it: role {least_role(action)} is missing"
-        return Explanation(decision.allowed, decision.rule, reason, _as_written(standing.subjects(about)))
+        return Explanation(
+            decision.allowed, decision.rule, reason, _as_written(standing.subjects(about)), decision.plugin
+        )
 
 
 def _as_written(subjects: Sequence[str]) -> Sequence[str]:

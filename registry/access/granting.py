@@ -6,7 +6,7 @@ Sources: Docker, "Token Authentication Specification", "Oauth2 Token Authenticat
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
@@ -99,9 +99,8 @@ class TokenService:
     def give(self, actor: Actor, wanted: Wanted, *, renewable: bool = False, client: str = "") -> Given:
         """Return a token for what of ``wanted`` is allowed now."""
         self._standings.now(at_once=True)  # what it was given for is not asked again for minutes
-        granted = self._granted(actor, wanted)
+        granted, catalog = self._granted(actor, wanted)
         proof = actor.proof
-        catalog = wanted.catalog and self._allowed(actor, Action.LIST, None)
         token, issued = self._tokens.give(actor.principal, proof, granted, catalog=catalog)
         refresh = self._keep_refresh(proof, client) if renewable and proof is not None else ""
         scopes = [f"repository:{name}:{','.join(actions)}" for name, actions in granted.items()]
@@ -134,25 +133,24 @@ class TokenService:
             raise Unauthorized(gone)
         return actor
 
-    def _granted(self, actor: Actor, wanted: Wanted) -> Mapping[str, Sequence[str]]:
+    def _granted(self, actor: Actor, wanted: Wanted) -> tuple[Mapping[str, Sequence[str]], bool]:
+        """Return what is allowed of the actions by repository, and of the catalog; all of it is asked at once."""
+        asked = {
+            (text, action): AccessRequest(actor, action, name, any_tag=True)
+            for text, name in _names(wanted.repositories)
+            for action in (_ALL if EVERY in wanted.repositories[text] else _GRANTED)
+            if action in wanted.repositories[text] or EVERY in wanted.repositories[text]
+        }
+        catalog = [AccessRequest(actor, Action.LIST, None, any_tag=True)] if wanted.catalog else []
+        decisions = self._authorizer.authorize([*asked.values(), *catalog])
+        allowed = {key for key, decision in zip(asked, decisions, strict=False) if decision.allowed}
         granted: dict[str, Sequence[str]] = {}
         for text, actions in wanted.repositories.items():
-            try:
-                name = RepositoryName.parse(text)
-            except NameInvalid:
-                continue
-            if EVERY in actions and all(self._allowed(actor, action, name) for action in _ALL):
+            if EVERY in actions and all((text, action) in allowed for action in _ALL):
                 granted[text] = [EVERY]
-                continue
-            asked = [one for one in _GRANTED if one in actions or EVERY in actions]
-            allowed = [one.value for one in asked if self._allowed(actor, one, name)]
-            if allowed:
-                granted[text] = allowed
-        return granted
-
-    def _allowed(self, actor: Actor, action: Action, repository: RepositoryName | None) -> bool:
-        (decision,) = self._authorizer.authorize([AccessRequest(actor, action, repository, any_tag=True)])
-        return decision.allowed
+            elif found := [action.value for action in _GRANTED if (text, action) in allowed]:
+                granted[text] = found
+        return granted, bool(catalog) and decisions[-1].allowed
 
     def _keep_refresh(self, proof: Proof, client: str) -> str:
         """Return a refresh token; none for a password that is kept elsewhere, as nobody tells of its change."""
@@ -178,3 +176,12 @@ class TokenService:
             return text
 
         return self._database.write(work)
+
+
+def _names(texts: Iterable[str]) -> Iterator[tuple[str, RepositoryName]]:
+    """Yield the texts that are names of repositories, each with the name."""
+    for text in texts:
+        try:
+            yield text, RepositoryName.parse(text)
+        except NameInvalid:
+            continue

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from registry.access.authentication import Authenticator
 from registry.access.authorizer import Authorizer, PolicyAuthorizer
+from registry.access.elsewhere import Elsewhere
 from registry.access.explaining import AccessExplainer
 from registry.access.first import FirstAdministrator
 from registry.access.granting import TokenService
@@ -14,6 +15,7 @@ from registry.access.htpasswd import HtpasswdFile
 from registry.access.identity import IdentityService
 from registry.access.keys import KeyService
 from registry.access.policies import PolicyService
+from registry.access.principal_rows import check_user_name
 from registry.access.principals import PrincipalService
 from registry.access.secrets import Passwords
 from registry.access.standing import Standings
@@ -23,6 +25,10 @@ from registry.access.token_keys import TokenKeys
 from registry.access.tokens import LEEWAY_SECONDS, LIVES_SECONDS, Tokens
 from registry.audit.notes import Notes
 from registry.db.engine import Database
+from registry.hooks.admitting import Contexts
+from registry.hooks.authenticating import Logins
+from registry.hooks.authorizing import Denials
+from registry.hooks.calls import Calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +61,33 @@ class Access:
     first: FirstAdministrator
 
 
-def wire_access(database: Database, terms: AccessTerms, notes: Notes) -> Access:
-    """Wire access over one database; ``notes`` is told of logins, tokens and denials."""
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """Who keeps users: a file, and plugins."""
+
+    htpasswd: HtpasswdFile
+    elsewhere: Elsewhere
+
+    def vouches(self, source: str, name: str) -> bool:
+        """Tell whether a source knows a user still."""
+        return self.htpasswd.vouches(source, name) and self.elsewhere.vouches(source)
+
+
+def wire_access(database: Database, terms: AccessTerms, calls: Calls, contexts: Contexts, notes: Notes) -> Access:
+    """Wire access over one database; ``calls`` ask plugins, each with its context.
+
+    ``notes`` is told of logins, tokens and denials.
+    """
     htpasswd, passwords = HtpasswdFile(terms.htpasswd), Passwords()
-    standings = Standings(database, htpasswd)
-    policy = PolicyAuthorizer(standings, database.clock_ms, notes)
-    authorizer: Authorizer = policy if terms.authentication else Authorizer()
+    elsewhere = Elsewhere(database, Logins(calls, contexts, check_user_name))
+    denials = Denials(calls, contexts)
+    standings = Standings(database, _Sources(htpasswd, elsewhere))
+    policy = PolicyAuthorizer(standings, denials, database.clock_ms, notes)
+    authorizer = policy if terms.authentication else Authorizer(denials, database.clock_ms)
     token_keys = TokenKeys(database, authorizer, kept_ms=(terms.token_seconds + 2 * LEEWAY_SECONDS) * 1000)
     tokens = Tokens(token_keys, terms.service, terms.token_seconds, database.clock_ms)
-    authenticator = Authenticator(database, standings, tokens, passwords, Throttle(database), htpasswd, notes)
+    throttle = Throttle(database)
+    authenticator = Authenticator(database, standings, tokens, passwords, throttle, htpasswd, elsewhere, notes)
     if terms.authentication:
         database.confirm = policy.confirm
     return Access(

@@ -30,9 +30,14 @@ _PRINCIPAL, _RULE = table(Principal), table(AccessRule)
 _BY_NAME = select(AccessRule.id, AccessRule.definition).where(AccessRule.name == bindparam("name"))
 
 
+def is_part(name: str) -> bool:
+    """Tell whether a robot or a team can be called so."""
+    return _PART.fullmatch(name) is not None
+
+
 def check_part(kind: str, name: str) -> None:
     """Raise :class:`PrincipalInvalid` for what cannot be a robot's or a team's name."""
-    if _PART.fullmatch(name) is None:
+    if not is_part(name):
         raise PrincipalInvalid(
             f"a {kind}'s name is up to 64 of a-z, 0-9, and . _ - between", detail={"name": name[:64]}
         )

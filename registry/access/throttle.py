@@ -59,13 +59,15 @@ class Throttle:
             )
         return Try(name, source, failed=any(row.name for row in rows))
 
-    def failed(self, attempt: Try) -> None:
-        """Count a wrong one."""
+    def failed(self, attempt: Try, *, of_address: bool = True) -> None:
+        """Count a wrong one; without ``of_address`` for the name from there alone."""
 
         def work(connection: Connection) -> None:
             now = self._database.now(connection)
             connection.execute(_SWEEP, {"b_before": now - _FORGOTTEN_MS})
-            for name in sorted({"", attempt.name}):  # in one order, so that none waits for another
+            for name in sorted(
+                {attempt.name, *([""] if of_address else [])}
+            ):  # in one order, so that none waits for another
                 row = {"address": attempt.address, "name": name, "failures": 1, "last_ms": now}
                 statement = self._database.insert(LoginFailure).values(row)
                 counted = {"failures": _FAILURE.c.failures + 1, "last_ms": now}

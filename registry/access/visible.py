@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, and_, or_
 
 from registry.access.actors import Actor
-from registry.access.authorizer import AccessRequest, Action, Authorizer
+from registry.access.authorizer import AccessRequest, Action, Authorizer, refuse_failed
 from registry.access.reach import AT_ONCE, Reach, range_of
 from registry.db.engine import Database
 from registry.names import RepositoryName
@@ -69,9 +69,11 @@ def at_once(reach: Reach) -> Narrowing | None:
 
 
 def seen(authorizer: Authorizer, actor: Actor, rows: Sequence[T], name_of: Callable[[T], str]) -> Sequence[T]:
-    """Return the rows whose repository an actor may see."""
+    """Return the rows whose repository an actor may see; raises :class:`Denied` where a plugin could not tell."""
     requests = [AccessRequest(actor, Action.LIST, RepositoryName(name_of(row))) for row in rows]
     decisions = authorizer.authorize(requests) if requests else ()
+    for request, decision in zip(requests, decisions, strict=True):
+        refuse_failed(request, decision)
     return [row for row, decision in zip(rows, decisions, strict=True) if decision.allowed]
 
 
@@ -86,7 +88,7 @@ def visible(
 ) -> Page[T]:
     """Return at most ``limit`` rows, in the order of names, of those that an actor may see.
 
-    ``start`` is the name and the key after which the page begins.
+    ``start`` is the name and the key after which the page begins. Raises as :func:`seen` does.
     """
     found: list[T] = []
     last_name, key = start

@@ -21,8 +21,8 @@ from registry.db.models import AuditEntry
 from registry.texts import readable
 
 ALLOWED, DENIED = "allowed", "denied"
-CREDENTIAL = "credential"
-"""In the detail of a denial: why the credential would not do, whatever the policy says."""
+CREDENTIAL, PLUGIN = "credential", "plugin"
+"""In the detail of a denial: why the credential would not do, or which plugin refuses, whatever the policy says."""
 MOST_AGENT, MOST_TEXT = 256, 255
 _ENTRY = table(AuditEntry)
 _INSERT = insert(_ENTRY)

@@ -1,7 +1,7 @@
 """What a changed policy would have decided: what the audit log tells of is decided again, by the same code.
 
 A request is asked again as it was: who, from where, when, what, about which repository and tag; whoever it was is in
-the teams of now. What a credential was not good for stays refused.
+the teams of now. What a credential was not good for stays refused, and so does what a plugin refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from registry.access.policies import PolicyService
 from registry.access.policy import Policy
 from registry.access.rules import parse_policy_rule
 from registry.access.standing import Standing, Standings
-from registry.audit.entries import ALLOWED, CREDENTIAL, Entry
+from registry.audit.entries import ALLOWED, CREDENTIAL, PLUGIN, Entry
 from registry.audit.log import BEHIND_ALL, AuditFilter, read
 from registry.audit.of_events import RENAMED
 from registry.db.engine import Database
@@ -123,7 +123,7 @@ class _Trial:
             self._gone += entry.count
             return
         self._requests += entry.count
-        if entry.outcome != ALLOWED and CREDENTIAL in json.loads(entry.detail):
+        if entry.outcome != ALLOWED and not {CREDENTIAL, PLUGIN}.isdisjoint(json.loads(entry.detail)):
             return
         allowed = all(decision.allowed for decision in decisions)
         if allowed == (entry.outcome == ALLOWED):

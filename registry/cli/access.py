@@ -79,7 +79,9 @@ def explain(
         return
     click.echo(f"{'allowed' if found['allowed'] else 'denied'}: {found['reason']}")
     click.echo(f"{principal} is, to rules: {', '.join(found['subjects'])}")
-    if found["rule"]:
+    if found["plugin"]:
+        click.echo(f"to see what that is: moorage plugins show {found['plugin']}")
+    elif found["rule"]:
         click.echo(f"what it says: moorage policy show {found['rule']}")
     elif not found["allowed"] and found["subjects"]:
         click.echo(f"to allow it: {_grant(found)}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from registry.digest import Digest
 from registry.errors import Denied, ManifestInvalid
+from registry.hooks.access import AuthorizationRequest, Denial, Identity, LoginCredentials
 from registry.hooks.admission import ManifestPush, TagChange, TagPull
 from registry.hooks.context import (
     JobProgress,
@@ -65,11 +66,13 @@ from registry.hooks.version import API_VERSION
 
 __all__ = [
     "API_VERSION",
+    "AuthorizationRequest",
     "BlobReference",
     "ContentMissing",
     "ContentReader",
     "ContentTooLarge",
     "ConversionRequest",
+    "Denial",
     "Denied",
     "Descriptor",
     "Digest",
@@ -81,6 +84,7 @@ __all__ = [
     "EmitEvent",
     "Event",
     "ExpireTag",
+    "Identity",
     "JobProgress",
     "KeepLast",
     "KeyMissing",
@@ -89,6 +93,7 @@ __all__ = [
     "Layer",
     "LegacyImage",
     "ListsKeys",
+    "LoginCredentials",
     "ManifestDescription",
     "ManifestInvalid",
     "ManifestPush",

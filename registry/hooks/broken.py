@@ -30,3 +30,20 @@ class WrongAnswer(TypeError):
     def of(cls, answer: object) -> WrongAnswer:
         """Name the type of what came instead."""
         return cls(f"it returned {type(answer).__name__}")
+
+
+def described(error: BaseException) -> str:
+    """Describe an error whose own words may fail, too."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:  # noqa: BLE001 - whatever it is, it is the plugin's
+        return type(error).__name__
+
+
+def placed(error: BaseException) -> str:
+    """Tell an error's type and the place that raised it, and none of its words."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" at {place.tb_frame.f_globals.get('__name__', '')}:{place.tb_lineno}" if place else ""
+    return f"{type(error).__name__}{where}"

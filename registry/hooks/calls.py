@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pluggy
 
 from registry.errors import RegistryError
-from registry.hooks.broken import PluginBlocked, PluginBroke, PluginOff, WrongAnswer
+from registry.hooks.broken import PluginBlocked, PluginBroke, PluginOff, WrongAnswer, described, placed
 from registry.hooks.guards import Guard, Tally
 from registry.hooks.manager import DEFAULT_PLUGINS
 from registry.hooks.places import Places, Shared, frames_of_threads
@@ -41,6 +41,10 @@ _ENDLESS = ("jobs", "cli_commands", "blueprints")
 """Hooks whose plugins hand over functions that may take as long as they like."""
 _LATELY_SECONDS = 900.0
 _PASSING: tuple[type[BaseException], ...] = (RegistryError, StorageError)
+_ANSWERING = ("authenticate", "authorize")
+"""Hooks that refuse by what they return: whatever they raise is a failure."""
+_TOLD_SECRETS = ("authenticate",)
+"""Hooks that are told a password: of what they raise, the type and the place are told, as the words could hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class _Implementation:
     function: Callable[..., object]
     argnames: tuple[str, ...]
     tally: Tally
+    passes: tuple[type[BaseException], ...] = _PASSING
 
 
 class Calls:
@@ -113,7 +118,7 @@ class Calls:
             return None
         given = [arguments[name] for name in one.argnames]
         tally = one.tally
-        return (self._carry_out if tally.plain else self._guarded)(tally, one.function, given, read, _PASSING)
+        return (self._carry_out if tally.plain else self._guarded)(tally, one.function, given, read, one.passes)
 
     def claim(self, plugin: str, hook: str, read: Callable[[Any], Any], /, **arguments: object) -> Any:  # noqa: ANN401 - what read makes of it
         """Return what ``read`` makes of what a plugin claims at the start; None where it claims nothing.
@@ -185,7 +190,9 @@ class Calls:
             tally.reset()
 
     def _implementation(self, hook: str, one: pluggy.HookImpl) -> _Implementation:
-        return _Implementation(one.function, tuple(one.argnames), self._tally(one.plugin_name, hook, self._deadline))
+        passes = () if hook in _ANSWERING else _PASSING
+        tally = self._tally(one.plugin_name, hook, self._deadline)
+        return _Implementation(one.function, tuple(one.argnames), tally, passes)
 
     def _tally(self, plugin: str, hook: str, deadline: float) -> Tally:
         guard = self._guards[plugin]
@@ -283,17 +290,10 @@ class Calls:
 
 
 def _broke(tally: Tally, error: BaseException) -> PluginBroke:
-    if isinstance(error, PluginBroke):  # of a plugin that this one called through the registry
+    secret = tally.hook in _TOLD_SECRETS
+    if isinstance(error, PluginBroke | WrongAnswer):  # of a plugin that this one called, or of an answer
         reason = str(error)
     else:
-        reason = str(error) if isinstance(error, WrongAnswer) else _described(error)
-    tally.failed(reason, error)
+        reason = placed(error) if secret else described(error)
+    tally.failed(reason, None if secret else error)
     return PluginBroke(tally.plugin, tally.hook, reason, shown=reason if isinstance(error, WrongAnswer) else "")
-
-
-def _described(error: BaseException) -> str:
-    """Describe an error whose own words may fail, too."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except BaseException:  # noqa: BLE001 - whatever it is, it is the plugin's
-        return type(error).__name__

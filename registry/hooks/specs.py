@@ -4,7 +4,7 @@ Conventions: arguments and returns are values from :mod:`registry.hooks`. For ho
 the owner is the one plugin that lists the media type in :func:`manifest_media_types`. ``None`` means "not mine";
 an empty sequence means "mine, and there are none". An implementation may leave out arguments it does not use.
 
-A plugin is a module (or object) whose functions carry :data:`hookimpl`. ``MOORAGE_API = "1.2"`` in it says which
+A plugin is a module (or object) whose functions carry :data:`hookimpl`. ``MOORAGE_API = "1.3"`` in it says which
 version of this contract it needs (without it: 1.0). Its distribution names it in
 ``pyproject.toml``::
 
@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import pluggy
 
 from registry.digest import Digest
+from registry.hooks.access import AuthorizationRequest, Denial, Identity, LoginCredentials
 from registry.hooks.admission import ManifestPush, TagChange, TagPull
 from registry.hooks.context import PluginContext, PluginJob, RepositoryReader
 from registry.hooks.events import Event
@@ -487,6 +488,62 @@ def admit_pull(pull: TagPull, reader: RepositoryReader, context: PluginContext) 
         def admit_pull(pull, reader):
             if pull.tag.startswith("release-") and not reader.referrers(pull.digest, "application/spdx+json"):
                 raise Denied(f"{pull.tag} has no bill of materials yet")
+    """
+
+
+@hookspec
+def authenticate(credentials: LoginCredentials, context: PluginContext) -> Identity | None:
+    """Tell who shows a name and a password that the registry itself does not know, or None: not mine, or not right.
+
+    Asked for names that neither the database nor the htpasswd file knows, one plugin after the other until one answers,
+    and for who got in by this plugin before; never for API keys and tokens. At the first login the user is made, and
+    belongs to this plugin from then on: a name that somebody else has is never taken over. That a password was right is
+    remembered for a minute, in memory; that it was wrong counts against the name and the address.
+
+    Whatever is raised lets nobody in. It is told by its type and place alone, as its words could hold the password. The
+    answer may take as long for names that there are as for those that there are not, or time tells who is there::
+
+        import hashlib
+        import hmac
+        from dataclasses import dataclass
+
+        from registry.hooks import Identity, hookimpl
+
+        @dataclass(frozen=True)
+        class Settings:
+            salt: str = ""
+            users: tuple[tuple[str, str], ...] = ()
+
+        @hookimpl
+        def plugin_settings():
+            return Settings
+
+        @hookimpl
+        def authenticate(credentials, context):
+            salt, known = context.settings.salt.encode(), dict(context.settings.users)
+            shown = hashlib.scrypt(credentials.password.encode(), salt=salt, n=2**14, r=8, p=1).hex()
+            right = hmac.compare_digest(known.get(credentials.name, "").encode(), shown.encode())
+            return Identity(credentials.name) if right else None
+    """
+
+
+@hookspec
+def authorize(requests: Sequence[AuthorizationRequest], context: PluginContext) -> Sequence[Denial | None] | None:
+    """Refuse some of what the policy allows: one :class:`~registry.hooks.Denial` or None a request, in their order.
+
+    Nothing can be granted here. It is asked each time something is decided, also when a token is given, with one
+    request, and for lists once a page with as many as the page has; before any transaction, and not again in it. So
+    it is quick, reads no network, and has no effects: explanations ask as well. None in place of the list refuses
+    nothing. What is raised, or no list of that length, refuses all requests, by the plugin's name. What the registry
+    does by itself, as operator, job or plugin, is not asked about::
+
+        from registry.hooks import Denial, hookimpl
+
+        NIGHT = Denial("nobody deletes at night: it is done again after six (UTC)")
+
+        @hookimpl
+        def authorize(requests):
+            return [NIGHT if one.action == "delete" and one.time.hour < 6 else None for one in requests]
     """
 
 

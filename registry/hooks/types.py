@@ -16,7 +16,7 @@ def _none() -> Mapping[str, str]:
     return NO_ANNOTATIONS
 
 
-def _keep(value: object, **parts: object) -> None:
+def keep(value: object, **parts: object) -> None:
     """Set parts of a frozen value while it is made: copies that nobody can change.
 
     What is no sequence or mapping at all is left for who checks it.
@@ -56,7 +56,7 @@ class Descriptor:
     def __post_init__(self) -> None:
         """Copy what could be changed."""
         if self.annotations is not NO_ANNOTATIONS:
-            _keep(self, annotations=self.annotations)
+            keep(self, annotations=self.annotations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class ParsedManifest:
 
     def __post_init__(self) -> None:
         """Copy what could be changed; ``document`` is its owner's."""
-        _keep(self, blobs=self.blobs, children=self.children, annotations=self.annotations)
+        keep(self, blobs=self.blobs, children=self.children, annotations=self.annotations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Layer:
 
     def __post_init__(self) -> None:
         """Copy what could be changed."""
-        _keep(self, urls=self.urls)
+        keep(self, urls=self.urls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ _CONTRACTS: Mapping[str, tuple[str, str]] = {
     "admit_manifest": ("AdmissionContract", "admitted, refused = (), {}"),
     "admit_tag_change": ("AdmissionContract", "admitted, refused = (), {}"),
     "admit_pull": ("AdmissionContract", "admitted, refused = (), {}"),
+    "authenticate": ("AuthenticationContract", "known = {}"),
+    "authorize": ("AuthorizationContract", "allowed, denied = (), {}"),
 }
 """The contract of each hook that has one which needs no examples, and what its class lacks then."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import registry.hooks
@@ -14,6 +12,7 @@ from registry.hooks import API_VERSION, specs
 from registry.hooks.declarations import DeclarationRefused, needed_api
 from registry.hooks.manager import PROJECT
 from registry.plugin_checks.findings import Finding, meant
+from registry.plugin_checks.implementations import Function, Source
 
 __all__ = ["HOOKS", "check_source", "hooks_of"]
 
@@ -25,9 +24,24 @@ HOOKS: Mapping[str, tuple[str, ...]] = {
 """The arguments of every hook, by name."""
 
 _LISTS = {"manifest_media_types", "label_actions", "artifact_types", "admission_hooks", "jobs", "cli_commands"}
-_SEQUENCES = {"manifest_layers", "manifest_children", "legacy_image_ids", "legacy_images", "artifact_layers"}
-_PURE = {"parse_manifest", "validate_manifest", "label_actions", "admit_manifest", "admit_tag_change", "admit_pull"}
-_BUSY = {"event_happened", "jobs", "cli_commands", "blueprints", "storage_drivers"}
+_SEQUENCES = {
+    "manifest_layers",
+    "manifest_children",
+    "legacy_image_ids",
+    "legacy_images",
+    "artifact_layers",
+    "authorize",
+}
+_PURE = {
+    "parse_manifest",
+    "validate_manifest",
+    "label_actions",
+    "admit_manifest",
+    "admit_tag_change",
+    "admit_pull",
+    "authorize",
+}
+_BUSY = {"event_happened", "jobs", "cli_commands", "blueprints", "storage_drivers", "authenticate"}
 _NETWORK = {"requests", "httpx", "aiohttp", "urllib3", "socket", "http", "urllib"}
 _HARMLESS = {"urllib.parse", "http.HTTPStatus"}
 _DATABASE = {"sqlalchemy", "sqlite3", "psycopg", "alembic", "flask_sqlalchemy"}
@@ -40,38 +54,13 @@ _REFUSALS = {
     "admit_tag_change": "Denied",
     "admit_pull": "Denied",
 }
+_ANSWERS = {
+    "authenticate": ("an Identity", "return Identity(name), or None: not mine, or not right"),
+    "authorize": ("a list of Denial and None", "return [Denial(reason) or None for each request]"),
+}
+"""What hooks that refuse by their answer return, and what to write."""
 _CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.datetime.now", "time.time"}
 _BUILT_IN_ERRORS = {"ValueError", "TypeError", "RuntimeError", "PermissionError", "KeyError", "Exception"}
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file of a plugin; ``main`` is the one that its entry point names."""
-
-    path: Path
-    tree: ast.Module
-    main: bool
-
-    @cached_property
-    def implementations(self) -> list[tuple[str, Function, ast.expr]]:
-        """The functions that are marked with ``hookimpl``: the hook's name, the function, and the mark."""
-        return [
-            (_specname(mark) or function.name, function, mark)
-            for function in ast.walk(self.tree)
-            if isinstance(function, Function)
-            for mark in function.decorator_list
-            if ast.unparse(mark.func if isinstance(mark, ast.Call) else mark).rpartition(".")[2] == "hookimpl"
-        ]
-
-    @property
-    def hooks(self) -> set[str]:
-        """The names of the hooks that are implemented here."""
-        return {hook for hook, _, _ in self.implementations}
-
-    def at(self, node: ast.AST, problem: str, change: str) -> Finding:
-        """Return a finding about a node."""
-        return Finding(self.path, getattr(node, "lineno", 1), problem, change)
 
 
 def check_source(path: Path, *, main: bool) -> Iterator[Finding]:
@@ -82,19 +71,13 @@ def check_source(path: Path, *, main: bool) -> Iterator[Finding]:
         yield Finding(path, error.lineno or 1, f"it is no Python: {error.msg}", "mend that line")
         return
     source = Source(path, tree, main)
-    for check in (_api, _imports, _names, _arguments, _marks, _pairs, _bodies, _settings, _labels):
+    for check in (_api, _imports, _names, _arguments, _marks, _pairs, _bodies, _access, _settings, _labels):
         yield from check(source)
 
 
 def hooks_of(path: Path) -> set[str]:
     """Return the names of the hooks that a file implements; it is Python."""
     return Source(path, ast.parse(path.read_bytes()), main=True).hooks
-
-
-def _specname(mark: ast.expr) -> str:
-    keywords = mark.keywords if isinstance(mark, ast.Call) else []
-    named = [one.value for one in keywords if one.arg == "specname"]
-    return str(named[0].value) if named and isinstance(named[0], ast.Constant) else ""
 
 
 def _api(source: Source) -> Iterator[Finding]:
@@ -217,6 +200,34 @@ def _bodies(source: Source) -> Iterator[Finding]:
                 yield source.at(node, problem, "use decode_object(payload)")
             elif isinstance(node, ast.Call) and ast.unparse(node.func) in _CLOCKS and hook in _REFUSALS:
                 yield source.at(node, f"{ast.unparse(node.func)} is not the registry's time", "use context.clock()")
+
+
+def _access(source: Source) -> Iterator[Finding]:
+    """Look at what refuses by its answer, and is told passwords."""
+    for hook, function, _ in source.implementations:
+        if hook not in _ANSWERS:
+            continue
+        answer, change = _ANSWERS[hook]
+        for node in ast.walk(function):
+            if isinstance(node, ast.Return) and isinstance(node.value, ast.Constant) and node.value.value is not None:
+                yield source.at(node, f"{hook} returns {answer}, not {node.value.value!r}", change)
+            elif isinstance(node, ast.Raise) and _raised(node) in ("Denied", "PermissionError"):
+                yield source.at(node, f"{_raised(node)} counts as a failure of the plugin", change)
+            elif isinstance(node, ast.Call) and hook == "authorize" and ast.unparse(node.func) in _CLOCKS:
+                problem = f"{ast.unparse(node.func)} is not the registry's time"
+                yield source.at(node, problem, "use the time of the request")
+            elif isinstance(node, ast.Call | ast.Raise) and hook == "authenticate" and _tells(node):
+                yield source.at(node, "the password belongs into no message", "leave it out")
+
+
+def _tells(node: ast.Call | ast.Raise) -> bool:
+    """Tell whether a call writes a password for people, or an error holds one."""
+    if isinstance(node, ast.Call):
+        place = ast.unparse(node.func)
+        if place != "print" and not {"log", "logger", "logging"} & set(place.split(".")):
+            return False
+    inner = (one for one in ast.walk(node) if isinstance(one, ast.Attribute))
+    return any(one.attr == "password" for one in inner)
 
 
 def _raised(node: ast.Raise) -> str:

@@ -182,7 +182,7 @@ class RuleService:
         if row is not None and row.repository is not None:
             asked = AccessRequest(actor, action, RepositoryName.parse(row.repository), name)
             (decision,) = self._authorizer.authorize([asked])
-            if decision.allowed or decision.elsewhere:
+            if decision.by_policy:
                 self._authorizer.require(asked.actor, action, asked.repository, name)
                 return
         self._authorizer.require(actor, Action.ADMIN, None, name)

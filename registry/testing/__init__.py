@@ -5,6 +5,7 @@ Installed with ``pip install moorage[testing]``, pytest finds the fixtures by it
 
 - :mod:`registry.testing.images`: builders of images, indexes and artifacts,
 - :mod:`registry.testing.contracts`: suites to subclass, one a kind of plugin,
+- :mod:`registry.testing.access`: what plugins that decide about access are asked,
 - :mod:`registry.testing.client`: the client that pushes and pulls,
 - :mod:`registry.testing.content`: a repository's content as a plugin's hooks read it,
 - :mod:`registry.testing.faults`: a storage that fails as planned,

@@ -65,7 +65,7 @@ def test_plugins_are_listed_with_and_without_the_subcommand():
     assert found["expiry"]["api"] == "1.0"
 
 
-def fully(api="1.2"):
+def fully(api="1.3"):
     """Return a plugin that adds something of every kind."""
     pages = Blueprint("note", __name__)
     pages.add_url_rule("/note/<name>", "note", lambda name: name)
@@ -92,7 +92,7 @@ def test_a_plugin_is_shown_with_what_it_adds_and_how_it_does(installed, monkeypa
     text = run("plugins", "show", "note", "--data", "d")
     shown = json.loads(run("plugins", "show", "note", "--data", "d", "--json"))
     assert "hush" not in text + str(shown)
-    assert (shown["state"], shown["plugin API"]) == ("active", "needs 1.2, offered 1.2")
+    assert (shown["state"], shown["plugin API"]) == ("active", "needs 1.3, offered 1.3")
     assert (shown["jobs"], shown["commands"], shown["routes"]) == (["note.count"], ["hello"], ["/note/<name>"])
     assert shown["media types"] == ["application/vnd.example.note.v1+json"]
     assert shown["label keys"] == ["org.example.x"]

@@ -3,6 +3,7 @@
 import inspect
 import threading
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from types import FunctionType, MappingProxyType
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 from registry.digest import Digest
 from registry.errors import Denied
 from registry.hooks import (
+    AuthorizationRequest,
     BlobReference,
     Descriptor,
     Layer,
+    LoginCredentials,
     ManifestPush,
     ParsedManifest,
     TagChange,
@@ -25,12 +28,19 @@ from registry.hooks.calls import PluginBroke, PluginOff
 HOOKS = sorted(
     name for name, value in vars(specs).items() if isinstance(value, FunctionType) and hasattr(value, "moorage_spec")
 )
+ANSWERING = ("authenticate", "authorize")
+"""They refuse by what they return: whatever they raise is a failure."""
 DIGEST = Digest.of(b"x")
 
 
 def manifest() -> ParsedManifest:
     blob = BlobReference(Descriptor("text/plain", DIGEST, 1, annotations={"a": "b"}))
     return ParsedManifest(b"{}", "text/plain", b"{}", blobs=[blob], children=[blob.descriptor], annotations={"a": "b"})
+
+
+def asked(tag: str) -> AuthorizationRequest:
+    time = datetime(2026, 1, 2, tzinfo=UTC)
+    return AuthorizationRequest("ann", "user", "pull", "team/app", tag, tag, ["dev"], "192.0.2.1", time)
 
 
 def arguments(hook: str) -> dict[str, Any]:
@@ -42,6 +52,8 @@ def arguments(hook: str) -> dict[str, Any]:
         "push": ManifestPush("team/app", DIGEST, manifest(), labels, layers, ("v1",), "somebody"),
         "change": TagChange("team/app", "v1", DIGEST, None, manifest(), labels, "somebody"),
         "pull": TagPull("team/app", "v1", DIGEST, manifest(), labels),
+        "credentials": LoginCredentials("ann", "hunter2-hunter2", "192.0.2.1"),
+        "requests": (asked("v1"), asked("v2")),
         "taken": MappingProxyType({"id": DIGEST}),
         "payload": b"{}",
         "media_type": "text/plain",
@@ -153,7 +165,7 @@ def test_an_answer_is_read_inside_of_the_call(make_plugin, calls_of, hook):
         raise SystemExit(1)
 
     calls = calls_of(make_plugin("bad", **{hook: lazily}))
-    with pytest.raises(PluginBroke, match=f"plugin bad failed in {hook}: SystemExit: 1"):
+    with pytest.raises(PluginBroke, match=f"plugin bad failed in {hook}: SystemExit"):
         calls.call("bad", hook, list, **arguments(hook))
 
 
@@ -193,7 +205,31 @@ def test_plugins_that_call_each_other_in_a_circle_are_stopped(make_plugin, calls
     assert calls.guards["bad"].lost == 0
 
 
-@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize("hook", ANSWERING)
+def test_what_refuses_by_its_answer_and_raises_has_failed(make_plugin, calls_of, hook):
+    def refuse() -> None:
+        raise Denied("not today")
+
+    calls = calls_of(make_plugin("bad", **{hook: refuse}))
+    with pytest.raises(PluginBroke, match=f"plugin bad failed in {hook}: Denied"):
+        calls.call("bad", hook, **arguments(hook))
+    assert failures(calls) == {("bad", hook): 1}
+
+
+def test_what_is_raised_where_a_password_was_told_is_told_without_its_words(make_plugin, calls_of, caplog):
+    def tell(credentials: LoginCredentials) -> None:
+        raise RuntimeError(credentials.password) from ValueError(credentials.password)
+
+    calls = calls_of(make_plugin("leaky", authenticate=tell))
+    with pytest.raises(PluginBroke) as broke:
+        calls.call("leaky", "authenticate", **arguments("authenticate"))
+    (tally,) = [one for one in calls.tallies if one.hook == "authenticate"]
+    told = str(broke.value), caplog.text, tally.last_error, repr(arguments("authenticate"))
+    assert not any("hunter2" in text for text in told)
+    assert f"RuntimeError at {__name__}:" in tally.last_error
+
+
+@pytest.mark.parametrize("hook", [hook for hook in HOOKS if hook not in ANSWERING])
 def test_what_a_plugin_refuses_on_purpose_passes_and_is_no_failure(make_plugin, calls_of, hook):
     def refuse() -> None:
         raise Denied("not today")

@@ -99,10 +99,10 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_kind_is_wanted_and_one_of_the_six(tmp_path):
+def test_a_kind_is_wanted_and_one_of_the_eight(tmp_path):
     assert "--kind" in new("recipe").output
     assert "format" in new("recipe", "--kind", "theme").output
-    assert len(KINDS) == 6
+    assert len(KINDS) == 8
 
 
 def test_where_nothing_can_be_written_it_says_so():

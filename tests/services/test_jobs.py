@@ -27,7 +27,7 @@ class House:
         ]
         self.jobs = [job for job in made if job.name in jobs] if jobs else made
         self.queue = JobQueue(direct.services.database, self.jobs)
-        self.runs = RunService(direct.services.database, Authorizer(), self.jobs)
+        self.runs = RunService(direct.services.database, Authorizer(None, direct.services.database.clock_ms), self.jobs)
 
     def _run(self, context):
         self.ran.append(dict(context.arguments))

@@ -153,15 +153,16 @@ def world(
     *,
     steps: Steps = no_steps,
     slow_hashes: bool = False,
+    with_plugins: Sequence[object] = (),
     **more: Any,
 ) -> Iterator[World]:
-    """Give a registry over the data in ``folder`` that asks who its clients are.
+    """Give a registry over the data in ``folder`` that asks who its clients are, with plugins.
 
     Passwords are hashed in no time unless ``slow_hashes`` are wanted, as they are outside of tests.
     """
     clock = clock or ManualClock()
     values: Mapping[str, Any] = {"authentication": True, "data": folder, "storage_url": "memory:", **more}
-    app = create_app(Settings(**values), clock=clock, steps=steps)
+    app = create_app(Settings(**values), with_plugins, clock=clock, steps=steps)
     app.testing = True
     app.config["PROPAGATE_EXCEPTIONS"] = False
     made = World(app, clock)

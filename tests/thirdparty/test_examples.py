@@ -8,6 +8,7 @@ import pytest
 
 from registry.testing.client import Refused, RegistryClient
 from registry.testing.images import Blob, artifact, image, layer, to_json
+from tests.support.directory import DIRECTORY_PASSWORD, Directory
 from tests.support.ports import PATIENCE, wait_until
 from tests.support.server import MoorageServer
 from tests.thirdparty.building import EXAMPLES, run
@@ -26,8 +27,8 @@ def running(server):
         yield RegistryClient(http)
 
 
-def test_there_are_three():
-    assert [path.name for path in EXAMPLES] == ["moorage-fsspec", "moorage-promote", "moorage-wasm"]
+def test_there_are_four():
+    assert [path.name for path in EXAMPLES] == ["moorage-fsspec", "moorage-ldap", "moorage-promote", "moorage-wasm"]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
@@ -64,6 +65,19 @@ def test_they_work_together_and_leave_what_is_stored(python, wheels, tmp_path):
         assert client.everything("team/app", "stable") == wished.everything()
         client.push("team/module", artifact("", Blob(b"none", "text/plain"), config=CONFIG), "v2")
     run(python, "-m", "pip", "install", "--quiet", "--no-deps", *(wheels[name.replace("-", "_")] for name in names))
+
+
+def test_users_of_a_directory_log_in(python, tmp_path):
+    with Directory() as directory:
+        settings = {f"MOORAGE_PLUGIN_LDAP_{name.upper()}": value for name, value in directory.settings().items()}
+        env = {"MOORAGE_AUTHENTICATION": "true", **settings}
+        with MoorageServer(tmp_path / "data", python=python, cwd=tmp_path, env=env) as server:
+            asked = [("alice", DIRECTORY_PASSWORD), ("alice", "wrong"), ("*", DIRECTORY_PASSWORD)]
+            answers = [httpx.get(f"{server.url}/v2/", auth=shown).status_code for shown in asked]
+            assert answers == [200, 401, 401]
+            shown = httpx.get(f"{server.url}/token", auth=asked[0], params={"scope": "registry:catalog:*"}).json()
+            listed = httpx.get(f"{server.url}/v2/_catalog", headers={"Authorization": f"Bearer {shown['token']}"})
+            assert listed.json() == {"repositories": []}
 
 
 def test_blobs_lie_where_fsspec_is_told(python, wheels, tmp_path):

@@ -60,7 +60,10 @@ class ExplanationQuery(Query):
 
 
 class AccessExplanation(msgspec.Struct):
-    """What would be decided, by which rule (empty: none speaks of it), and as what the principal is known to rules."""
+    """What would be decided, by which rule (empty: none speaks of it), and as what the principal is known to rules.
+
+    ``plugin`` is the one that refuses what the rules allow, empty where none does.
+    """
 
     principal: str
     action: Action
@@ -71,6 +74,7 @@ class AccessExplanation(msgspec.Struct):
     rule: str
     reason: str
     subjects: Sequence[str]
+    plugin: str
 
 
 class SimulationWish(Body):
@@ -158,6 +162,7 @@ def explain_access(actor: Actor, query: ExplanationQuery) -> AccessExplanation:
         found.rule,
         found.reason,
         found.subjects,
+        found.plugin,
     )
 
 

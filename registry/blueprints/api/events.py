@@ -199,9 +199,10 @@ def _seen(
     for batch in batches:
         try:
             events.require(actor, wanted)
+            shown = events.seen(actor, batch)
         except RegistryError:
             return
-        yield events.seen(actor, batch)
+        yield shown
 
 
 def _pieces(batches: Iterator[Sequence[LoggedEvent]], base: str) -> Iterator[bytes]:

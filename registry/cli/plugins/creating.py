@@ -35,6 +35,24 @@ Images are pushed only with the label that moorage.toml asks for:
     [plugins.{name}]
     label = "org.opencontainers.image.source\"""",
     ),
+    "login": (
+        "Users from elsewhere",
+        """\
+Who is in a file of users, by name and with a hash by scrypt, may log in; another program keeps it. moorage.toml:
+
+    authentication = true
+
+    [plugins.{name}]
+    file = "/etc/users.json\"""",
+    ),
+    "denial": (
+        "Denials of access",
+        """\
+Nothing is pushed to, or deleted in, the repositories that moorage.toml names, whatever rules allow:
+
+    [plugins.{name}]
+    frozen = ["release/*"]""",
+    ),
     "observer": (
         "An observer",
         "It counts how often each tag was changed, in the store that the registry gives each plugin.",

@@ -4,6 +4,7 @@ The built-in formats, drivers and plugins pass the very same ones. Where a check
 the contract wants.
 """
 
+from registry.testing.contracts.access import AuthenticationContract, AuthorizationContract
 from registry.testing.contracts.admission import AdmissionContract
 from registry.testing.contracts.formats import FormatContract
 from registry.testing.contracts.label_actions import LabelActionContract
@@ -12,6 +13,8 @@ from registry.testing.contracts.storage import StorageDriverContract
 
 __all__ = [
     "AdmissionContract",
+    "AuthenticationContract",
+    "AuthorizationContract",
     "FormatContract",
     "LabelActionContract",
     "ObserverContract",

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["documents", "payloads", "texts"]
+__all__ = ["documents", "logins", "payloads", "texts"]
 
 _ODD: tuple[Any, ...] = (
     None,
@@ -67,6 +67,31 @@ def texts() -> Iterator[str]:
     yield from ("", " ", "0", "-1", "1", "+1", "1.5", "1e9", "9" * 400, "true", "null", "NaN", "x" * 10_240)
     yield from ("\x00", "\n", "1\n", " 1", "1 ", "\u0661\u0662", "\U0001f4a3", "\u202e", "\ud800", "{}", "[]", '"1"')
     yield from ("1d", "1 day", "2024-02-29", "2023-02-29", "../../etc/passwd", "%s%n", "' OR 1=1 --", "a,b;c")
+
+
+def logins() -> Iterator[str]:
+    """Yield names that people or programs could log in with, and that are nobody's."""
+    yield from (
+        "nobody-of-this-name",
+        "*",
+        "a*",
+        "**",
+        "?",
+        "%",
+        "_",
+        " ",
+        ".",
+        "..",
+        "-",
+        "\\",
+        "\\2a",
+        "root",
+        "null",
+    )
+    yield from ("*)(uid=*", "*)(|(uid=*", ")(cn=*))(|(cn=*", "x)(objectClass=*", "*))%00", "admin)(&)", "a,b", "a=b")
+    yield from ("uid=admin,dc=example,dc=org", "cn=*", "a#b", '"', "<>", ";", "+", "EXAMPLE\\nobody", "nobody@*")
+    yield from ("' OR 1=1 --", '" OR ""="', "'; DROP TABLE users; --", "$(id)", "`id`", "${jndi:ldap://x}", "../../x")
+    yield from ("\x01", "\n", "nobody\n", " nobody", "nobody ", "\u202enobody", "\U0001f4a3", "\u0661", "x" * 255)
 
 
 def _paths(value: object, path: Path = ()) -> Iterator[Path]:
