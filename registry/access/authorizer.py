@@ -11,69 +11,23 @@ from typing import NoReturn
 
 from sqlalchemy import Connection
 
-from registry.access.actions import Action, least_role
+from registry.access.actions import Action
 from registry.access.actors import Actor, Kind
 from registry.access.reach import EVERYTHING, Reach
+from registry.access.refusals import noted, refuse
+from registry.access.requests import AccessRequest, Decision
 from registry.access.ruling import RULE
 from registry.access.standing import Standing, Standings
-from registry.audit.entries import CREDENTIAL, DENIED, PLUGIN, bounded, encode
+from registry.audit.entries import DENIED
 from registry.audit.notes import DENIED_KIND, Notes
-from registry.errors import Denied, Unauthorized
 from registry.hooks.access import AuthorizationRequest
 from registry.hooks.authorizing import Denials
 from registry.names import RepositoryName
 
 __all__ = ["AccessRequest", "Action", "Authorizer", "Decision", "PolicyAuthorizer", "refuse_failed"]
 
-_OF_TAGS = frozenset({Action.PULL, Action.PUSH, Action.DELETE})
 _CHANGING = frozenset({Action.PUSH, Action.DELETE, Action.ADMIN})
-_TOKEN_ACTIONS = {Action.PULL: "pull", Action.LIST: "pull", Action.PUSH: "pull,push", Action.DELETE: "delete"}
-_ALL_ACTIONS = "*"
-_SEE_LOG = "the registry's log says how"
 _NO_TEAMS: Mapping[str, Sequence[str]] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class AccessRequest:
-    """One thing that ``actor`` wants to do; ``repository`` is None for the registry as a whole.
-
-    ``reference`` is a tag or digest to pull, push or delete, and otherwise whatever it is about. ``any_tag`` asks
-    whether there may be a tag for which it is allowed.
-    """
-
-    actor: Actor
-    action: Action
-    repository: RepositoryName | None
-    reference: str = ""
-    any_tag: bool = False
-
-    @property
-    def tag(self) -> str | None:
-        """The tag that it is about, None where there is none."""
-        named = self.repository is not None and self.action in _OF_TAGS and ":" not in self.reference
-        return self.reference or None if named else None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The answer to one request; ``reason`` says why the credential is worth nothing any more, where that is why.
-
-    ``rule`` is the name of the one that decided, empty where none did. ``elsewhere`` tells that the policy allows it
-    and the credential does not: another one of the same principal would do. ``plugin`` is the one that refuses what the
-    policy allows, for the ``reason``; it ``failed`` where it could not tell.
-    """
-
-    allowed: bool
-    reason: str = ""
-    rule: str = ""
-    elsewhere: bool = False
-    plugin: str = ""
-    failed: bool = False
-
-    @property
-    def by_policy(self) -> bool:
-        """Whether the policy allows it, though the credential or a plugin may not."""
-        return self.allowed or self.elsewhere or bool(self.plugin)
 
 
 class Authorizer:
@@ -105,7 +59,7 @@ class Authorizer:
         request = AccessRequest(actor, action, repository, reference)
         (decision,) = self.authorize([request])
         if not decision.allowed:
-            _refuse(request, decision)
+            refuse(request, decision)
 
     def _narrowed(
         self,
@@ -236,10 +190,10 @@ class PolicyAuthorizer(Authorizer):
             reference=request.reference,
             action=request.action.value,
             rule=decision.rule,
-            detail=_detail(request, decision),
+            detail=noted(request, decision),
         )
         reads = AccessRequest(request.actor, Action.ADMIN, None)
-        _refuse(request, decision, named=bool(decision.rule) and self.decide(standing, reads).allowed)
+        refuse(request, decision, named=bool(decision.rule) and self.decide(standing, reads).allowed)
 
     def decide(self, standing: Standing, request: AccessRequest) -> Decision:
         """Return what the policy of ``standing`` says, and what the credential is good for, without any plugin."""
@@ -261,22 +215,10 @@ class PolicyAuthorizer(Authorizer):
         return decision
 
 
-def _detail(request: AccessRequest, decision: Decision) -> str:
-    """Return what is noted of a refusal: what else than the policy refuses it, whatever the policy says."""
-    limits, name = request.actor.limits, None if request.repository is None else request.repository.value
-    if decision.plugin:
-        return encode({PLUGIN: decision.plugin, "why": bounded(decision.reason)})
-    if decision.reason:
-        return encode({CREDENTIAL: decision.reason})
-    if limits is not None and not limits.allow(request.action, name):
-        return encode({CREDENTIAL: "the token is not for it" if request.actor.token else "the key is not for it"})
-    return "{}"
-
-
 def refuse_failed(request: AccessRequest, decision: Decision) -> None:
     """Raise :class:`Denied` where a plugin could not tell: a list without what it was to decide about misleads."""
     if decision.failed:
-        _refuse(request, decision)
+        refuse(request, decision)
 
 
 def _told(request: AccessRequest, teams: Mapping[str, Sequence[str]], now: datetime) -> AuthorizationRequest:
@@ -298,39 +240,3 @@ def _told(request: AccessRequest, teams: Mapping[str, Sequence[str]], now: datet
 def own_action(actor: Actor, principal: str) -> Action:
     """Return what is needed to change what is a principal's own: of itself, to be known."""
     return Action.LIST if actor.is_itself(principal) else Action.ADMIN
-
-
-def _refuse(request: AccessRequest, decision: Decision, *, named: bool = False) -> NoReturn:
-    """Raise what tells a client which action is missing, where, and what to do about it; the rule only if ``named``."""
-    actor, action, repository = request.actor, request.action, request.repository
-    where = "the registry as a whole" if repository is None else repository.value
-    detail = {"action": action.value, "repository": str(repository or ""), "reference": request.reference}
-    wanted = _scope(action, repository)
-    if decision.plugin:
-        detail["plugin"] = decision.plugin
-        if decision.failed:
-            raise Denied(f"refused, as the plugin {decision.plugin} failed: {_SEE_LOG}", detail=detail)
-        raise Denied(f"refused by {decision.plugin}: {decision.reason}", detail={**detail, "reason": decision.reason})
-    if actor.kind is Kind.ANONYMOUS:
-        message = f"{action} on {where} needs credentials: log in"
-        raise Unauthorized(message, detail=detail, wanted=wanted)
-    if decision.reason:
-        raise Unauthorized(decision.reason, detail=detail, wanted=wanted, reason="invalid_token")
-    if decision.elsewhere and actor.token:
-        message = f"this token is not for {action} on {where}"
-        raise Unauthorized(message, detail=detail, wanted=wanted, reason="insufficient_scope")
-    if decision.elsewhere:
-        reason = f"the scopes of this API key do not include {action} on {where}"
-    else:
-        lacks = f"role {least_role(action)} is missing" if not decision.rule else "a rule denies it"
-        reason = f"{actor.principal} may not {action} on {where}: {lacks}"
-    if named:
-        detail["rule"] = decision.rule
-    raise Denied(reason, detail=detail)
-
-
-def _scope(action: Action, repository: RepositoryName | None) -> str:
-    """Return the scope of a token that would do (Docker, "Token Scope Documentation")."""
-    if repository is None:
-        return "registry:catalog:*"
-    return f"repository:{repository}:{_TOKEN_ACTIONS.get(action, _ALL_ACTIONS)}"
