@@ -71,6 +71,11 @@ class Authorizer:
         del actor, action
         return EVERYTHING
 
+    def listed(self, actor: Actor, repositories: Sequence[str]) -> Sequence[bool]:
+        """Tell of each repository whether ``actor`` may see it in a list, as :meth:`authorize` would, for a page."""
+        del actor
+        return [True] * len(repositories)
+
     def begin(self) -> None:
         """Begin another request in this thread, or what is none."""
 
@@ -115,6 +120,20 @@ class PolicyAuthorizer(Authorizer):
         if actor.kind is Kind.INSIDER:
             return EVERYTHING
         return self._standings.now().reach(actor, action)
+
+    def listed(self, actor: Actor, repositories: Sequence[str]) -> Sequence[bool]:
+        """Tell of each repository whether ``actor`` may see it in a list, as :meth:`authorize` would, for a page."""
+        standing = self._standings.now()
+        if self._outdated(standing, actor) is not None:
+            return [False] * len(repositories)
+        verdicts = standing.verdicts_of(actor, Action.LIST, repositories, self._clock_ms)
+        if actor.kind is Kind.INSIDER:
+            return [verdict.allowed or verdict.rule is None for verdict in verdicts]
+        allowed = [verdict.allowed for verdict in verdicts]
+        limits = actor.limits
+        if limits is None or limits.allow_everywhere(Action.LIST):
+            return allowed
+        return [may and limits.allow(Action.LIST, name) for may, name in zip(allowed, repositories, strict=True)]
 
     def require(self, actor: Actor, action: Action, repository: RepositoryName | None, reference: str = "") -> None:
         """Raise :class:`Denied` or :class:`Unauthorized` that name the missing action unless it is allowed.
@@ -164,8 +183,7 @@ class PolicyAuthorizer(Authorizer):
     def decide(self, standing: Standing, request: AccessRequest) -> Decision:
         """Return what the policy of ``standing`` says, and what the credential is good for."""
         actor, action = request.actor, request.action
-        known = actor.revision == standing.revision
-        if not known and (gone := self._standings.gone(standing, actor)) is not None:
+        if (gone := self._outdated(standing, actor)) is not None:
             return Decision(allowed=False, reason=gone)
         name = None if request.repository is None else request.repository.value
         if name is None and action is Action.LIST:
@@ -179,6 +197,10 @@ class PolicyAuthorizer(Authorizer):
         if decision.allowed and actor.limits is not None and not actor.limits.allow(action, name):
             return Decision(allowed=False, rule=decision.rule, elsewhere=True)
         return decision
+
+    def _outdated(self, standing: Standing, actor: Actor) -> str | None:
+        """Return why the actor's credential is worth nothing any more, or None."""
+        return None if actor.revision == standing.revision else self._standings.gone(standing, actor)
 
 
 def _own_action(actor: Actor, principal: str) -> Action:
