@@ -5,6 +5,7 @@ from __future__ import annotations
 # Long: it names every service once, and grows by a line with each.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import text
 
@@ -15,6 +16,7 @@ from registry.audit.notes import Notes
 from registry.audit.sealing import Sealer
 from registry.audit.simulation import AccessSimulator
 from registry.audit.trim import AuditTrim
+from registry.certificates import ending
 from registry.collection.collector import Collector
 from registry.collection.explain import Explainer
 from registry.collection.purge import PurgeService
@@ -178,8 +180,9 @@ class Services:
             return self.database.now(connection)
 
     def readiness(self) -> Sequence[Check]:
-        """Ask the database and the storage whether they can serve, and tell which plugins do not do well."""
-        return [self._database_check(), self._storage_check(), self._plugins_check()]
+        """Ask the database and the storage whether they can serve, and tell of what does not do well beside them."""
+        checks = [self._database_check(), self._storage_check(), self._plugins_check()]
+        return [*checks, self._certificate_check(cert)] if (cert := self.settings.tls_cert) is not None else checks
 
     def dispatcher(self, holder: str) -> Dispatcher:
         """Return what tells observers of events, for the worker ``holder``."""
@@ -216,6 +219,10 @@ class Services:
         except StorageError as error:
             return Check("storage", ok=False, detail=str(error))
         return Check("storage", ok=True, detail="")
+
+    def _certificate_check(self, cert: Path) -> Check:
+        """Tell of its end; never is it a reason to ask another server, as all have the same."""
+        return Check("certificate", ok=True, detail=ending(cert, self.database.clock_ms()))
 
     def _plugins_check(self) -> Check:
         """Whatever a plugin does, pulls go on: this keeps nobody from asking this server."""

@@ -33,6 +33,7 @@ LAYERS = {
     "registry.texts": "leaves",
     "registry.hooks": "hooks",
     "registry.signing": "hooks",  # signs what the hook contract calls SignatureParts
+    "registry.certificates": "hooks",  # reads certificates, with the library that signing has
     "registry.formats": "formats",
     "registry.storage": "storage",
     "registry.db": "db",

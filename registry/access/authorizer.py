@@ -24,7 +24,7 @@ from registry.hooks.access import AuthorizationRequest
 from registry.hooks.authorizing import Denials
 from registry.names import RepositoryName
 
-__all__ = ["AccessRequest", "Action", "Authorizer", "Decision", "PolicyAuthorizer", "refuse_failed"]
+__all__ = ["AccessRequest", "Action", "Authorizer", "Decision", "PolicyAuthorizer"]
 
 _CHANGING = frozenset({Action.PUSH, Action.DELETE, Action.ADMIN})
 _NO_TEAMS: Mapping[str, Sequence[str]] = MappingProxyType({})
@@ -46,6 +46,25 @@ class Authorizer:
         """Return the repositories with which ``actor`` may do something: those, and perhaps others."""
         del actor, action
         return EVERYTHING
+
+    def listed(self, actor: Actor, repositories: Sequence[str]) -> Sequence[bool]:
+        """Tell of each repository whether ``actor`` may see it in a list, as :meth:`authorize` would, for a page.
+
+        Raises :class:`Denied` where a plugin could not tell: a list without what it was to decide about misleads.
+        """
+        if self._denials is None:
+            return self._listed(actor, repositories)
+        requests = [AccessRequest(actor, Action.LIST, RepositoryName(name)) for name in repositories]
+        decisions = self.authorize(requests) if requests else ()
+        for request, decision in zip(requests, decisions, strict=True):
+            if decision.failed:
+                refuse(request, decision)
+        return [decision.allowed for decision in decisions]
+
+    def _listed(self, actor: Actor, repositories: Sequence[str]) -> Sequence[bool]:
+        """Answer :meth:`listed` where no plugin is asked."""
+        del actor
+        return [True] * len(repositories)
 
     def begin(self) -> None:
         """Begin another request in this thread, or what is none."""
@@ -135,6 +154,20 @@ class PolicyAuthorizer(Authorizer):
             return EVERYTHING
         return self._standings.now().reach(actor, action)
 
+    def _listed(self, actor: Actor, repositories: Sequence[str]) -> Sequence[bool]:
+        """Decide about a page at once, as :meth:`decide` would about each."""
+        standing = self._standings.now()
+        if self._outdated(standing, actor) is not None:
+            return [False] * len(repositories)
+        verdicts = standing.verdicts_of(actor, Action.LIST, repositories, self._clock_ms)
+        if actor.kind is Kind.INSIDER:
+            return [verdict.allowed or verdict.rule is None for verdict in verdicts]
+        allowed = [verdict.allowed for verdict in verdicts]
+        limits = actor.limits
+        if limits is None or limits.allow_everywhere(Action.LIST):
+            return allowed
+        return [may and limits.allow(Action.LIST, name) for may, name in zip(allowed, repositories, strict=True)]
+
     def require(self, actor: Actor, action: Action, repository: RepositoryName | None, reference: str = "") -> None:
         """Raise :class:`Denied` or :class:`Unauthorized` that name the missing action unless it is allowed.
 
@@ -198,8 +231,7 @@ class PolicyAuthorizer(Authorizer):
     def decide(self, standing: Standing, request: AccessRequest) -> Decision:
         """Return what the policy of ``standing`` says, and what the credential is good for, without any plugin."""
         actor, action = request.actor, request.action
-        known = actor.revision == standing.revision
-        if not known and (gone := self._standings.gone(standing, actor)) is not None:
+        if (gone := self._outdated(standing, actor)) is not None:
             return Decision(allowed=False, reason=gone)
         name = None if request.repository is None else request.repository.value
         if name is None and action is Action.LIST:
@@ -214,11 +246,9 @@ class PolicyAuthorizer(Authorizer):
             return Decision(allowed=False, rule=decision.rule, elsewhere=True)
         return decision
 
-
-def refuse_failed(request: AccessRequest, decision: Decision) -> None:
-    """Raise :class:`Denied` where a plugin could not tell: a list without what it was to decide about misleads."""
-    if decision.failed:
-        refuse(request, decision)
+    def _outdated(self, standing: Standing, actor: Actor) -> str | None:
+        """Return why the actor's credential is worth nothing any more, or None."""
+        return None if actor.revision == standing.revision else self._standings.gone(standing, actor)
 
 
 def _told(request: AccessRequest, teams: Mapping[str, Sequence[str]], now: datetime) -> AuthorizationRequest:

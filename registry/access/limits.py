@@ -25,6 +25,10 @@ class Limits(Protocol):
         """Tell whether the credential is good for an action; ``repository`` is None for the registry as a whole."""
         ...
 
+    def allow_everywhere(self, action: Action) -> bool:
+        """Tell whether it is for all there is, so that nobody need ask about each; false is no answer."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TokenLimits:
@@ -43,6 +47,10 @@ class TokenLimits:
         wanted = Action.PULL if action is Action.LIST else action
         return wanted.value in named or EVERY in named
 
+    def allow_everywhere(self, action: Action) -> bool:
+        """Tell whether it is for all there is: of a token, to list."""
+        return self.catalog and action is Action.LIST
+
     @property
     def scopes(self) -> Sequence[str]:
         """The scopes as clients write them."""
@@ -60,6 +68,10 @@ class KeyLimits:
         """Tell whether one of the scopes has the action."""
         return any(action in ACTIONS_OF[role] and _within(patterns, repository) for role, patterns in self.scopes)
 
+    def allow_everywhere(self, action: Action) -> bool:
+        """Tell whether a scope without a pattern has the action."""
+        return any(action in ACTIONS_OF[role] and patterns is None for role, patterns in self.scopes)
+
 
 def _within(patterns: Patterns | None, repository: str | None) -> bool:
     return patterns is None or (repository is not None and patterns.matches(repository))
@@ -75,6 +87,10 @@ class Both:
     def allow(self, action: Action, repository: str | None) -> bool:
         """Tell whether both allow it."""
         return self.one.allow(action, repository) and self.other.allow(action, repository)
+
+    def allow_everywhere(self, action: Action) -> bool:
+        """Tell whether both allow it wherever it is."""
+        return self.one.allow_everywhere(action) and self.other.allow_everywhere(action)
 
 
 def narrowed(one: Limits | None, other: Limits | None) -> Limits | None:

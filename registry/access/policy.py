@@ -6,6 +6,7 @@ What no rule allows is denied, and a rule that denies is stronger than all that 
 from __future__ import annotations
 
 import re
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,35 +42,31 @@ class _Shelf:
 
     everywhere: list[PolicyRule] = field(default_factory=list)
     exact: dict[str, list[PolicyRule]] = field(default_factory=lambda: defaultdict(list))
-    below: dict[str, list[PolicyRule]] = field(default_factory=lambda: defaultdict(list))
-    others: list[tuple[str, PolicyRule]] = field(default_factory=list)
+    starting: dict[str, list[PolicyRule]] = field(default_factory=lambda: defaultdict(list))
+    """By what stands before the first special character of a pattern: nothing, where one may match any name."""
+    lengths: list[int] = field(default_factory=list)
+    """Those of the starts, in order: so many starts of a name are looked up, however many rules there are."""
 
     def put(self, rule: PolicyRule) -> None:
         for pattern in rule.repositories.include:
-            start = _SPECIAL.split(pattern, maxsplit=1)[0]
+            start = "" if pattern.startswith(EXPRESSION) else _SPECIAL.split(pattern, maxsplit=1)[0]
             if pattern == _ALL:
                 self.everywhere.append(rule)
-            elif pattern.startswith(EXPRESSION):
-                self.others.append(("", rule))
             elif start == pattern:
                 self.exact[pattern].append(rule)
-            elif pattern == f"{start}*" and start.endswith("/"):
-                self.below[start].append(rule)
             else:
-                self.others.append((start, rule))
+                self.starting[start].append(rule)
+                if len(start) not in self.lengths:
+                    insort(self.lengths, len(start))
 
     def about(self, repository: str) -> Iterator[PolicyRule]:
         """Yield the rules that may speak of a repository."""
         yield from self.everywhere
         yield from self.exact.get(repository, ())
-        if self.below:
-            place = repository.find("/")
-            while place >= 0:
-                yield from self.below.get(repository[: place + 1], ())
-                place = repository.find("/", place + 1)
-        for start, rule in self.others:
-            if repository.startswith(start):
-                yield rule
+        for length in self.lengths:
+            if length > len(repository):
+                break
+            yield from self.starting.get(repository[:length], ())
 
 
 class Policy:
@@ -111,8 +108,7 @@ class Policy:
             if any(_allows(rule, action) for rule in shelf.everywhere):
                 return EVERYTHING
             names.update(name for name, rules in shelf.exact.items() if any(_allows(rule, action) for rule in rules))
-            starts.update(start for start, rules in shelf.below.items() if any(_allows(rule, action) for rule in rules))
-            starts.update(start for start, rule in shelf.others if _allows(rule, action))
+            starts.update(s for s, rules in shelf.starting.items() if any(_allows(rule, action) for rule in rules))
         return EVERYTHING if "" in starts else Reach.of(names, starts)
 
     def _of(self, subjects: Sequence[str]) -> Iterator[_Shelf]:

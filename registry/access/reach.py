@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +12,21 @@ _AFTER_ALL = "\x7f"
 AT_ONCE = 500
 """So many names and starts go into one statement."""
 MOST_STARTS = 50
-"""Of more starts than this, those of one namespace are taken for all of it: each costs a statement time per row."""
+"""Of more starts than this, those of one namespace are taken for all of it: each is asked for by itself."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Stretch:
+    """Neighbours in a reach, which an index finds: some names, or all from ``first`` to before ``behind``."""
+
+    names: Sequence[str] = ()
+    first: str = ""
+    behind: str = ""
+
+    @property
+    def end(self) -> str:
+        """The last name, or what is behind it."""
+        return self.names[-1] if self.names else self.behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +40,8 @@ class Reach:
     names: Sequence[str] = ()
     starts: Sequence[str] = ()
     everything: bool = False
-    bounds: Sequence[tuple[str, str]] = ()
-    """All of it in order: a name and nothing, or a first name and what is behind the last."""
+    stretches: Sequence[Stretch] = ()
+    """All of it, in order."""
 
     @classmethod
     def of(cls, names: Iterable[str], starts: Iterable[str]) -> Self:
@@ -36,7 +50,7 @@ class Reach:
         if len(kept) > MOST_STARTS:
             kept = _outermost(start[: start.find("/") + 1] or start for start in kept)
         alone = tuple(sorted(name for name in names if not _held(kept, name)))
-        return cls(alone, kept, bounds=tuple(sorted([*((name, "") for name in alone), *map(range_of, kept)])))
+        return cls(alone, kept, stretches=tuple(_stretches(alone, kept)))
 
     @property
     def empty(self) -> bool:
@@ -47,15 +61,9 @@ class Reach:
         """Tell whether a name is in it."""
         return self.everything or name in self.names or _held(self.starts, name)
 
-    def pieces(self, last: str) -> Iterator[tuple[Sequence[str], Sequence[tuple[str, str]]]]:
-        """Yield what comes after the name ``last`` in pieces that follow one another, each small enough for a query.
-
-        A piece is some names, and some ranges (a first name, and what is behind the last).
-        """
-        first = bisect_right(self.bounds, last, key=lambda bound: bound[1] or bound[0])
-        for place in range(first, len(self.bounds), AT_ONCE):
-            piece = self.bounds[place : place + AT_ONCE]
-            yield [one for one, end in piece if not end], [found for found in piece if found[1]]
+    def since(self, name: str) -> Sequence[Stretch]:
+        """Return the stretches that do not end before a name, in order."""
+        return self.stretches[bisect_left(self.stretches, name, key=lambda stretch: stretch.end) :]
 
 
 EVERYTHING = Reach(everything=True)
@@ -64,6 +72,20 @@ EVERYTHING = Reach(everything=True)
 def range_of(start: str) -> tuple[str, str]:
     """Return the first name with a start, and what is behind the last one."""
     return start, start + _AFTER_ALL
+
+
+def _stretches(names: Sequence[str], starts: Sequence[str]) -> Iterator[Stretch]:
+    place = 0
+    for first, behind in map(range_of, starts):
+        before = bisect_left(names, first)
+        yield from _runs(names[place:before])
+        yield Stretch(first=first, behind=behind)
+        place = before
+    yield from _runs(names[place:])
+
+
+def _runs(names: Sequence[str]) -> Iterator[Stretch]:
+    return (Stretch(names[place : place + AT_ONCE]) for place in range(0, len(names), AT_ONCE))
 
 
 def _outermost(starts: Iterable[str]) -> tuple[str, ...]:

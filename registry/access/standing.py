@@ -57,8 +57,10 @@ class PrincipalState:
     valid_from_ms: int
 
 
-_Asked = tuple[str, Action, str | None, str | None, bool]
-"""Who, what, in which repository, for which tag, or for any."""
+_Asker = tuple[str, Action, bool]
+"""Who, what, and whether for any tag."""
+_Named = str | None | tuple[str | None, str]
+"""In which repository, and for which tag where it is about one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,9 @@ class Standing:
     teams: Mapping[str, Sequence[str]]
     principals: dict[str, PrincipalState | None] = field(default_factory=dict)
     keys: dict[int, KeyState | None] = field(default_factory=dict)
-    verdicts: dict[_Asked, Verdict] = field(default_factory=dict)
+    verdicts: dict[_Asker, dict[_Named, Verdict]] = field(default_factory=lambda: defaultdict(dict))
+    kept: int = 0
+    """How many verdicts there are."""
     reaches: dict[tuple[str, Action], Reach] = field(default_factory=dict)
 
     def verdict(
@@ -101,16 +105,33 @@ class Standing:
         any_tag: bool,
     ) -> Verdict:
         """Return what the policy says; one that follows from no address and no time is kept."""
-        key = (actor.principal, action, repository, tag, any_tag)
-        known = self.verdicts.get(key)
+        asker = (actor.principal, action, any_tag)
+        known = self.verdicts[asker].get(repository if tag is None else (repository, tag))
         if known is not None:
             return known
         circumstances = Circumstances(tag, actor.address, clock_ms(), any_tag)
-        found = self.policy.decide(self.subjects(actor), action, repository, circumstances)
+        return self._decide(asker, self.subjects(actor), repository, circumstances)
+
+    def verdicts_of(
+        self, actor: Actor, action: Action, repositories: Sequence[str], clock_ms: Callable[[], int]
+    ) -> Sequence[Verdict]:
+        """Return :meth:`verdict` of each of many repositories: those that are kept cost next to nothing."""
+        asker = (actor.principal, action, False)
+        known = self.verdicts[asker]
+        subjects, circumstances = self.subjects(actor), Circumstances(None, actor.address, clock_ms())
+        return [known.get(name) or self._decide(asker, subjects, name, circumstances) for name in repositories]
+
+    def _decide(
+        self, asker: _Asker, subjects: Sequence[str], repository: str | None, circumstances: Circumstances
+    ) -> Verdict:
+        found = self.policy.decide(subjects, asker[1], repository, circumstances)
         if found.lasting:
-            if len(self.verdicts) >= _MOST_VERDICTS:
+            if self.kept >= _MOST_VERDICTS:
                 self.verdicts.clear()
-            self.verdicts[key] = found
+                self.kept = 0
+            tag = circumstances.tag
+            self.verdicts[asker][repository if tag is None else (repository, tag)] = found
+            self.kept += 1
         return found
 
     def reach(self, actor: Actor, action: Action) -> Reach:

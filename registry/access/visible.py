@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from itertools import compress
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import ColumnElement, Select, and_, bindparam, or_
 
 from registry.access.actors import Actor
-from registry.access.authorizer import AccessRequest, Action, Authorizer, refuse_failed
-from registry.access.reach import AT_ONCE, Reach, range_of
+from registry.access.authorizer import Action, Authorizer
+from registry.access.reach import AT_ONCE, Reach, Stretch, range_of
 from registry.db.engine import Database
-from registry.names import RepositoryName
 from registry.pages import Page, cut
 
 T = TypeVar("T")
 K = TypeVar("K", bound=str | tuple[str, int])
-_NAMES = "names_within"
+_NAMES, _FIRST, _BEHIND = "names_within", "first_within", "behind_those_within"
 _LEAST = 100
 """So many rows at least are looked at at once, however few are missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """A part of a reach that fits into a statement: names, and ranges (the first name, and what is behind the last)."""
+    """A reach that fits into one statement: names, and ranges (the first name, and what is behind the last)."""
 
     names: Sequence[str] = ()
     ranges: Sequence[tuple[str, str]] = ()
@@ -40,29 +42,36 @@ class Narrowing:
         """Return the values of the condition's parameters."""
         return {_NAMES: database.listed(self.names)} if self.names or not self.ranges else {}
 
-    def kinds(self) -> Iterator[Narrowing]:
-        """Yield the names and the ranges apart: for each alone the database goes by its index."""
-        if self.names:
-            yield Narrowing(names=self.names)
-        if self.ranges:
-            yield Narrowing(ranges=self.ranges)
+
+class Narrowed:
+    """A statement that lists rows by a column of names, and what it is for each kind of stretch: three in all."""
+
+    def __init__(self, database: Database, statement: Select[Any], column: ColumnElement[Any]) -> None:
+        """Narrow ``statement`` to some names, and to a range of them, in ``column``."""
+        self._database = database
+        self._statement = statement
+        self._to_names = statement.where(database.among(column, _NAMES))
+        self._names: MutableMapping[Stretch, Mapping[str, object]] = WeakKeyDictionary()
+        self._to_range = statement.where(column >= bindparam(_FIRST), column < bindparam(_BEHIND))
+
+    def to(self, stretch: Stretch | None) -> tuple[Select[Any], Mapping[str, object]]:
+        """Return the statement for a stretch, or for all names, with the values of its narrowing."""
+        if stretch is None:
+            return self._statement, {}
+        if not stretch.names:
+            return self._to_range, {_FIRST: stretch.first, _BEHIND: stretch.behind}
+        values = self._names.get(stretch)
+        if values is None:
+            values = self._names[stretch] = {_NAMES: self._database.listed(stretch.names)}
+        return self._to_names, values
 
 
-Fetch = Callable[[Narrowing | None, K, int], Sequence[T]]
-"""Returns at most so many rows after a key, in order; without a narrowing of all names."""
-
-
-def narrowings(reach: Reach, last: str) -> Iterator[Narrowing | None]:
-    """Yield the parts of a reach after the name ``last``, in order; None stands for everything."""
-    if reach.everything:
-        yield None
-        return
-    for names, ranges in reach.pieces(last):
-        yield Narrowing(names, ranges)
+Fetch = Callable[[Stretch | None, K, int], Sequence[T]]
+"""Returns at most so many rows of a stretch, or of all names, after a key and in order."""
 
 
 def at_once(reach: Reach) -> Narrowing | None:
-    """Return all of a reach as one part, or None where it is too large for a statement, or everything."""
+    """Return all of a reach for one statement, or None where it is too large for that, or everything."""
     if reach.everything or len(reach.names) + len(reach.starts) > AT_ONCE:
         return None
     return Narrowing(reach.names, list(map(range_of, reach.starts)))
@@ -70,11 +79,7 @@ def at_once(reach: Reach) -> Narrowing | None:
 
 def seen(authorizer: Authorizer, actor: Actor, rows: Sequence[T], name_of: Callable[[T], str]) -> Sequence[T]:
     """Return the rows whose repository an actor may see; raises :class:`Denied` where a plugin could not tell."""
-    requests = [AccessRequest(actor, Action.LIST, RepositoryName(name_of(row))) for row in rows]
-    decisions = authorizer.authorize(requests) if requests else ()
-    for request, decision in zip(requests, decisions, strict=True):
-        refuse_failed(request, decision)
-    return [row for row, decision in zip(rows, decisions, strict=True) if decision.allowed]
+    return list(compress(rows, authorizer.listed(actor, list(map(name_of, rows)))))
 
 
 def visible(
@@ -90,15 +95,39 @@ def visible(
 
     ``start`` is the name and the key after which the page begins. Raises as :func:`seen` does.
     """
-    found: list[T] = []
     last_name, key = start
-    for narrowing in narrowings(authorizer.reach(actor, Action.LIST), last_name):
-        more = True
-        while more and len(found) <= limit:
-            wanted = max(limit + 1 - len(found), min(_LEAST, limit + 1))
-            kinds = [None] if narrowing is None else narrowing.kinds()
-            rows = sorted((row for kind in kinds for row in fetch(kind, key, wanted)), key=key_of)[:wanted]
-            found += seen(authorizer, actor, rows, name_of)
-            more = len(rows) == wanted
-            key = key_of(rows[-1]) if rows else key
+    reach = authorizer.reach(actor, Action.LIST)
+    rows = _Rows([None] if reach.everything else reach.since(last_name), fetch, key, key_of)
+    found: list[T] = []
+    more = True
+    while more and len(found) <= limit:
+        wanted = max(limit + 1 - len(found), min(_LEAST, limit + 1))
+        some = rows.take(wanted)
+        found += seen(authorizer, actor, some, name_of)
+        more = len(some) == wanted
     return cut(found, limit)
+
+
+class _Rows(Generic[K, T]):
+    """The rows of stretches that follow one another, each read when it is wanted."""
+
+    def __init__(
+        self, stretches: Sequence[Stretch | None], fetch: Fetch[K, T], key: K, key_of: Callable[[T], K]
+    ) -> None:
+        self._left = deque(stretches)
+        self._fetch = fetch
+        self._key = key
+        self._key_of = key_of
+
+    def take(self, count: int) -> Sequence[T]:
+        """Return the next rows: so many, or those that are left."""
+        taken: list[T] = []
+        while self._left and len(taken) < count:
+            wanted = count - len(taken)
+            rows = self._fetch(self._left[0], self._key, wanted)
+            taken += rows
+            if rows:
+                self._key = self._key_of(rows[-1])
+            if len(rows) < wanted:
+                self._left.popleft()
+        return taken

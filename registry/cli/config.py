@@ -12,9 +12,11 @@ import click
 
 from registry import schema
 from registry.access.htpasswd import read_users
+from registry.certificates import ending
 from registry.cli.common import json_flag, print_json, read_settings, settings_flags
 from registry.cli.opening import inspected, told
 from registry.cli.tables import show
+from registry.db.engine import system_clock
 from registry.db.sqlite import library, wal_is_safe
 from registry.hooks.configuration import PluginSettingsRefused
 from registry.hooks.manager import PluginError
@@ -153,7 +155,8 @@ def _tls(settings: Settings) -> Finding:
         refuse_unusable_tls(settings)
     except SettingsError as error:
         return Finding("tls", FAILED, str(error))
-    return Finding("tls", OK, str(settings.tls_cert))
+    remark = "" if settings.tls_cert is None else ending(settings.tls_cert, system_clock())
+    return Finding("tls", WARNING if remark else OK, remark or str(settings.tls_cert))
 
 
 def _access(settings: Settings) -> Iterator[Finding]:

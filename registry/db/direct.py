@@ -16,6 +16,7 @@ Clock = Callable[[], int]
 Run = Callable[[Connection, Mapping[str, object]], Any]
 """Runs a statement and returns the driver's cursor."""
 Lookup = Callable[[Connection, Mapping[str, object]], Sequence[Any] | None]
+Listing = Callable[[Connection, Mapping[str, object]], Sequence[Sequence[Any]]]
 Change = Callable[[Connection, Mapping[str, object]], int]
 
 
@@ -72,6 +73,25 @@ def lookup(run: Run | None, statement: Executable, failures: type[Exception]) ->
         return row
 
     return look_up_directly
+
+
+def listing(run: Run | None, statement: Executable, failures: type[Exception]) -> Listing:
+    """Return the function that gives all rows of a statement; without ``run`` it is SQLAlchemy that asks."""
+
+    def read(connection: Connection, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        return connection.execute(statement, values).all()
+
+    if run is None:
+        return read
+
+    def read_directly(connection: Connection, values: Mapping[str, object]) -> Sequence[Sequence[Any]]:
+        try:
+            rows: list[tuple[Any, ...]] = run(connection, values).fetchall()
+        except failures:
+            return read(connection, values)  # which tells what failed in SQLAlchemy's words
+        return rows
+
+    return read_directly
 
 
 def change(run: Run | None, statement: Executable, failures: type[Exception]) -> Change:

@@ -35,7 +35,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from registry.db import direct, sqlite
 from registry.db.base import Base
-from registry.db.direct import Change, Clock, Lookup
+from registry.db.direct import Change, Clock, Listing, Lookup
 from registry.db.failures import is_conflict, translated
 from registry.errors import Unavailable
 
@@ -74,6 +74,7 @@ class Database:
         self._writers: deque[Connection] = deque()
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else None
         self._prepared: dict[Executable, Lookup] = {}
+        self._prepared_lists: dict[Executable, Listing] = {}
         self.confirm: Callable[[Connection], None] | None = None
         """Asked as each transaction begins whether what led to it still holds; it raises where not."""
         self._at_exit = self._close_at_exit()
@@ -155,6 +156,14 @@ class Database:
         if known is None:
             known = direct.lookup(self._for_driver(statement), statement, self._failures)
             self._prepared[statement] = known
+        return known
+
+    def prepare_list(self, statement: Select[*Columns]) -> Listing:
+        """Return a function that runs ``statement`` and returns all its rows. As :meth:`prepare`, for long pages."""
+        known = self._prepared_lists.get(statement)
+        if known is None:
+            known = direct.listing(self._for_driver(statement), statement, self._failures)
+            self._prepared_lists[statement] = known
         return known
 
     def prepare_change(self, statement: Executable) -> Change:

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, bindparam, func, or_, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
-from registry.access.visible import Narrowing, visible
+from registry.access.reach import Stretch
+from registry.access.visible import Narrowed, visible
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Blob, Manifest, Namespace, Repository, RepositoryBlob, Tag
@@ -58,6 +59,7 @@ _PAGE = (
     .order_by(Repository.name, Repository.id)
     .limit(bindparam("limit"))
 )
+_LIVE_PAGE, _DEAD_PAGE = _PAGE.where(Repository.current == 1), _PAGE.where(Repository.current.is_(None))
 _IN_NAMESPACE = Repository.namespace_id.in_(select(Namespace.id).where(Namespace.name == bindparam("namespace")))
 _MANIFESTS = select(func.count()).where(
     Manifest.repository_id == bindparam("repository"), Manifest.deleted_at.is_(None)
@@ -103,6 +105,11 @@ class RepositoryListing:
         """Read from ``database``, as far as ``authorizer`` allows."""
         self._database = database
         self._authorizer = authorizer
+        self._pages = {
+            (deleted, within): Narrowed(database, page.where(_IN_NAMESPACE) if within else page, _NAME)
+            for deleted, page in ((False, _LIVE_PAGE), (True, _DEAD_PAGE))
+            for within in (False, True)
+        }
         self._tags = select(func.count()).where(
             Tag.repository_id == bindparam("repository"), alive(database.now_clause())
         )
@@ -113,9 +120,7 @@ class RepositoryListing:
         Those alone that the actor may see.
         """
         self._authorizer.require(actor, Action.LIST, None)
-        statement = _PAGE.where(Repository.current.is_(None) if selection.deleted else Repository.current == 1)
-        if selection.namespace is not None:
-            statement = statement.where(_IN_NAMESPACE)
+        pages = self._pages[selection.deleted, selection.namespace is not None]
         values: dict[str, object] = {
             "start": selection.prefix,
             "end": selection.prefix + _AFTER_ALL,
@@ -123,13 +128,11 @@ class RepositoryListing:
         if selection.namespace is not None:
             values["namespace"] = selection.namespace
 
-        def fetch(narrowing: Narrowing | None, after: tuple[str, int], count: int) -> Sequence[RepositoryRow]:
-            narrowed, given = statement, {**values, "last_name": after[0], "last_id": after[1], "limit": count}
-            if narrowing is not None:
-                narrowed = statement.where(narrowing.condition(self._database, _NAME))
-                given |= narrowing.values(self._database)
+        def fetch(stretch: Stretch | None, after: tuple[str, int], count: int) -> Sequence[RepositoryRow]:
+            statement, within = pages.to(stretch)
+            given = {**values, **within, "last_name": after[0], "last_id": after[1], "limit": count}
             with self._database.read() as connection:
-                return [RepositoryRow._make(row) for row in connection.execute(narrowed, given)]
+                return [RepositoryRow._make(row) for row in connection.execute(statement, given)]
 
         start = (max(last[0], selection.prefix[:-1]), last)
         return visible(

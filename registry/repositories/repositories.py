@@ -8,7 +8,8 @@ from sqlalchemy import Connection, bindparam, exists, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
-from registry.access.visible import Narrowing, visible
+from registry.access.reach import Stretch
+from registry.access.visible import Narrowed, visible
 from registry.db.base import table
 from registry.db.engine import Conflict, Database
 from registry.db.models import Manifest, Namespace, Repository
@@ -78,6 +79,7 @@ class RepositoryService:
         """Read from ``database``, as far as ``authorizer`` allows."""
         self._database = database
         self._authorizer = authorizer
+        self._catalog = Narrowed(database, _CATALOG, _NAME)
 
     def catalog(self, actor: Actor, limit: int, last: str) -> Page[str]:
         """Return at most ``limit`` names of repositories that hold a manifest, in bytewise order after ``last``.
@@ -86,12 +88,10 @@ class RepositoryService:
         """
         self._authorizer.require(actor, Action.LIST, None)
 
-        def fetch(narrowing: Narrowing | None, after: str, count: int) -> Sequence[str]:
-            statement, values = _CATALOG, {"last": after, "limit": count}
-            if narrowing is not None:
-                statement = statement.where(narrowing.condition(self._database, _NAME))
-                values |= narrowing.values(self._database)
+        def fetch(stretch: Stretch | None, after: str, count: int) -> Sequence[str]:
+            statement, within = self._catalog.to(stretch)
             with self._database.read() as connection:
-                return connection.scalars(statement, values).all()
+                rows = self._database.prepare_list(statement)(connection, {**within, "last": after, "limit": count})
+            return [name for (name,) in rows]
 
         return visible(self._authorizer, actor, limit, (last, last), fetch, str, str)

@@ -9,7 +9,7 @@ from typing import Any
 
 from registry.logs import configure, logger_class
 from registry.serving.balance import Balance
-from registry.serving.tls import refuse_unusable_tls
+from registry.serving.tls import Certificate, refuse_unusable_tls, secured
 from registry.serving.worker import Worker
 from registry.settings import Settings, refuse_open_listen
 
@@ -31,6 +31,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "body_timeout": settings.body_timeout,
         "transfer_threads": settings.transfer_threads,
         "balance": balance,
+        "certificate": Certificate(),
     }
     options: dict[str, Any] = {
         "bind": settings.listen,
@@ -47,6 +48,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "loglevel": settings.log_level,
         "certfile": str(settings.tls_cert) if settings.tls_cert else None,
         "keyfile": str(settings.tls_key) if settings.tls_key else None,
+        "ssl_context": secured,
         "on_starting": lambda arbiter: _starting(settings, arbiter),
         "post_fork": after_fork,
         "worker_exit": _before_exit,

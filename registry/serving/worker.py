@@ -16,7 +16,6 @@ import time
 from queue import SimpleQueue
 from typing import Any, ClassVar
 
-from gunicorn import sock as listeners
 from gunicorn import util
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -27,6 +26,7 @@ from registry.serving.exchange import Exchange
 from registry.serving.failures import answer_of
 from registry.serving.messages import send_some
 from registry.serving.pool import Pool
+from registry.serving.tls import Certificate
 
 _CLOSING = 2.0
 """Seconds that a client gets to close its side, so that the end of the last answer is not lost (RFC 9112, 9.6)."""
@@ -66,6 +66,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     body_timeout: ClassVar[float] = 30.0
     transfer_threads: ClassVar[int] = 128
     balance: ClassVar[Balance | None] = None
+    certificate: ClassVar[Certificate]
     early_signals: SimpleQueue[int] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on to gunicorn's worker
@@ -75,7 +76,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         # Who takes a connection out of here owns it: taking out is one atomic step.
         self._parked: dict[int, Connection] = {}
         super().__init__(*args, **kwargs)
-        self._tls = listeners.ssl_context(self.cfg) if self.cfg.is_ssl else None
+        self.certificate.open(self.cfg, self.log)
 
     @property
     def nr_conns(self) -> int:
@@ -117,7 +118,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         self._held = 0
         try:
             client, address = listener.accept()
-            connection = Connection(self.cfg, client, address, listener.getsockname(), self._tls)
+            connection = Connection(self.cfg, client, address, listener.getsockname(), self.certificate.context)
         except OSError as error:
             if error.errno in _OUT_OF_FILES:
                 self.log.error("cannot accept connections: %s", error)  # noqa: TRY400 - the reason says it all
@@ -154,7 +155,8 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
         super().wait_for_and_dispatch_events(timeout if self.alive else min(timeout, _STOP_TICK))
 
     def murder_keepalived(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature gunicorn calls
-        """Close connections that waited too long; gunicorn calls this after every round of events."""
+        """Close connections that waited too long; gunicorn calls this once a second at least."""
+        self.certificate.look(self.cfg, self.log)
         now = time.monotonic()
         for descriptor, connection in list(self._parked.items()):
             if not force and connection.deadline > now:

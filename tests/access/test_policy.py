@@ -209,16 +209,12 @@ def test_the_reach_holds_all_that_is_allowed(definitions, who, action, tag, addr
 
 
 def listed(reach, names, last):
-    """Return what the pieces of a reach find among names, as a list asks the database for them."""
-    for exact, ranges in reach.pieces(last):
-        assert len(exact) + len(ranges) <= AT_ONCE
-        found = [
-            name
-            for name in sorted(names)
-            if name > last and (name in exact or any(first <= name < behind for first, behind in ranges))
-        ]
-        yield from found
-        last = max([last, *exact, *(behind for _, behind in ranges)])
+    """Return what the stretches of a reach find among names, as a list asks the database for them."""
+    for stretch in reach.since(last):
+        assert len(stretch.names) <= AT_ONCE
+        assert bool(stretch.names) != bool(stretch.behind)
+        within = (name in stretch.names or stretch.first <= name < stretch.behind for name in sorted(names))
+        yield from (name for name, inside in zip(sorted(names), within, strict=True) if inside and name > last)
 
 
 letters = st.text(alphabet="ab/.-0", min_size=1, max_size=5)
@@ -228,7 +224,7 @@ letters = st.text(alphabet="ab/.-0", min_size=1, max_size=5)
 @given(
     st.sets(letters, max_size=30), st.sets(letters, max_size=12), st.sets(letters, max_size=60), letters | st.just("")
 )
-def test_the_pieces_are_all_names_in_order_and_each_once(exact, starts, names, last):
+def test_the_stretches_are_all_names_in_order_and_each_once(exact, starts, names, last):
     reach = Reach.of(exact, starts)
     expected = [
         name
@@ -239,12 +235,13 @@ def test_the_pieces_are_all_names_in_order_and_each_once(exact, starts, names, l
     assert all(reach.holds(name) for name in expected)
 
 
-def test_a_reach_of_many_is_cut_into_pieces():
-    names = [f"team-{number:04}/app" for number in range(1000)]
-    reach = Reach.of(names[::2], [f"team-{number:04}/" for number in range(1, 1000, 2)])
-    assert len(list(reach.pieces(""))) == -(-1000 // AT_ONCE) > 1
+def test_a_reach_of_many_is_cut_into_stretches():
+    names = [f"team-{number:04}/app" for number in range(2 * AT_ONCE)]
+    reach = Reach.of(names[: AT_ONCE + 10], [f"team-{number:04}/" for number in range(AT_ONCE + 10, 2 * AT_ONCE)])
+    assert [len(stretch.names) for stretch in reach.since("")] == [AT_ONCE, 10, *(AT_ONCE - 10) * [0]]
     assert list(listed(reach, names, "")) == names
-    assert list(listed(reach, names, "team-0500/app")) == names[501:]
+    assert list(listed(reach, names, names[AT_ONCE + 20])) == names[AT_ONCE + 21 :]
+    assert len(reach.since(names[AT_ONCE + 20])) == AT_ONCE - 20
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
 """What all endpoints share: names of any shape, HEAD beside GET, the form of errors, and relative locations."""
 
+from dataclasses import replace
+
 import pytest
 
+from registry.settings import Settings
 from registry.testing.apps import running_app
 from registry.testing.images import artifact, digest_of, simple_image
 from tests.support.api import Api, error_of
+from tests.support.certificates import make_pair
 
 ARTIFACT = artifact("application/vnd.example.thing")
 DIGEST = digest_of(b"x")
@@ -98,6 +102,15 @@ def test_health(client):
     ready = client.get("/health/ready").json
     assert ready["status"] == "ready"
     assert {check["name"] for check in ready["checks"]} == {"database", "storage", "plugins"}
+
+
+def test_health_tells_of_a_certificate_that_ends(app, client, tmp_path, monkeypatch):
+    services = app.extensions["moorage"]
+    cert, key = make_pair(tmp_path, age=60, days=2, now_ms=services.database.clock_ms())
+    monkeypatch.setitem(app.extensions, "moorage", replace(services, settings=Settings(tls_cert=cert, tls_key=key)))
+    ready = client.get("/health/ready").json
+    assert ready["status"] == "ready"
+    assert "should have been renewed" in ready["checks"][-1]["detail"]
 
 
 OPEN = "/v2/a/b/blobs/uploads/00000000-0000-4000-8000-000000000000"

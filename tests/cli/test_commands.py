@@ -20,6 +20,7 @@ from registry.cli import main
 from registry.cli.serve import announce, first_push, refuse_taken_address, warn_of_pending
 from registry.errors import Unavailable
 from registry.settings import Settings
+from tests.support.certificates import make_pair
 from tests.support.cli import run
 from tests.support.ports import free_port, wait_port
 
@@ -165,6 +166,12 @@ def test_a_check_looks_into_the_files_of_tls(tmp_path, monkeypatch):
     assert found["state"] == "failed"
     assert "holds no certificate" in found["detail"]
     assert "holds no certificate" in run("serve", code=1)
+    for days, state in ((60, "ok"), (2, "warning"), (-1, "warning")):
+        make_pair(tmp_path, days=days, age=90)
+        for name in ("cert", "key"):
+            monkeypatch.setenv(f"MOORAGE_TLS_{name.upper()}", f"{name}.pem")
+        found = findings("--data", "d")["tls"]
+        assert found["state"] == state, found
 
 
 def test_no_line_of_a_table_is_folded_where_no_terminal_gives_the_width():

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from registry.egress.client import BODY_LIMIT, EgressClient
 from registry.hooks import EgressFailed, EgressRefused
-from tests.support.certificates import self_signed
+from tests.support.certificates import make_pair
 from tests.support.listening import OK, Listener, answering, read_request
 from tests.support.ports import PATIENCE, free_port
 
@@ -271,7 +271,7 @@ def test_headers_that_would_change_the_request_are_refused(headers):
 
 
 def made_certificate(folder, *names):
-    certificate, private = self_signed(folder, *names)
+    certificate, private = make_pair(folder, names=names)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, private)
     return certificate, context

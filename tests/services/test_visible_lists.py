@@ -1,16 +1,25 @@
 """Lists hold what an actor may see, whole pages of it, on each database."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from registry.access.actions import Action
 from registry.access.actors import OPERATOR, Actor, Proof
+from registry.access.authorizer import PolicyAuthorizer
 from registry.access.reach import AT_ONCE
+from registry.access.rules import Circumstances
+from registry.access.standing import Standing
 from registry.errors import Unauthorized
 from registry.events.log import EventFilter
 from registry.names import RepositoryName
 from registry.repositories.listing import Selection
+from registry.repositories.repositories import RepositoryService
 from registry.revisions import Condition
 from registry.testing.images import simple_image
+from tests.access.test_policy import ADDRESSES, MEMBERS, NOON, QUIET, built, naive, policies, principals
+from tests.access.test_policy import NAMES as MODEL_NAMES
+from tests.support.scale import scaled
 
 OPER = Actor(OPERATOR)
 IMAGE = simple_image("app")
@@ -106,4 +115,63 @@ def test_who_has_no_credentials_sees_what_is_open_to_all_and_is_asked_for_them_w
 def test_a_long_reach_is_cut_into_pieces(house):
     assert len(NAMES) < AT_ONCE
     reach = house.services.access.authorizer.reach(user(house, "many"), Action.LIST)
-    assert len(list(reach.pieces(""))) > 5
+    assert len(reach.since("")) > 5
+
+
+def test_lives_of_one_name_are_all_listed_though_a_page_ends_between_them(house):
+    services, name = house.services, RepositoryName.parse("alone")
+    services.access.policies.delete(OPER, "open", Condition())
+    services.access.policies.create(OPER, "one", {"to": ["user:nothing"], "on": ["alone"], "role": "pull"})
+    for _ in range(3):
+        services.lifecycle.delete(OPER, name, Condition())
+        house.repository = name
+        house.push(IMAGE, "v1")
+    rows = pages(
+        lambda last: services.listing.list(user(house, "nothing"), Selection(deleted=True), 1, last),
+        ("", 0),
+        lambda row: (row.name, row.id),
+    )
+    assert [row.name for row in rows] == ["alone"] * 3
+
+
+class _Standings:
+    """What stands is one policy, and who asks is who they say."""
+
+    def __init__(self, definitions):
+        self._standing = Standing(1, built(definitions), MEMBERS)
+
+    def now(self, *, at_once=False):
+        return self._standing
+
+    def gone(self, standing, actor):
+        return None
+
+
+@pytest.fixture
+def catalog(start):
+    """Lists the model's names, as some policy allows."""
+    direct = start()
+    for name in MODEL_NAMES:
+        direct.repository = RepositoryName.parse(name)
+        direct.push(IMAGE, "v1")
+    database = direct.services.database
+
+    def listed(definitions, actor, now_ms, limit):
+        service = RepositoryService(database, PolicyAuthorizer(_Standings(definitions), lambda: now_ms))
+        return [pages(lambda last: service.catalog(actor, limit, last), "", str) for _ in range(2)]  # decided, and kept
+
+    return listed
+
+
+@settings(max_examples=scaled(2000, 60), **QUIET)
+@given(policies, principals.filter("anonymous".__ne__), st.sampled_from(ADDRESSES), st.integers(1, len(MODEL_NAMES)))
+def test_lists_hold_what_one_that_looks_at_every_rule_allows(catalog, definitions, who, address, limit):
+    circumstances = Circumstances(None, address, NOON)
+    seen = [name for name in sorted(MODEL_NAMES) if may_list(definitions, who, name, circumstances)]
+    assert catalog(definitions, Actor(who, address), NOON, limit) == [seen, seen]
+
+
+def may_list(definitions, who, name, circumstances):
+    insider = who.startswith("plugin:")  # may what no rule denies it
+    allowing = [{"to": [who], "on": ["*"], "role": "admin"}] if insider else []
+    return naive([*definitions, *allowing], who, Action.LIST, name, circumstances)

@@ -1,7 +1,6 @@
 """The server: slow clients keep nobody waiting, deadlines hold, and stopping loses no answer."""
 
 import contextlib
-import datetime as dt
 import http.client
 import json
 import os
@@ -17,8 +16,6 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -38,6 +35,7 @@ from registry.serving.options import gunicorn_options
 from registry.serving.pool import Pool
 from registry.serving.tls import refuse_unusable_tls
 from registry.settings import Settings, SettingsError
+from tests.support.certificates import make_pair
 from tests.support.ports import PATIENCE, free_port, is_open, wait_until
 from tests.support.processes import Child
 from tests.support.serving_app import BIG, FILE
@@ -467,20 +465,4 @@ def test_files_of_tls_that_cannot_work_are_told_before_the_start(tmp_path, certi
 
 @pytest.fixture
 def certificate(tmp_path):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (tmp_path / "cert.pem").write_bytes(made.public_bytes(Encoding.PEM))
-    (tmp_path / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    return tuple(map(str, make_pair(tmp_path)))

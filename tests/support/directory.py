@@ -4,9 +4,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography import x509
-
-from tests.support.certificates import self_signed
+from tests.support.certificates import make_pair
 from tests.support.ports import free_port, is_open
 from tests.support.processes import Child
 from tests.support.services import Service
@@ -22,7 +20,7 @@ include /etc/ldap/schema/inetorgperson.schema
 pidfile {folder}/pid
 modulepath /usr/lib/ldap
 moduleload back_mdb
-TLSCertificateFile {folder}/certificate.pem
+TLSCertificateFile {folder}/cert.pem
 TLSCertificateKeyFile {folder}/key.pem
 database mdb
 suffix "{base}"
@@ -44,7 +42,7 @@ class Directory(Service):
 
     def prepare(self) -> Child:
         """Fill the directory, and return the server."""
-        self_signed(self.folder, x509.DNSName("localhost"))
+        make_pair(self.folder)
         (self.folder / "data").mkdir()
         config, entries = self.folder / "slapd.conf", self.folder / "entries.ldif"
         config.write_text(_CONF.format(folder=self.folder, base=BASE, searcher=SEARCHER))
@@ -62,7 +60,7 @@ class Directory(Service):
     @property
     def certificate(self) -> Path:
         """The file of its certificate, which it signed itself."""
-        return self.folder / "certificate.pem"
+        return self.folder / "cert.pem"
 
     def settings(self, **changed: object) -> dict[str, object]:
         """Return what the example's plugin is to be set to, over TLS."""
