@@ -154,10 +154,10 @@ def catalog(start):
     for name in MODEL_NAMES:
         direct.repository = RepositoryName.parse(name)
         direct.push(IMAGE, "v1")
-    database = direct.services.database
+    database, notes = direct.services.database, direct.services.notes
 
     def listed(definitions, actor, now_ms, limit):
-        service = RepositoryService(database, PolicyAuthorizer(_Standings(definitions), lambda: now_ms))
+        service = RepositoryService(database, PolicyAuthorizer(_Standings(definitions), None, lambda: now_ms, notes))
         return [pages(lambda last: service.catalog(actor, limit, last), "", str) for _ in range(2)]  # decided, and kept
 
     return listed
