@@ -15,7 +15,6 @@ branch_labels = None
 depends_on = None
 
 _INDEXED = {"time": "time_ms", "kind": "kind", "principal": "principal", "repository": "repository"}
-_BEFORE_ALL = "0" * 64
 
 
 def _id() -> sa.Column[int]:
@@ -75,7 +74,7 @@ def upgrade() -> None:
     )
     for name, column in _INDEXED.items():
         op.create_index(f"ix_audit_{name}", "audit", [column, "position"])
-    state = op.create_table(
+    op.create_table(
         "audit_state",
         _id(),
         _number("position"),
@@ -83,7 +82,6 @@ def upgrade() -> None:
         _number("events"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_state")),
     )
-    op.bulk_insert(state, [{"id": 1, "position": 0, "hash": _BEFORE_ALL, "events": 0}])
     op.add_column("outbox", sa.Column("origin", sa.Text(), nullable=False, server_default=""))
 
 

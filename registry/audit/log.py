@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, bindparam, func, select
 
 from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
-from registry.audit.chain import Head
+from registry.audit.chain import START, Head
 from registry.audit.records import Record, record_of
 from registry.db.base import table
 from registry.db.engine import Database
@@ -71,8 +71,9 @@ class AuditService:
         """Return the end of the chain: whoever keeps it elsewhere can tell later that all up to it is as it was."""
         self._authorizer.require(actor, Action.ADMIN, None)
         with self._database.read() as connection:
-            row = connection.execute(_HEAD).one()
-            return End(Head(row.position, row.hash), int(connection.execute(_WAITING).scalar_one()))
+            row = connection.execute(_HEAD).first()
+            head = Head(0, START) if row is None else Head(row.position, row.hash)
+            return End(head, int(connection.execute(_WAITING).scalar_one()))
 
 
 def read(connection: Connection, wanted: AuditFilter, limit: int, key: int, *, oldest: bool) -> Sequence[Record]:

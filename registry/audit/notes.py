@@ -18,7 +18,7 @@ from sqlalchemy import Connection, insert
 
 from registry.access.actors import Actor
 from registry.access.throttle import source_of
-from registry.audit.entries import MOST_AGENT, bounded
+from registry.audit.entries import MOST_AGENT, MOST_TEXT, bounded
 from registry.batches import batched
 from registry.db.base import table
 from registry.db.engine import Database
@@ -87,7 +87,8 @@ class Notes:
     ) -> None:
         """Note that something happened just now; costs no query. ``principal`` stands for the actor's."""
         name = actor.principal if principal is None else principal
-        note = Note(kind, outcome, name, actor.address, repository, reference, action, rule, detail)
+        about = reference[:MOST_TEXT]  # a path may be long, and many are kept until they are written
+        note = Note(kind, outcome, name, actor.address, repository, about, action, rule, detail)
         with self._turn:
             seen = self._noted.get(note)
             if seen is None:

@@ -16,6 +16,8 @@ from registry.events.outbox import read_origin
 _PREFIX = "org.moorage."
 RENAMED = types.REPOSITORY_RENAMED.name.removeprefix(_PREFIX)
 """The kind of an entry before which it was also asked whether the old name may be administered."""
+PUSHED = types.MANIFEST_PUSHED.name.removeprefix(_PREFIX)
+"""The kind of an entry before which it was asked about each of the tags in its detail."""
 _REASON = "reason"
 _BY_HAND = ("deleted", "manifest deleted")
 _ACTIONS: Mapping[str, Action] = {

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from operator import attrgetter
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, literal, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, literal, or_, select, update
 
-from registry.audit.chain import Head
+from registry.audit.chain import START, Head
 from registry.audit.entries import Entry
 from registry.audit.of_events import entry_of_event
 from registry.audit.records import entry_of, sealed
@@ -30,8 +30,9 @@ _EVENTS = (
 )
 _WAITING = select(_ENTRY).order_by(_ENTRY.c.id).limit(SEALED_AT_ONCE)
 _SEALED = delete(_ENTRY).where(_ENTRY.c.id == bindparam("b_id"))
+_SEALED_EVENTS = func.coalesce(select(_STATE.c.events).scalar_subquery(), 0)
 _ANY = select(literal(1)).where(
-    or_(exists().where(_ENTRY.c.id.is_not(None)), exists().where(_OUTBOX.c.position > _STATE.c.events))
+    or_(exists().where(_ENTRY.c.id.is_not(None)), exists().where(_OUTBOX.c.position > _SEALED_EVENTS))
 )
 _INSERT = insert(_RECORD)
 
@@ -50,7 +51,7 @@ class Sealer:
 
     def seal(self, connection: Connection) -> bool:
         """Seal the oldest of what waits, in the caller's transaction; returns whether there may be more."""
-        head, last = held_head(connection)
+        head, last = held_head(self._database, connection)
         waiting = connection.execute(_WAITING).all()
         events = connection.execute(_EVENTS, {"after": last}).all()
         told = [entry for event in events if (entry := entry_of_event(event)) is not None]
@@ -61,8 +62,9 @@ class Sealer:
         return len(waiting) == SEALED_AT_ONCE or len(events) == SEALED_AT_ONCE
 
 
-def held_head(connection: Connection) -> tuple[Head, int]:
+def held_head(database: Database, connection: Connection) -> tuple[Head, int]:
     """Return the end of the chain and how far events are in it, held until the caller's transaction ends."""
+    connection.execute(database.insert_ignore(AuditState).values(id=1, position=0, hash=START, events=0))
     state = connection.execute(_LOCK).one()
     return Head(state.position, state.hash), state.events
 

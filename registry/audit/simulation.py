@@ -19,7 +19,7 @@ from registry.access.rules import parse_policy_rule
 from registry.access.standing import Standing, Standings
 from registry.audit.entries import ALLOWED, CREDENTIAL, PLUGIN, Entry
 from registry.audit.log import BEHIND_ALL, AuditFilter, read
-from registry.audit.of_events import RENAMED
+from registry.audit.of_events import PUSHED, RENAMED
 from registry.db.engine import Database
 from registry.names import RepositoryName
 
@@ -154,7 +154,8 @@ def _requests(entry: Entry) -> Iterator[AccessRequest]:
     actor, action = Actor(entry.principal, entry.address), Action(entry.action)
     repository = RepositoryName(entry.repository) if entry.repository else None
     detail = json.loads(entry.detail)
-    for reference in detail.get("tags") or [entry.reference]:
+    tags = detail["tags"] if entry.kind == PUSHED else ()
+    for reference in tags or [entry.reference]:
         yield AccessRequest(actor, action, repository, reference)
     if entry.kind == RENAMED:
         yield AccessRequest(actor, Action.ADMIN, RepositoryName(detail["previous"]), "")

@@ -16,7 +16,11 @@ from registry.db.models import AuditRecord
 _BY = "job:audit"
 _BATCH = 500
 _RECORD = table(AuditRecord)
-_FIRST_KEPT = select(func.min(_RECORD.c.position)).where(_RECORD.c.time_ms >= bindparam("before"))
+_LAST_OLD = select(func.max(_RECORD.c.position)).where(_RECORD.c.time_ms < bindparam("before"))
+_FIRST_KEPT = select(func.min(_RECORD.c.position)).where(
+    _RECORD.c.position <= bindparam("last"),
+    _RECORD.c.time_ms + 0 >= bindparam("before"),  # not by the index of times, which would read all that is kept
+)
 _BEFORE = (
     select(_RECORD.c.position, _RECORD.c.hash)
     .where(_RECORD.c.position < bindparam("first"))
@@ -50,12 +54,16 @@ class AuditTrim:
         return removed
 
     def _say(self, connection: Connection) -> int:
-        """Let the chain say up to which position records go, and by which hash it goes on; returns that position."""
-        head, events = held_head(connection)
+        """Let the chain say up to which position records go, and by which hash it goes on; returns that position.
+
+        A record that is to be kept keeps those behind it: times go up with positions only nearly.
+        """
+        head, events = held_head(self._database, connection)
         now = self._database.now(connection)
         before = now - self._kept_ms
-        first = connection.execute(_FIRST_KEPT, {"before": before}).scalar()
-        row = connection.execute(_BEFORE, {"first": head.position + 1 if first is None else first}).first()
+        last = int(connection.execute(_LAST_OLD, {"before": before}).scalar() or 0)
+        first = connection.execute(_FIRST_KEPT, {"before": before, "last": last}).scalar()
+        row = connection.execute(_BEFORE, {"first": last + 1 if first is None else first}).first()
         said = int(connection.execute(_LAST_SAID).scalar() or 0)
         if row is None or row.position <= said:
             return said

@@ -47,6 +47,7 @@ def command(*, once: bool, beside: int | None, **flags: object) -> None:
     holder, services = new_holder(), app.extensions["moorage"]
     services.caretaker.count_told()
     services.caretaker.start()
+    services.notes.start()
     worker, dispatcher = Worker(services.queue, holder), services.dispatcher(holder)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop())
     # Ctrl-C reaches the whole group of a server: it ends its worker itself, once requests are done.
@@ -54,6 +55,7 @@ def command(*, once: bool, beside: int | None, **flags: object) -> None:
     if once:
         with told():
             sound = worker.run_due()
+            services.notes.flush()
             dispatcher.run_due()
             services.caretaker.stop()
         raise SystemExit(0 if sound else 1)
@@ -65,4 +67,5 @@ def command(*, once: bool, beside: int | None, **flags: object) -> None:
     finally:
         dispatcher.stop()
         thread.join()
+        services.notes.flush()
         services.caretaker.stop()

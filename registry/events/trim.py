@@ -71,7 +71,7 @@ class OutboxTrim:
     @staticmethod
     def _sealed(connection: Connection) -> int:
         """Return how far events are in the audit log, which waits for none of them to be forgotten."""
-        return int(connection.execute(_SEALED).scalar_one())
+        return int(connection.execute(_SEALED).scalar() or 0)
 
     def _last(self, connection: Connection) -> int:
         """Return the last position that every consumer is through with, and the audit log is."""

@@ -112,3 +112,14 @@ def test_events_wait_for_the_audit_log_however_old_they_are(registry, log):
     assert OutboxTrim(services.database, DAY).run() == 0
     assert {"manifest.pushed", "tag.changed"} <= set(kinds(log.all()))
     assert OutboxTrim(services.database, DAY).run() > 0
+
+
+def test_what_is_kept_keeps_what_is_behind_it(registry, log):
+    for number, time_ms in enumerate((1, 2, DAY, 3)):
+        registry.user(f"user{number}")
+        registry.alter("UPDATE audit_entry SET time_ms = :at WHERE time_ms > :day", at=time_ms, day=DAY)
+        log.seal()
+    registry.clock.now = 2 * DAY
+    assert trim(registry, days=1) == 4
+    assert log.sealed()[0]["position"] == 5
+    assert log.breaks() == []
