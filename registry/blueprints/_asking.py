@@ -25,10 +25,10 @@ def actor() -> Actor:
         return known
     address, user_agent = client_address(), environ.get("HTTP_USER_AGENT", "")
     authenticator = services().access.authenticator
-    if authenticator is None:
-        found = Actor(address=address, user_agent=user_agent)
-    elif OPERATOR_ENVIRON in environ:
+    if OPERATOR_ENVIRON in environ:  # whom no plugin refuses, with authentication or without
         found = Actor(OPERATOR, address, user_agent)
+    elif authenticator is None:
+        found = Actor(address=address, user_agent=user_agent)
     else:
         found = authenticator.known(Credentials(environ.get("HTTP_AUTHORIZATION", ""), address, user_agent))
     environ[_KNOWN] = found
