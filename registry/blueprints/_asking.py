@@ -31,10 +31,10 @@ def actor() -> Actor:
         return known
     nobody = anybody()
     authenticator = services().access.authenticator
-    if authenticator is None:
-        found = nobody
-    elif OPERATOR_ENVIRON in environ:
+    if OPERATOR_ENVIRON in environ:  # whom no plugin refuses, with authentication or without
         found = replace(nobody, principal=OPERATOR)
+    elif authenticator is None:
+        found = nobody
     else:
         shown = environ.get("HTTP_AUTHORIZATION", "")
         found = authenticator.known(Credentials(shown, nobody.address, nobody.user_agent, nobody.request_id))

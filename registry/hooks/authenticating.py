@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from registry.errors import RegistryError
 from registry.hooks.access import Identity, LoginCredentials
@@ -41,12 +41,12 @@ class Logins:
         return [name for name, guard in self._guards.items() if not guard.blocked]
 
     def ask(self, plugins: Sequence[str], credentials: LoginCredentials) -> Asked:
-        """Ask one plugin after the other until one knows the credentials."""
+        """Ask one plugin after the other until one knows the credentials; each has a copy of its own."""
         failed, refused = "", False
         for name in plugins:
             try:
                 identity: Identity | None = self._calls.call(
-                    name, _HOOK, self._identity, credentials=credentials, context=self._contexts(name)
+                    name, _HOOK, self._identity, credentials=replace(credentials), context=self._contexts(name)
                 )
             except PluginBlocked:  # in this moment
                 continue

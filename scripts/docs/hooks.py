@@ -34,6 +34,10 @@ _THEMES: dict[str, tuple[str, tuple[str, ...]]] = {
         "House rules that refuse a push, a move of a tag or a pull, with a reason that people read.",
         ("admit_manifest", "admit_tag_change", "admit_pull", "admission_hooks"),
     ),
+    "Access": (
+        "Users that another source knows, and denials of what the policy allows.",
+        ("authenticate", "authorize"),
+    ),
     "Events": ("Something is to follow from what happened.", ("event_happened", "event_consumers")),
     "Jobs, commands and pages": (
         "Something to do by a schedule, a command beside `moorage serve`, an address beside `/v2`.",

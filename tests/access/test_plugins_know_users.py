@@ -292,6 +292,21 @@ def test_what_is_no_answer_lets_nobody_in_is_named_and_tells_no_password(town, d
         assert SECRET not in text
 
 
+def test_a_plugin_that_changes_what_it_is_told_changes_nothing(folder):
+    spoiler, directory = Directory("spoiler"), Directory(ann=(SECRET, Identity("ann")))
+
+    def spoil(credentials):
+        for name, value in (("name", "admin"), ("password", "anything")):
+            object.__setattr__(credentials, name, value)
+
+    spoiler.behave = spoil
+    with world(folder, with_plugins=[spoiler.plugin, directory.plugin]) as town:
+        assert enter(town, path="/v2/") == 200
+        assert directory.asked == ["ann"]
+        assert enter(town, "admin", "anything", path="/v2/") == 401
+        assert enter(town, secret="anything", path="/v2/") == 401
+
+
 def test_a_plugin_that_hangs_lets_nobody_in(folder):
     released = threading.Event()
     directory = Directory()

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from registry.errors import Denied
+from registry.errors import Denied, ManifestInvalid
 from registry.hooks import API_VERSION
+from registry.names import RepositoryName
 from registry.testing.content import DictContent
-from registry.testing.images import Blob, image, layer, simple_image, to_json
+from registry.testing.images import Blob, artifact, image, layer, simple_image, to_json
 from scripts.docs import plugin_api
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,6 +216,31 @@ def test_labels_for_1_1_run_unchanged(with_plugins):
         direct.delete_tag("released")
     assert direct.column("SELECT count(*) FROM manifest WHERE label_pin") == [1]
     assert "is one of: nightly" in direct.labels(stages["odd"])["org.example.eleven"].warning
+
+
+def test_admission_and_observers_for_1_2_run_unchanged(with_plugins):
+    plugin = load("plugin_1_2")
+    direct = with_plugins(plugin, plugins={plugin.__name__: {"closed": ["team/closed"]}})
+    made = image(layer({"a": b"a"}))
+    direct.push(made, "v1")
+    with pytest.raises(Denied, match="no latest"):
+        direct.push(made, "latest")
+    with pytest.raises(ManifestInvalid, match="one file and its config"):
+        direct.push(artifact(plugin.TYPE, Blob(b"one"), Blob(b"two")))
+    model = artifact(plugin.TYPE, Blob(b"weights"))
+    direct.push(model)
+    assert direct.labels(model)["org.example.twelve"].value == "yes"
+    dispatcher, context = direct.services.dispatcher("worker"), direct.services.contexts(plugin.__name__)
+    while context.store.get("seen") is None:
+        dispatcher.run_due()
+        direct.clock.now += 60_000
+    assert context.store.get("seen").value == {"subject": "v1", "digest": made.digest}
+    direct.push(image(layer({"a": b"b"}), labels={"org.example.secret": "1"}), "v2")
+    with pytest.raises(Denied, match="secret"):
+        direct.get("v2")
+    direct.repository = RepositoryName.parse("team/closed")
+    with pytest.raises(Denied, match="team/closed is closed"):
+        direct.push(made, "v1")
 
 
 @pytest.mark.parametrize("version", ["1_0", "1_1"])
