@@ -49,7 +49,7 @@ def get_manifest(stamp: str, name: str, reference: str) -> Response:
     where, time_ms = repository(name), _past(stamp)
     formats = accepted(request.headers.get("Accept"))
     served = services().past.get(actor(), where, parse_reference(reference), formats, time_ms)
-    headers = {"Docker-Content-Digest": served.digest, "Vary": "Accept", "X-Content-Type-Options": "nosniff"}
+    headers = {"Docker-Content-Digest": served.digest, "Vary": "Accept"}
     return Answer(served.payload, content_type=served.media_type, headers=headers)
 
 
