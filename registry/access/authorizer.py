@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from registry.access.actions import Action, least_role
 from registry.access.actors import Actor, Kind
+from registry.access.limits import key_lacks
 from registry.access.reach import EVERYTHING, Reach
 from registry.access.standing import Standing, Standings
 from registry.errors import Denied, Unauthorized
@@ -213,13 +214,13 @@ def _refuse(request: AccessRequest, decision: Decision, *, named: bool = False) 
     actor, action, repository = request.actor, request.action, request.repository
     where = "the registry as a whole" if repository is None else repository.value
     detail = {"action": action.value, "repository": str(repository or ""), "reference": request.reference}
-    wanted = _scope(action, repository)
+    wanted, name = _scope(action, repository), None if repository is None else repository.value
     if actor.kind is Kind.ANONYMOUS:
         message = f"{action} on {where} needs credentials: log in"
         raise Unauthorized(message, detail=detail, wanted=wanted)
     if decision.reason:
         raise Unauthorized(decision.reason, detail=detail, wanted=wanted, reason="invalid_token")
-    if decision.elsewhere and actor.token:
+    if decision.elsewhere and actor.token and not key_lacks(actor.limits, action, name):
         message = f"this token is not for {action} on {where}"
         raise Unauthorized(message, detail=detail, wanted=wanted, reason="insufficient_scope")
     if decision.elsewhere:
