@@ -11,7 +11,19 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import NullPool, event, make_url
 
 import registry.db.models  # registers every table on the metadata
-from registry.blueprints import _errors, base, blobs, health, manifests, past, referrers, tags, tokens, uploads
+from registry.blueprints import (
+    _browsers,
+    _errors,
+    base,
+    blobs,
+    health,
+    manifests,
+    past,
+    referrers,
+    tags,
+    tokens,
+    uploads,
+)
 from registry.blueprints._routes import Route
 from registry.blueprints.api import access as api_access
 from registry.blueprints.api import audit as api_audit
@@ -121,6 +133,7 @@ def create_app(
     app.teardown_request(lambda _: services.access.authorizer.begin())
     refuse_shared_commands(hooks.calls)
     _errors.register(app, mount(app, hooks.calls, services.contexts))
+    _browsers.register(app, tls=settings.tls_cert is not None or settings.external_url.startswith("https:"))
     return app
 
 
@@ -135,13 +148,15 @@ def open_storage(settings: Settings, hooks: Hooks) -> StorageDriver:
 
 def _bind_database(app: Flask, settings: Settings, clock: Clock | None) -> Database:
     url = make_url(settings.database_url)
-    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 8, "max_overflow": 64, "pool_timeout": 10}
+    # What statements carry (hashes, secrets of plugins, keys that sign) is for no log, and for no message of an error.
+    hidden = {"hide_parameters": True}
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 8, "max_overflow": 64, "pool_timeout": 10} | hidden
     path = sqlite.database_path(url.database) if url.get_backend_name() == "sqlite" else None
     if path is not None:
         module = sqlite.library()
         read_only = sqlite.is_read_only(path)
         url = sqlite.url_of(url, path, read_only=read_only)
-        options = {"module": module, "connect_args": sqlite.connect_args(), "poolclass": NullPool}
+        options = {"module": module, "connect_args": sqlite.connect_args(), "poolclass": NullPool} | hidden
     else:
         options["connect_args"] = {"connect_timeout": 5}
     app.config["SQLALCHEMY_DATABASE_URI"] = url.render_as_string(hide_password=False)

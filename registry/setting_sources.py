@@ -55,7 +55,7 @@ class Sources:
         try:
             self.found[name] = self._readers[name](value)
         except ValueError as error:
-            shown = values.MASK if values.is_secret(name) else values.hide_password(repr(value))
+            shown = values.MASK if values.is_secret(name) else values.hide_credentials(repr(value))
             place = origin if origin.startswith("--") else f"{origin}: {name}"
             self.problems.append(f"{place}: {error}, not {shown}")
 

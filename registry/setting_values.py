@@ -20,6 +20,8 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _SECRET_NAME = re.compile(r"secret|password|passphrase|token|credential|private", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=//)([^/@\s:]*):([^/\s]*)@")
+_DATABASE_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^\s\"']*@")
+"""In URLs of databases, as SQLAlchemy reads them, a password may hold slashes."""
 _QUERY_SECRET = re.compile(r"([?&][^=&\s]*(?:secret|password|token)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
 _MAX_PORT = 65535
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9.])?")
@@ -165,7 +167,7 @@ def url(value: object) -> str:
 def database_url(value: object) -> str:
     """Read the URL of a database of a kind that Moorage knows."""
     address = url(value)
-    if not re.match(r"(sqlite|postgresql)(\+[a-z0-9]+)?:", address):
+    if not re.match(r"(sqlite|postgresql)(\+[a-z0-9]+)?://", address):
         raise ValueError("expected sqlite:////path/to/moorage.db or postgresql+psycopg://user@host/name")
     return address
 
@@ -220,6 +222,13 @@ def is_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
+def hide_credentials(shown: str) -> str:
+    """Mask the passwords in a value that cannot be used, all of it where one might be in what is no URL."""
+    return MASK if "@" in shown and "//" not in shown else hide_password(shown)
+
+
 def hide_password(address: str) -> str:
     """Mask the passwords in every URL of a text."""
+    if address.lstrip("'\"").startswith(("postgresql", "sqlite")):
+        address = _DATABASE_PASSWORD.sub(rf"\1:{MASK}@", address)
     return _QUERY_SECRET.sub(rf"\1{MASK}", _URL_PASSWORD.sub(rf"\1:{MASK}@", address))

@@ -35,6 +35,11 @@ def webhooks_pages(context: PluginContext) -> Blueprint:  # noqa: C901 - a view 
         if request.method == "POST" and request.mimetype != _JSON:
             raise _NotJSON(f"send Content-Type: {_JSON}")
 
+    @pages.after_request
+    def keep_nowhere(answer: Response) -> Response:
+        answer.headers["Cache-Control"] = "no-store"  # some hold a secret
+        return answer
+
     @pages.get("")
     def listed() -> Answer:
         return jsonify({"items": [one.shown() for one in subscriptions.all()]})

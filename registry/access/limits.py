@@ -100,6 +100,11 @@ def narrowed(one: Limits | None, other: Limits | None) -> Limits | None:
     return Both(one, other)
 
 
+def key_lacks(limits: Limits | None, action: Action, repository: str | None) -> bool:
+    """Tell whether it is the API key that a token was got with which does not allow it: no other token would do."""
+    return isinstance(limits, Both) and not limits.other.allow(action, repository)
+
+
 def token_scopes(limits: Limits | None) -> Sequence[str]:
     """Return what a token is for, of the limits that it was read with."""
     said = limits.one if isinstance(limits, Both) else limits

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from registry.access.actions import Action, least_role
 from registry.access.actors import Kind
+from registry.access.limits import key_lacks
 from registry.access.requests import AccessRequest, Decision
 from registry.audit.entries import CREDENTIAL, PLUGIN, bounded, encode
 from registry.errors import Denied, Unauthorized
@@ -21,7 +22,7 @@ def refuse(request: AccessRequest, decision: Decision, *, named: bool = False) -
     actor, action, repository = request.actor, request.action, request.repository
     where = "the registry as a whole" if repository is None else repository.value
     detail = {"action": action.value, "repository": str(repository or ""), "reference": request.reference}
-    wanted = _scope(action, repository)
+    wanted, name = _scope(action, repository), None if repository is None else repository.value
     if decision.plugin:
         detail["plugin"] = decision.plugin
         if decision.failed:
@@ -32,7 +33,7 @@ def refuse(request: AccessRequest, decision: Decision, *, named: bool = False) -
         raise Unauthorized(message, detail=detail, wanted=wanted)
     if decision.reason:
         raise Unauthorized(decision.reason, detail=detail, wanted=wanted, reason="invalid_token")
-    if decision.elsewhere and actor.token:
+    if decision.elsewhere and actor.token and not key_lacks(actor.limits, action, name):
         message = f"this token is not for {action} on {where}"
         raise Unauthorized(message, detail=detail, wanted=wanted, reason="insufficient_scope")
     if decision.elsewhere:

@@ -11,9 +11,6 @@ from registry.media_types import OCTET_STREAM
 _FIXED = {
     "Accept-Ranges": "bytes",
     "Cache-Control": "max-age=31536000, immutable",
-    # A blob may hold anything; no browser may take it for a page.
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "sandbox; default-src 'none'",
 }
 
 

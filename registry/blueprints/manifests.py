@@ -30,7 +30,6 @@ def get_manifest(name: str, reference: str) -> Response:
         "Docker-Content-Digest": served.digest,
         "ETag": f'"{served.digest}"',
         "Vary": "Accept",
-        "X-Content-Type-Options": "nosniff",
     }
     if not_modified(served.digest):
         return Answer(status=304, headers=headers)

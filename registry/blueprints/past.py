@@ -51,7 +51,7 @@ def get_manifest(stamp: str, name: str, reference: str) -> Response:
     served = services().past.get(actor(), where, parse_reference(reference), formats, time_ms)
     if request.method != "HEAD":
         note_pull(where, reference, served.digest)
-    headers = {"Docker-Content-Digest": served.digest, "Vary": "Accept", "X-Content-Type-Options": "nosniff"}
+    headers = {"Docker-Content-Digest": served.digest, "Vary": "Accept"}
     return Answer(served.payload, content_type=served.media_type, headers=headers)
 
 

@@ -83,7 +83,8 @@ def _working(queue: JobQueue) -> Iterator[None]:
 
 def _require_database(settings: Settings, advice: str) -> None:
     """Refuse to make an empty registry where none is."""
-    url = make_url(settings.database_url)
+    with told():
+        url = make_url(settings.database_url)
     path = sqlite.database_path(url.database) if url.get_backend_name() == "sqlite" else None
     if path is not None and not Path(path).is_file():
         raise click.ClickException(f"there is no registry in {_place(settings)}: name its folder with --data{advice}")

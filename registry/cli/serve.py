@@ -26,6 +26,7 @@ from registry.logs import configure, is_human
 from registry.serving.companion import Companion
 from registry.serving.options import gunicorn_options
 from registry.serving.tls import refuse_unusable_tls
+from registry.setting_sources import PREFIX
 from registry.settings import Settings, SettingsError, refuse_open_listen
 
 _EPILOG = """\b
@@ -119,11 +120,9 @@ def companion_of(settings: Settings, flags: Mapping[str, object]) -> Companion |
     if settings.storage_url.startswith("memory:"):
         logging.getLogger(__name__).warning("nothing is collected: no other process can reach a storage in memory")
         return None
-    given = {name: flags[name] for name in ("config", "data", "database_url", "storage_url") if flags.get(name)}
-    told = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    if flags.get("safe_mode"):
-        told.append("--safe-mode")
-    return Companion(told, settings.graceful_timeout)
+    given = {name: str(flags[name]) for name in ("config", "data", "database_url", "storage_url") if flags.get(name)}
+    variables = {f"{PREFIX}{name.upper()}": value for name, value in given.items()}
+    return Companion(["--safe-mode"] if flags.get("safe_mode") else [], variables, settings.graceful_timeout)
 
 
 def run(settings: Settings, app: Flask, companion: Companion | None) -> None:

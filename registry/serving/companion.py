@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 _log = logging.getLogger(__name__)
@@ -24,9 +24,13 @@ class Companion:
     It is a program of its own, so that it has none of the server's sockets, locks and threads.
     """
 
-    def __init__(self, flags: Sequence[str], grace_seconds: float) -> None:
-        """Start the command with ``flags``; give its jobs ``grace_seconds`` when it is to end."""
+    def __init__(self, flags: Sequence[str], variables: Mapping[str, str], grace_seconds: float) -> None:
+        """Start the command with ``flags``, and ``variables`` beside those of the environment, which nobody else sees.
+
+        Its jobs get ``grace_seconds`` when it is to end.
+        """
         self._flags = tuple(flags)
+        self._variables = dict(variables)
         self._grace_seconds = grace_seconds
         self._ending = threading.Event()
         self._pid = 0
@@ -49,7 +53,8 @@ class Companion:
         pause = _FIRST_WAIT
         while not self._ending.is_set():
             started = time.monotonic()
-            self._pid = _spawn([sys.executable, "-m", "registry", "worker", *self._flags, "--beside", str(os.getpid())])
+            command = [sys.executable, "-m", "registry", "worker", *self._flags, "--beside", str(os.getpid())]
+            self._pid = _spawn(command, {**os.environ, **self._variables})
             if self._ending.is_set():
                 self._signal(signal.SIGTERM)
             while _runs(self._pid):
@@ -65,14 +70,14 @@ class Companion:
                 os.kill(self._pid, number)
 
 
-def _spawn(command: Sequence[str]) -> int:
+def _spawn(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Start a program that inherits nothing but the three standard streams, and return its process id.
 
     subprocess.Popen waits on a pipe that a server process, forked in the same moment, would hold open for ever.
     """
     inherited = [number for number in range(3, _DESCRIPTORS) if _is_inherited(number)]
     actions = [(os.POSIX_SPAWN_CLOSE, number) for number in inherited]
-    return os.posix_spawn(command[0], list(command), os.environ, file_actions=actions)
+    return os.posix_spawn(command[0], list(command), environment, file_actions=actions)
 
 
 def _is_inherited(descriptor: int) -> bool:

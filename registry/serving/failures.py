@@ -34,6 +34,6 @@ def answer_of(status: int, reason: str) -> bytes:
     body = json.dumps({"errors": [{"code": code, "message": reason, "detail": None}]}).encode("ascii")
     head = (
         f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\nServer: moorage\r\nConnection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode("ascii") + body

@@ -66,7 +66,7 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
     body_timeout: ClassVar[float] = 30.0
     transfer_threads: ClassVar[int] = 128
     balance: ClassVar[Balance | None] = None
-    certificate: ClassVar[Certificate]
+    certificate: ClassVar[Certificate] = Certificate()
     early_signals: SimpleQueue[int] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on to gunicorn's worker

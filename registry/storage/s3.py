@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from registry.hooks import KeyMissing, Part, StorageError, StorageFull
+from registry.setting_values import hide_password
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -227,8 +228,8 @@ def _failure(doing: str, error: ClientError) -> StorageError:
 def open_bucket(url: str, options: Mapping[str, str]) -> Bucket:
     """Return the bucket of ``s3://bucket/prefix``."""
     parts = urlsplit(url)
-    if not parts.netloc or parts.query or parts.fragment:
-        raise ValueError(f"an S3 storage URL is s3://bucket or s3://bucket/prefix, not {url}")
+    if not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(f"an S3 storage URL is s3://bucket or s3://bucket/prefix, not {hide_password(url)}")
     if unknown := set(options) - _OPTIONS:
         raise ValueError(f"S3 storage does not know the options {', '.join(sorted(unknown))}")
     prefix = parts.path.strip("/")

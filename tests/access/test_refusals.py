@@ -1,12 +1,15 @@
 """What a refusal says: the action that is missing, and the rule that denies it to who may read the rules."""
 
 import pytest
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
 
 from registry.access.actions import Action
 from registry.access.actors import Actor, Proof
+from registry.db.models import Namespace
 from registry.errors import Denied
 from registry.names import RepositoryName
-from tests.access.conftest import OPERATES
+from tests.access.conftest import OPERATES, basic, bearer
 
 APP = RepositoryName.parse("team/app")
 
@@ -29,3 +32,35 @@ def test_where_no_rule_allows_it_the_role_that_is_missing_is_named(access):
     actor = Actor("alice", proof=Proof(row.id, row.valid_from_ms))
     with pytest.raises(Denied, match="alice may not delete on team/app: role maintain is missing"):
         access.authorizer.require(actor, Action.DELETE, APP, "v1")
+
+
+@pytest.mark.parametrize("scopes", [["pull"], ["push:other/*"]])
+def test_a_token_of_a_key_that_is_too_narrow_names_the_key_as_no_other_token_would_do(access, app, scopes):
+    access.policies.create(OPERATES, "pushers", {"to": ["user:alice"], "on": ["team/*", "other/*"], "role": "push"})
+    key = access.keys.create(OPERATES, "alice", "narrow", scopes).text
+    client = app.test_client()
+    asked = client.get("/token?scope=repository:team/app:pull,push", headers=basic("alice", key))
+    for header in (bearer(asked.json["token"]), basic("alice", key)):
+        refused = client.post("/v2/team/app/blobs/uploads/", headers=header)
+        (error,) = refused.json["errors"]
+        assert (refused.status_code, error["code"]) == (403, "DENIED")
+        assert error["message"] == "the scopes of this API key do not include push on team/app"
+    wide = access.keys.create(OPERATES, "alice", "wide").text
+    asked = client.get("/token?scope=repository:team/app:pull", headers=basic("alice", wide))
+    refused = client.post("/v2/team/app/blobs/uploads/", headers=bearer(asked.json["token"]))
+    assert refused.status_code == 401  # with another token it may
+    assert refused.json["errors"][0]["message"] == "this token is not for push on team/app"
+
+
+def test_what_stands_in_the_header_without_a_scheme_is_not_told_back(app):
+    for shown in ("mk_secretsecret_secret", "Digest mk_secretsecret"):
+        refused = app.test_client().get("/v2/", headers={"Authorization": shown})
+        assert refused.status_code == 401
+        assert "secret" not in refused.text + str(refused.headers)
+
+
+def test_values_of_a_statement_that_fails_are_in_no_message(app):
+    database = app.extensions["moorage"].database
+    with pytest.raises(IntegrityError) as caught, database.read() as connection:
+        connection.execute(insert(Namespace), [{"name": "hush-hush"}, {"name": "hush-hush"}])
+    assert "hush" not in str(caught.value)

@@ -1,12 +1,13 @@
 """Who may ask for what: every route of the app, as each kind of client. A route that is not in the table fails."""
 
 import json
+import shutil
 
 import pytest
 
 from registry.access.principals import PrincipalWish
 from tests.access.routes import ARGUMENTS, BODIES, QUERIES, address, routes
-from tests.support.asking import CHIEF, OPERATOR, bearer
+from tests.support.asking import CHIEF, OPERATOR, bearer, world
 
 OPEN, ANYBODY, KNOWN = "open", "anybody", "known"
 PULL, PUSH, DELETE, ADMIN, REGISTRY = "pull", "push", "delete", "admin", "registry"
@@ -262,3 +263,48 @@ def test_errors_of_the_api_are_problems_and_those_of_the_protocol_are_not(town):
         schemes = [one.partition(" ")[0] for one in answer.headers.getlist("WWW-Authenticate")]
         assert schemes == (["Bearer"] if path.startswith("/v2") else ["Basic", "Bearer"])
         assert json.loads(answer.data)
+
+
+WITH_SECRETS = {
+    "GET /token",
+    "POST /token",
+    "POST /api/v1/principals/<principal>/keys",
+    "POST /api/v1/principals/<principal>/keys/<key>/rotate",
+    "POST /webhooks/subscriptions",
+    "POST /webhooks/subscriptions/<name>/rotate",
+}
+NO_PAGE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
+}
+
+
+@pytest.mark.parametrize("name", ["anonymous", "chief"])
+def test_no_answer_is_a_page_and_what_holds_a_secret_is_kept_nowhere(town, name):
+    world, _ = town
+    build(world)
+    header = {} if name == "anonymous" else world.as_(name)
+    found = routes(world.app)
+    assert set(found) >= WITH_SECRETS
+    answers = {route: ask(world, route, rule, header) for route, rule in found.items()}
+    answers |= {
+        f"{method} {path}": world.client.open(path, method=method, headers=header)
+        for method in ("GET", "HEAD", "OPTIONS", "PUT", "TRACE", "POST")
+        for path in ("/", "/v2/<script>", "/v2/a/b/c", "/api/v1/nothing", "/webhooks/none", "/favicon.ico", "/token")
+    }
+    for route, answer in answers.items():
+        assert {one: answer.headers.get(one) for one in NO_PAGE} == NO_PAGE, route
+        assert "Strict-Transport-Security" not in answer.headers
+        assert not answer.headers.get("Content-Type", "").startswith("text/html"), route
+        if route in WITH_SECRETS and answer.status_code < 300:
+            assert answer.headers["Cache-Control"] == "no-store", route
+    if name == "chief":
+        assert {route for route in WITH_SECRETS if answers[route].status_code < 300} >= {"GET /token"}
+
+
+def test_browsers_are_told_to_stay_with_tls_where_clients_use_it(blank, tmp_path):
+    shutil.copytree(blank, tmp_path, dirs_exist_ok=True)
+    for url, told in (("https://registry.example", True), ("http://registry.example", False)):
+        with world(tmp_path, external_url=url) as made:
+            for path in ("/v2/", "/health/live", "/nothing"):
+                assert ("Strict-Transport-Security" in made.client.get(path).headers) == told, path

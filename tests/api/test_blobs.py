@@ -26,7 +26,7 @@ def test_a_whole_blob(client):
         "Accept-Ranges": "bytes",
         "Cache-Control": "max-age=31536000, immutable",
         "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
     }
     assert dict(answer.headers) == expected
 

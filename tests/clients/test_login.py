@@ -8,9 +8,11 @@ import json
 import httpx
 import pytest
 
+from registry.app import create_app
+from registry.settings import load_settings
 from registry.testing.client import RegistryClient
 from registry.testing.images import DOCKER, simple_image
-from tests.support.access import AUTHENTICATION, PASSWORD, prepare
+from tests.support.access import AUTHENTICATION, OPERATOR_ACTOR, PASSWORD, prepare
 from tests.support.images import write_layout
 from tests.support.server import MoorageServer
 from tests.support.services import Containerd, Dockerd
@@ -22,6 +24,8 @@ RULES = {
     "readers": {"to": ["user:reader"], "on": ["team/*"], "role": "pull"},
     "public": {"to": ["anonymous"], "on": ["open/*"], "role": "pull"},
 }
+EXPIRED = "the API key has expired"
+NARROW = "the scopes of this API key do not include push on team/{name}"
 WHY = "reader may not push on team/{name}: role push is missing"
 HTTP = "--plain-http"
 OLDEST_ROOTLESS = {"_CONTAINERS_ROOTLESS_UID": "1000"}
@@ -29,11 +33,28 @@ OLDEST_ROOTLESS = {"_CONTAINERS_ROOTLESS_UID": "1000"}
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    """A server that asks who everybody is, and the text of its robot's key."""
+    """A server that asks who everybody is, and the texts of its keys."""
     data = tmp_path_factory.mktemp("login") / "data"
     made = prepare(data, RULES, users=("builder", "reader", "gone"), robots=(("team", "ci"),), disabled=("gone",))
+    keys = made.keys | worn_keys(data)
     with MoorageServer(data, threads=8, env=AUTHENTICATION) as running:
-        yield running, made.keys["team+ci"]
+        yield running, keys
+
+
+def worn_keys(data):
+    """Make keys of the builder that are good for nothing any more, and one that is good for pulls."""
+    app = create_app(load_settings({"data": str(data)}, AUTHENTICATION))
+    services = app.extensions["moorage"]
+    made = services.access.keys
+    rotated = made.create(OPERATOR_ACTOR, "builder", "rotated")
+    made.rotate(OPERATOR_ACTOR, "builder", rotated.key.prefix, overlap_ms=0)
+    found = {
+        "expired": made.create(OPERATOR_ACTOR, "builder", "expired", lives_ms=0).text,
+        "rotated": rotated.text,
+        "narrow": made.create(OPERATOR_ACTOR, "builder", "narrow", ["pull"]).text,
+    }
+    services.database.close_idle()
+    return found
 
 
 @pytest.fixture
@@ -42,8 +63,8 @@ def server(house):
 
 
 @pytest.fixture
-def robot(house):
-    return "team+ci", house[1]
+def keys(house):
+    return house[1]
 
 
 @pytest.fixture
@@ -75,11 +96,15 @@ def screen(done):
     return " ".join((done.stdout + done.stderr).split())
 
 
-def check(login, push, pull, name, robot):
+def check(login, push, pull, name, keys, *, expired=EXPIRED):
     """Log in as each party; ``push`` and ``pull`` return what came of it.
 
-    Some clients push nothing that is there already, so ``push`` is given a tag of its own each time.
+    Some clients push nothing that is there already, so ``push`` is given a tag of its own each time. ``expired`` is
+    what the client shows of why a key is refused that is good for nothing any more.
     """
+    for worn in ("expired", "rotated"):
+        said = screen(login("builder", keys[worn]))
+        assert expired in said, said
     assert login("builder", "wrong password").returncode
     assert login("gone", PASSWORD).returncode
     assert login("builder", PASSWORD).returncode == 0
@@ -88,11 +113,15 @@ def check(login, push, pull, name, robot):
     assert (done := pull()).returncode == 0, done.stderr
     said = screen(push("2"))
     assert WHY.format(name=name) in said, said
-    assert login(*robot).returncode == 0
+    assert login("builder", keys["narrow"]).returncode == 0
+    assert (done := pull()).returncode == 0, done.stderr
+    said = screen(push("4"))
+    assert NARROW.format(name=name) in said, said
+    assert login("team+ci", keys["team+ci"]).returncode == 0
     assert (done := push("3")).returncode == 0, done.stderr
 
 
-def test_docker(command, server, team, public, name, robot, build_context):
+def test_docker(command, server, team, public, name, keys, build_context):
     with Dockerd(insecure_registries=(server.host,)) as daemon:
         docker = command("docker", DOCKER_HOST=f"unix://{daemon.socket}", BUILDKIT_PROGRESS="plain")
         docker("pull", public)
@@ -102,11 +131,11 @@ def test_docker(command, server, team, public, name, robot, build_context):
             lambda _: docker.run("push", f"{team}:1"),
             lambda: docker.run("pull", f"{team}:1"),
             name,
-            robot,
+            keys,
         )
 
 
-def test_podman(container_tool, image_store, server, team, public, name, robot, layout):
+def test_podman(container_tool, image_store, server, team, public, name, keys, layout):
     podman = container_tool("podman", "--tmpdir", f"{image_store}/tmp")
     podman("pull", public)
     image = podman("pull", f"oci:{layout}:1").split()[-1]
@@ -116,11 +145,12 @@ def test_podman(container_tool, image_store, server, team, public, name, robot, 
         lambda _: podman.run("push", auth, image, f"{team}:1"),
         lambda: podman.run("pull", auth, f"{team}:1"),
         name,
-        robot,
+        keys,
+        expired="invalid username/password",
     )
 
 
-def test_skopeo(command, server, team, public, name, robot, layout, tmp_path):
+def test_skopeo(command, server, team, public, name, keys, layout, tmp_path):
     skopeo = command("skopeo", "--insecure-policy", "--tmpdir", str(tmp_path), **OLDEST_ROOTLESS)
     auth = f"--authfile={tmp_path}/auth.json"
     skopeo("copy", "--src-tls-verify=false", f"docker://{public}", f"oci:{tmp_path / 'out'}:0")
@@ -131,11 +161,12 @@ def test_skopeo(command, server, team, public, name, robot, layout, tmp_path):
         lambda _: skopeo.run("copy", auth, "--dest-tls-verify=false", f"oci:{layout}:1", f"docker://{team}:1"),
         lambda: skopeo.run("copy", auth, "--src-tls-verify=false", f"docker://{team}:1", f"oci:{tmp_path / 'out'}:1"),
         name,
-        robot,
+        keys,
+        expired="invalid username/password",
     )
 
 
-def test_crane(command, server, team, public, name, robot, layout, tmp_path):
+def test_crane(command, server, team, public, name, keys, layout, tmp_path):
     crane = command("crane", "--insecure")
     crane("pull", public, tmp_path / "public.tar")
 
@@ -148,11 +179,11 @@ def test_crane(command, server, team, public, name, robot, layout, tmp_path):
         lambda tag: crane.run("push", layout, f"{team}:{tag}"),
         lambda: crane.run("pull", f"{team}:1", tmp_path / "out.tar"),
         name,
-        robot,
+        keys,
     )
 
 
-def test_oras(command, server, team, public, name, robot):
+def test_oras(command, server, team, public, name, keys):
     oras = command("oras")
     oras("manifest", "fetch", HTTP, public)
     (oras.home / "cargo.txt").write_text("cargo")
@@ -161,11 +192,11 @@ def test_oras(command, server, team, public, name, robot):
         lambda _: oras.run("push", HTTP, f"{team}:1", "cargo.txt:text/plain"),
         lambda: oras.run("pull", HTTP, f"{team}:1", "-o", "out"),
         name,
-        robot,
+        keys,
     )
 
 
-def test_regctl(command, server, team, public, name, robot, layout):
+def test_regctl(command, server, team, public, name, keys, layout):
     regctl = command("regctl", "--host", f"reg={server.host},tls=disabled")
     regctl("manifest", "get", public)
     check(
@@ -173,11 +204,12 @@ def test_regctl(command, server, team, public, name, robot, layout):
         lambda tag: regctl.run("image", "copy", f"ocidir://{layout}:1", f"{team}:{tag}"),
         lambda: regctl.run("image", "copy", f"{team}:1", "ocidir://out:1"),
         name,
-        robot,
+        keys,
+        expired="unauthorized",
     )
 
 
-def test_helm(command, server, team, name, robot, tmp_path):
+def test_helm(command, server, team, name, keys, tmp_path):
     helm = command("helm")
     chart = tmp_path / "boat"
     (chart / "templates").mkdir(parents=True)
@@ -191,11 +223,11 @@ def test_helm(command, server, team, name, robot, tmp_path):
         lambda _: helm.run("push", tmp_path / "boat-1.2.3.tgz", f"oci://{team}", HTTP),
         lambda: helm.run("pull", f"oci://{team}/boat", "--version", "1.2.3", HTTP, "-d", tmp_path / "out"),
         f"{name}/boat",
-        robot,
+        keys,
     )
 
 
-def test_cosign(command, server, team, name, robot):
+def test_cosign(command, server, team, name, keys):
     cosign = command("cosign", COSIGN_PASSWORD="", COSIGN_YES="true")
     cosign("generate-key-pair")
     with httpx.Client(base_url=server.url, auth=("builder", PASSWORD), timeout=30) as client:
@@ -214,11 +246,11 @@ def test_cosign(command, server, team, name, robot):
             "verify", "--allow-http-registry", "--key", "cosign.pub", "--insecure-ignore-tlog=true", f"{team}:1"
         ),
         name,
-        robot,
+        keys,
     )
 
 
-def test_containerd(command, server, team, public, name, robot):
+def test_containerd(command, server, team, public, name, keys):
     with httpx.Client(base_url=server.url, auth=("builder", PASSWORD), timeout=30) as client:
         RegistryClient(client).push(f"team/{name}", simple_image(name), "1")
     with Containerd() as daemon:
@@ -231,12 +263,15 @@ def test_containerd(command, server, team, public, name, robot):
         push = ["push", "--plain-http"]
         said = screen(images.run(*push, "-u", f"reader:{PASSWORD}", f"{team}:2", f"{team}:1"))
         assert "403" in said
-        images(*push, "-u", ":".join(robot), f"{team}:2", f"{team}:1")
+        assert "403" in screen(images.run(*push, "-u", f"builder:{keys['narrow']}", f"{team}:3", f"{team}:1"))
+        for worn in ("expired", "rotated"):
+            assert "401" in screen(images.run(*push, "-u", f"builder:{keys[worn]}", f"{team}:2", f"{team}:1"))
+        images(*push, "-u", f"team+ci:{keys['team+ci']}", f"{team}:2", f"{team}:1")
 
 
-def test_the_log_of_the_server_holds_no_secret(server, robot):
+def test_the_log_of_the_server_holds_no_secret(server, keys):
     text = server.log.read_text()
     assert PASSWORD not in text
-    assert robot[1] not in text
+    assert not [key for key in keys.values() if key in text or key.rpartition("_")[2] in text]
     answers = [json.loads(line) for line in text.splitlines() if '"status"' in line]
     assert not [answer for answer in answers if answer["status"] >= 500]

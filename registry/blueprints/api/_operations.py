@@ -110,7 +110,7 @@ class Operation:
 
     def _answer(self, reply: Reply[Any]) -> Response:
         kept = "no-store" if reply.secret else "no-cache"
-        headers = {"Cache-Control": kept, "X-Content-Type-Options": "nosniff"}
+        headers = {"Cache-Control": kept}
         if reply.location:
             headers["Location"] = location(f"{PREFIX}{reply.location}")
         if reply.body is None:
