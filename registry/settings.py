@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from registry import setting_values as values
+from registry.setting_providers import OIDC, OidcProvider, described
 from registry.setting_sources import CONFIG_VARIABLE, PREFIX, SourceProblem, Sources
 from registry.setting_values import SettingShown
 
@@ -44,7 +46,7 @@ def _cores() -> int:
 class Settings:
     """Everything that can be set. Paths are absolute; empty text and None mean "not set".
 
-    ``plugins`` holds the tables of plugins as the file has them, ``plugin_variables`` what is set for them by
+    ``oidc`` holds the providers of OpenID Connect by name. ``plugins`` holds the tables of plugins as the file has them, ``plugin_variables`` what is set for them by
     variables: :func:`registry.hooks.configuration.configure` reads both. ``sources`` tells where things came from.
     """
 
@@ -68,6 +70,9 @@ class Settings:
     )
     token_lifetime: int = _setting(
         values.whole_duration(60), 300, "time that a token is good for; clients take no less than a minute for granted"
+    )
+    login_lifetime: int = _setting(
+        values.whole_duration(60), 12 * 3600, "longest time that a key of `moorage login` is good for"
     )
     trusted_proxies: tuple[str, ...] = _setting(
         values.networks, (), "networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
@@ -146,6 +151,7 @@ class Settings:
         values.choice("debug", "info", "warning", "error"), "info", "least level of messages in the log"
     )
     storage_options: Mapping[str, str] = field(default_factory=dict)
+    oidc: Mapping[str, OidcProvider] = field(default_factory=dict)
     plugins: Mapping[str, object] = field(default_factory=dict)
     plugin_variables: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -202,24 +208,45 @@ def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[st
 def _settings(sources: Sources) -> Settings:
     if ("tls_cert" in sources.origins) != ("tls_key" in sources.origins):
         sources.problems.append("tls_cert and tls_key belong together: give both or neither")
+    providers = sources.providers.providers()
+    sources.problems.extend(sources.providers.problems)
     if sources.problems:
         raise SettingsError(sources.problems)
     found: dict[str, Any] = sources.found
     settings = Settings(
         **found,
+        oidc=providers,
         plugins=MappingProxyType(sources.plugins),
         plugin_variables=MappingProxyType(sources.plugin_variables),
-        sources=MappingProxyType(sources.origins),
+        sources=MappingProxyType({**sources.origins, **sources.providers.origins}),
     )
     if settings.grace_seconds < 2 * settings.lease_seconds:
         raise SettingsError(["grace_seconds must be at least twice lease_seconds, or a push could lose its content"])
     if settings.htpasswd is not None and not settings.authentication:
         raise SettingsError(["htpasswd names a file of users, but authentication is off: set authentication = true"])
+    if settings.oidc:
+        _require_what_logins_need(settings)
     if settings.tag_expiry_min > settings.tag_expiry_max:
         raise SettingsError(["tag_expiry_min is more than tag_expiry_max"])
     scheme = settings.storage_url.partition(":")[0]
     options = MappingProxyType(sources.options.get(scheme, {}))
     return dataclasses.replace(settings, storage_options=options)
+
+
+def _require_what_logins_need(settings: Settings) -> None:
+    """Raise :class:`SettingsError` where people could not come back from a provider, or would log in for nothing."""
+    place = next(settings.sources[f"{OIDC}.{name}"] for name in settings.oidc)
+    problems = []
+    if not settings.authentication:
+        problems.append(f"{place}: {OIDC} lets people log in, but authentication is off: set authentication = true")
+    address = settings.external_url
+    if not address:
+        advice = "set external_url to the address under which browsers reach this registry"
+        problems.append(f"{place}: {OIDC} sends people to a provider and back: {advice}")
+    elif address.startswith("http:") and not values.is_loopback(f"{urlsplit(address).hostname}:80"):
+        problems.append(f"external_url must be https with {OIDC}: over http, others on the way could log in instead")
+    if problems:
+        raise SettingsError(problems)
 
 
 def refuse_open_listen(settings: Settings, address: str = "") -> None:
@@ -249,6 +276,7 @@ def _described(settings: Settings) -> Iterator[SettingShown]:
         shown = values.MASK if values.is_secret(name) else values.hide_password(value)
         about = f"option of the storage driver for {scheme}: URLs"
         yield SettingShown(full, variable, shown, settings.sources.get(full, "default"), None, about)
+    yield from described(settings.oidc, settings.sources)
 
 
 def _shown(value: object) -> object:
