@@ -18,6 +18,7 @@ from registry.db.models.access import (
 )
 from registry.db.models.content import Blob, PurgedDigest, RepositoryBlob, StorageDeletion, Upload, UploadPart
 from registry.db.models.events import EventConsumer, EventDelivery, Outbox
+from registry.db.models.federated import BrowserLogin, Identity, LoginRequest
 from registry.db.models.legacy import LegacyImageRow, ManifestLegacyImage
 from registry.db.models.manifests import Label, Manifest, ManifestBlob, ManifestChild
 from registry.db.models.plugins import PluginBlock, PluginHealth, PluginValue
@@ -30,14 +31,17 @@ __all__ = [
     "AccessState",
     "ApiKey",
     "Blob",
+    "BrowserLogin",
     "EventConsumer",
     "EventDelivery",
     "GcReview",
+    "Identity",
     "Job",
     "JobRun",
     "Label",
     "LegacyImageRow",
     "LoginFailure",
+    "LoginRequest",
     "Manifest",
     "ManifestBlob",
     "ManifestChild",
