@@ -11,15 +11,17 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import NullPool, event, make_url
 
 import registry.db.models  # registers every table on the metadata
-from registry.blueprints import _errors, base, blobs, health, manifests, past, referrers, tags, tokens, uploads
+from registry.blueprints import _errors, base, blobs, health, login, manifests, past, referrers, tags, tokens, uploads
 from registry.blueprints._routes import Route
 from registry.blueprints.api import access as api_access
 from registry.blueprints.api import blobs as api_blobs
 from registry.blueprints.api import collection as api_collection
 from registry.blueprints.api import events as api_events
+from registry.blueprints.api import identities as api_identities
 from registry.blueprints.api import jobs as api_jobs
 from registry.blueprints.api import keys as api_keys
 from registry.blueprints.api import labels as api_labels
+from registry.blueprints.api import logins as api_logins
 from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
 from registry.blueprints.api import plugins as api_plugins
@@ -51,7 +53,7 @@ from registry.steps import Steps, no_steps
 
 __all__ = ["API", "create_app"]
 
-_BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, past, health, tokens)
+_BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, past, health, tokens, login)
 API = tuple(
     module.blueprint
     for module in (
@@ -69,9 +71,11 @@ API = tuple(
         api_rules,
         api_tags,
         api_users,
+        api_identities,
         api_robots,
         api_teams,
         api_keys,
+        api_logins,
         api_policy,
         api_access,
     )

@@ -319,10 +319,17 @@ class _Wiring:
         self._steps = steps
         self._lease_ms = settings.lease_seconds * 1000
         self._window_ms = settings.recovery_window * 1000
-        service = settings.external_url or "moorage"
-        self.access = wire_access(
-            database, AccessTerms(settings.authentication, service, settings.htpasswd, settings.token_lifetime)
+        terms = AccessTerms(
+            authentication=settings.authentication,
+            service=settings.external_url or "moorage",
+            htpasswd=settings.htpasswd,
+            token_seconds=settings.token_lifetime,
+            login_seconds=settings.login_lifetime,
+            address=settings.external_url,
+            providers=settings.oidc,
         )
+        to_issuers = EgressClient(settings.egress_allow, settings.egress_ca, private=True)
+        self.access = wire_access(database, terms, to_issuers)
         self.authorizer = self.access.authorizer
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)

@@ -46,8 +46,9 @@ def _cores() -> int:
 class Settings:
     """Everything that can be set. Paths are absolute; empty text and None mean "not set".
 
-    ``oidc`` holds the providers of OpenID Connect by name. ``plugins`` holds the tables of plugins as the file has them, ``plugin_variables`` what is set for them by
-    variables: :func:`registry.hooks.configuration.configure` reads both. ``sources`` tells where things came from.
+    ``oidc`` holds the providers of OpenID Connect by name, ``plugins`` the tables of plugins as the file has them, and
+    ``plugin_variables`` what is set for them by variables: :func:`registry.hooks.configuration.configure` reads both.
+    ``sources`` tells where things came from.
     """
 
     listen: str = _setting(values.listen, "127.0.0.1:5000", "where to listen: HOST:PORT, [IPV6]:PORT or unix:/PATH")

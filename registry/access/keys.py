@@ -85,7 +85,7 @@ class KeyService:
         if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
             raise PrincipalInvalid(f"a key's name is 1 to {MAX_NAME} printable characters", detail={"field": "name"})
         parse_scopes(scopes)
-        return self._database.write(lambda connection: self._insert(connection, actor, owner, name, scopes, lives_ms))
+        return self._database.write(lambda connection: self.insert(connection, actor, owner, name, scopes, lives_ms))
 
     def list(self, actor: Actor, owner: str) -> Sequence[KeyRow]:
         """Return the keys of a user or robot, oldest first; raises :class:`PrincipalUnknown`."""
@@ -107,7 +107,7 @@ class KeyService:
             if old.expires_ms is not None and old.expires_ms <= now:
                 raise KeyUnknown("this key has expired: make a new one", detail={"prefix": prefix[:64]})
             lives = None if old.expires_ms is None else old.expires_ms - old.created_ms
-            made = self._insert(connection, actor, owner, old.name, old.scopes, lives)
+            made = self.insert(connection, actor, owner, old.name, old.scopes, lives)
             end = now + overlap_ms if old.expires_ms is None else min(old.expires_ms, now + overlap_ms)
             connection.execute(update(_KEY).where(_KEY.c.id == old.id).values(expires_ms=end))
             return made
@@ -115,8 +115,9 @@ class KeyService:
         return self._database.write(work)
 
     def delete(self, actor: Actor, owner: str, prefix: str) -> None:
-        """End a key, and what was got with it; raises :class:`KeyUnknown`."""
-        self._authorizer.require_own(actor, owner)
+        """End a key, and what was got with it; a key may end itself. Raises :class:`KeyUnknown`."""
+        if not self._is_itself(actor, owner, prefix):
+            self._authorizer.require_own(actor, owner)
 
         def work(connection: Connection) -> None:
             connection.execute(delete(_KEY).where(_KEY.c.id == self._find(connection, owner, prefix).id))
@@ -124,9 +125,10 @@ class KeyService:
 
         self._database.write(work)
 
-    def _insert(
+    def insert(
         self, connection: Connection, actor: Actor, owner: str, name: str, scopes: Sequence[str], lives_ms: int | None
     ) -> NewKey:
+        """Make a key in the transaction of a caller who knows that it may be; raises as :meth:`create` does."""
         principal_id = _owner(connection, owner)
         now, text = self._database.now(connection), KeyText.new()
         connection.execute(_SWEEP, {"b_owner": principal_id, "b_before": now - _SHOWN_AFTER_MS})
@@ -145,6 +147,14 @@ class KeyService:
         connection.execute(insert(_KEY), row)
         changed(connection)
         return NewKey(self._find(connection, owner, text.prefix), str(text))
+
+    def _is_itself(self, actor: Actor, owner: str, prefix: str) -> bool:
+        """Tell whether what an actor shows is that very key, and no token that was got with it."""
+        if actor.proof is None or actor.proof.key_id is None or actor.token or actor.principal != owner:
+            return False
+        with self._database.read() as connection:
+            key = find_key(connection, actor.proof.key_id)
+        return key is not None and key.prefix == prefix
 
     @staticmethod
     def _find(connection: Connection, owner: str, prefix: str) -> KeyRow:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from registry.access.arrivals import Arrivals
 from registry.access.authentication import Authenticator
 from registry.access.authorizer import Authorizer, PolicyAuthorizer
+from registry.access.browser_logins import BrowserLogins
 from registry.access.explaining import AccessExplainer
 from registry.access.first import FirstAdministrator
 from registry.access.granting import TokenService
 from registry.access.htpasswd import HtpasswdFile
 from registry.access.identity import IdentityService
+from registry.access.issuers import Issuers
 from registry.access.keys import KeyService
+from registry.access.links import LinkService
+from registry.access.login_requests import LoginRequests
+from registry.access.login_steps import LoginSteps
 from registry.access.policies import PolicyService
 from registry.access.principals import PrincipalService
+from registry.access.providers import Providers, Reaching
 from registry.access.secrets import Passwords
 from registry.access.standing import Standings
 from registry.access.teams import TeamService
@@ -22,16 +30,23 @@ from registry.access.throttle import Throttle
 from registry.access.token_keys import TokenKeys
 from registry.access.tokens import LEEWAY_SECONDS, LIVES_SECONDS, Tokens
 from registry.db.engine import Database
+from registry.setting_providers import OidcProvider
 
 
 @dataclass(frozen=True, slots=True)
 class AccessTerms:
-    """How access is set up: whether anybody is asked who they are, for whom tokens are, and the file of users."""
+    """How access is set up: whether anybody is asked who they are, for whom tokens are, and the file of users.
+
+    ``providers`` are where people log in; browsers come back from them to ``address``, the registry's own.
+    """
 
     authentication: bool = False
     service: str = "moorage"
     htpasswd: Path | None = None
     token_seconds: int = LIVES_SECONDS
+    login_seconds: int = 12 * 3600
+    address: str = ""
+    providers: Mapping[str, OidcProvider] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +65,27 @@ class Access:
     explainer: AccessExplainer
     identities: IdentityService
     first: FirstAdministrator
+    issuers: Issuers
+    providers: Providers
+    links: LinkService
+    login_requests: LoginRequests
+    browser_logins: BrowserLogins
 
 
-def wire_access(database: Database, terms: AccessTerms) -> Access:
-    """Wire access over one database."""
+def wire_access(database: Database, terms: AccessTerms, egress: Reaching) -> Access:
+    """Wire access over one database; ``egress`` reaches issuers that administrators have named."""
     htpasswd, passwords = HtpasswdFile(terms.htpasswd), Passwords()
     standings = Standings(database, htpasswd)
     policy = PolicyAuthorizer(standings, database.clock_ms)
     authorizer: Authorizer = policy if terms.authentication else Authorizer()
     token_keys = TokenKeys(database, authorizer, kept_ms=(terms.token_seconds + 2 * LEEWAY_SECONDS) * 1000)
     tokens = Tokens(token_keys, terms.service, terms.token_seconds, database.clock_ms)
-    authenticator = Authenticator(database, standings, tokens, passwords, Throttle(database), htpasswd)
+    throttle = Throttle(database)
+    authenticator = Authenticator(database, standings, tokens, passwords, throttle, htpasswd)
+    keys = KeyService(database, authorizer)
+    issuers = Issuers(egress, database.clock_ms)
+    providers = Providers(terms.providers, issuers, egress, terms.address)
+    steps = LoginSteps(database, keys, terms.login_seconds)
     if terms.authentication:
         database.confirm = policy.confirm
     return Access(
@@ -69,11 +94,16 @@ def wire_access(database: Database, terms: AccessTerms) -> Access:
         authenticator if terms.authentication else None,
         PrincipalService(database, authorizer, passwords),
         TeamService(database, authorizer),
-        KeyService(database, authorizer),
+        keys,
         PolicyService(database, authorizer),
         TokenService(database, authorizer, standings, tokens),
         token_keys,
         AccessExplainer(database, authorizer, policy, standings),
         IdentityService(database, standings),
         FirstAdministrator(database, passwords),
+        issuers,
+        providers,
+        LinkService(database, authorizer, providers),
+        LoginRequests(database, providers, steps, throttle),
+        BrowserLogins(database, providers, Arrivals(database), steps, throttle),
     )

@@ -47,7 +47,7 @@ class Throttle:
 
     def begin(self, name: str, address: str) -> Try:
         """Raise :class:`TooManyRequests` where too many tries failed lately."""
-        source = _source(address)
+        source = source_of(address)
         with self._database.read() as connection:
             rows = connection.execute(_FIND, {"address": source, "name": name}).all()
             now = self._database.now(connection) if rows else 0
@@ -80,7 +80,7 @@ class Throttle:
             self._database.write(lambda connection: connection.execute(_FORGET, values).rowcount, durable=False)
 
 
-def _source(address: str) -> str:
+def source_of(address: str) -> str:
     """Return the network that an address counts as."""
     try:
         found = ipaddress.ip_address(address)

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, request
 
 from registry.access.actors import Actor, Kind
 from registry.access.granting import Given, Wanted
 from registry.blueprints._asking import actor, client_address
-from registry.blueprints._http import Answer, RequestBody, services, text_argument
+from registry.blueprints._forms import read_form
+from registry.blueprints._http import Answer, services, text_argument
 from registry.errors import AuthenticationOff, RequestInvalid, Unauthorized
 
 blueprint = Blueprint("tokens", __name__)
-_LONGEST_FORM = 64 * 1024
-_FORM = "application/x-www-form-urlencoded"
 
 
 @blueprint.get("/token")
@@ -36,7 +34,7 @@ def token() -> Response:
 def oauth2_token() -> Response:
     """Give a token for a password or for a refresh token."""
     _require_authentication()
-    form = _form()
+    form = read_form()
     wanted = Wanted.parse([form.get("scope", "")])
     nobody = Actor(address=client_address(), user_agent=request.headers.get("User-Agent", ""))
     tokens, authenticator = services().access.tokens, services().access.authenticator
@@ -71,21 +69,6 @@ def _somebody() -> Actor:
     found = actor()
     if found.token and found.kind is not Kind.ANONYMOUS:
         raise Unauthorized("a token is given for a password or an API key")
-    return found
-
-
-def _form() -> dict[str, str]:
-    if request.mimetype != _FORM:
-        raise RequestInvalid(f"the body must be {_FORM}", detail={"contentType": request.mimetype[:64]})
-    data = RequestBody().read_all(_LONGEST_FORM)
-    if len(data) > _LONGEST_FORM:
-        raise RequestInvalid("the form is too long", detail={"limit": _LONGEST_FORM})
-    try:
-        found = dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=100))
-    except ValueError:
-        raise RequestInvalid("the form cannot be read") from None
-    if any("\0" in text for text in found.values()):
-        raise RequestInvalid("the form holds a NUL character")
     return found
 
 
