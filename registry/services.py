@@ -321,7 +321,9 @@ class _Wiring:
         self._window_ms = settings.recovery_window * 1000
         service = settings.external_url or "moorage"
         self.access = wire_access(
-            database, AccessTerms(settings.authentication, service, settings.htpasswd, settings.token_lifetime)
+            database,
+            AccessTerms(settings.authentication, service, settings.htpasswd, settings.token_lifetime),
+            EgressClient(settings.egress_allow, settings.egress_ca, private=True),
         )
         self.authorizer = self.access.authorizer
         self.deletions = Deletions(database, storage, steps)

@@ -12,6 +12,7 @@ from registry.access.first import FirstAdministrator
 from registry.access.granting import TokenService
 from registry.access.htpasswd import HtpasswdFile
 from registry.access.identity import IdentityService
+from registry.access.issuers import Getting, Issuers
 from registry.access.keys import KeyService
 from registry.access.policies import PolicyService
 from registry.access.principals import PrincipalService
@@ -50,10 +51,11 @@ class Access:
     explainer: AccessExplainer
     identities: IdentityService
     first: FirstAdministrator
+    issuers: Issuers
 
 
-def wire_access(database: Database, terms: AccessTerms) -> Access:
-    """Wire access over one database."""
+def wire_access(database: Database, terms: AccessTerms, egress: Getting) -> Access:
+    """Wire access over one database; issuers of tokens are asked through ``egress``."""
     htpasswd, passwords = HtpasswdFile(terms.htpasswd), Passwords()
     standings = Standings(database, htpasswd)
     policy = PolicyAuthorizer(standings, database.clock_ms)
@@ -76,4 +78,5 @@ def wire_access(database: Database, terms: AccessTerms) -> Access:
         AccessExplainer(database, authorizer, policy, standings),
         IdentityService(database, standings),
         FirstAdministrator(database, passwords),
+        Issuers(egress, database.clock_ms),
     )
