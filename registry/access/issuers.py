@@ -14,9 +14,9 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from registry.access.jwks import KeySet, KeySetInvalid, KeyUnknown
@@ -37,7 +37,7 @@ LEEWAY_SECONDS = 30
 _DISCOVERY = "/.well-known/openid-configuration"
 _LONGEST_URL = 1024
 _OK = 200
-_ID_TOKEN_TYPES = frozenset({None, "jwt", "application/jwt"})
+ID_TOKEN_TYPES = frozenset({None, "jwt", "application/jwt"})
 _log = logging.getLogger(__name__)
 
 
@@ -57,25 +57,64 @@ class Getting(Protocol):
         ...
 
 
+T = TypeVar("T")
+
+
+class KeySource(Generic[T]):
+    """What is published somewhere, read anew now and then, and used for a while where it cannot be read."""
+
+    def __init__(self, name: str, read: Callable[[], T]) -> None:
+        """Read with ``read``, which raises :class:`IssuerFailed`; ``name`` is for people. Nothing is read yet."""
+        self._name = name
+        self._read = read
+        self._turn = threading.Lock()
+        self._known: T | None = None
+        self._read_at = self._again_at = float("-inf")
+        self._failure = ""
+
+    def now(self, than: T | None = None) -> T:
+        """Return what is published; newer ``than`` that, unless it was read a moment ago.
+
+        Raises :class:`IssuerFailed`.
+        """
+        if (found := self._newer(than)) is not None:
+            return found
+        # Who has something to go on with does not wait for another thread that reads already, and nobody does so where
+        # it could not be read the last time.
+        waits = (self._usable(STALE_SECONDS) is None or than is not None) and not self._failure
+        if self._turn.acquire(blocking=waits):
+            try:
+                if self._newer(than) is None and time.monotonic() >= self._again_at:
+                    self._try()
+            finally:
+                self._turn.release()
+        latest = self._usable(STALE_SECONDS)
+        if latest is None:
+            raise IssuerFailed(self._failure)
+        return latest
+
+    def _usable(self, seconds: float) -> T | None:
+        return self._known if time.monotonic() < self._read_at + seconds else None
+
+    def _newer(self, than: T | None) -> T | None:
+        fresh = self._usable(FRESH_SECONDS)
+        return None if fresh is than else fresh
+
+    def _try(self) -> None:
+        """Read it; what goes wrong is kept for who waits for it."""
+        try:
+            self._known = self._read()
+            self._failure, self._read_at = "", time.monotonic()
+        except IssuerFailed as error:
+            self._failure = f"{self._name}: {error}"
+            _log.warning("what proves tokens cannot be read: %s", self._failure)
+        self._again_at = time.monotonic() + (FAILED_SECONDS if self._failure else AGAIN_SECONDS)
+
+
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Published:
     document: Mapping[str, Any]
     keys: KeySet
-    read_at: float
-
-
-class _Issuer:
-    """One issuer, as this process knows it. Times are of the monotonic clock."""
-
-    def __init__(self) -> None:
-        self.turn = threading.Lock()
-        self.known: _Known | None = None
-        self.asked_again_at = float("-inf")
-        self.failure = ""
-
-    def usable(self, now: float, seconds: float) -> _Known | None:
-        """Return what is known, unless it is older than that."""
-        return self.known if self.known is not None and now < self.known.read_at + seconds else None
 
 
 class Issuers:
@@ -85,72 +124,52 @@ class Issuers:
         """Ask through ``egress``; tokens are good or not at the time of ``clock_ms``."""
         self._egress = egress
         self._clock_ms = clock_ms
-        self._issuers: dict[str, _Issuer] = {}
+        self._issuers: dict[str, KeySource[_Published]] = {}
 
     def document(self, issuer: str) -> Mapping[str, Any]:
         """Return the discovery document of an issuer: where its endpoints are.
 
         Raises :class:`IssuerInvalid`, :class:`IssuerFailed`.
         """
-        return self._known(issuer).document
+        return self._source(issuer).now().document
 
-    def verify(
-        self, text: str, issuer: str, audience: str, *, types: frozenset[str | None] = _ID_TOKEN_TYPES
-    ) -> Mapping[str, Any]:
-        """Return the claims of a token of ``issuer`` for ``audience``; ``types`` are those its header may name.
+    def verify(self, text: str, issuer: str, audience: str) -> Mapping[str, Any]:
+        """Return the claims of an ID token of ``issuer`` for ``audience`` that is good now.
 
         Raises :class:`TokenRefused`, :class:`IssuerInvalid`, :class:`IssuerFailed`.
         """
-        known = self._known(issuer)
-        try:
-            header, claims = known.keys.prove(text)
-        except KeyUnknown:
-            header, claims = self._known(issuer, than=known).keys.prove(text)
-        check_type(header, types)
-        check_claims(claims, issuer, audience, self._clock_ms() // 1000)
+        claims = self.prove(text, issuer)
+        if not is_for(claims, {audience}):
+            raise TokenRefused(f"the token is not for the audience {audience}")
+        check_times(claims, self._clock_ms() // 1000)
         return claims
 
-    def _known(self, issuer: str, than: _Known | None = None) -> _Known:
-        """Return what is known of an issuer; newer ``than`` that, unless it was asked a moment ago."""
+    def prove(self, text: str, issuer: str) -> Mapping[str, Any]:
+        """Return the claims of an ID token that ``issuer`` signed, for whomever, good or not any more.
+
+        Raises as :meth:`verify` does.
+        """
+        source = self._source(issuer)
+        known = source.now()
+        try:
+            return proved(known.keys, text, issuer)
+        except KeyUnknown:
+            return proved(source.now(than=known).keys, text, issuer)
+
+    def _source(self, issuer: str) -> KeySource[_Published]:
         found = self._issuers.get(issuer)
         if found is None:
             check_issuer(issuer)
-            found = self._issuers.setdefault(issuer, _Issuer())
-        now = time.monotonic()
-        fresh = found.usable(now, FRESH_SECONDS)
-        if fresh is not None and fresh is not than:
-            return fresh
-        stale = found.usable(now, STALE_SECONDS)
-        # Who has something to go on with does not wait for another thread that asks already, and nobody does so for an
-        # issuer that did not answer the last time.
-        if found.turn.acquire(blocking=(stale is None or than is not None) and not found.failure):
-            try:
-                self._ask(issuer, found, than)
-            finally:
-                found.turn.release()
-        latest = found.usable(time.monotonic(), STALE_SECONDS)
-        if latest is None:
-            raise IssuerFailed(found.failure)
-        return latest
+            found = self._issuers.setdefault(issuer, KeySource(issuer, lambda: self._published(issuer)))
+        return found
 
-    def _ask(self, issuer: str, found: _Issuer, than: _Known | None) -> None:
-        """Ask an issuer, unless that was just done; what goes wrong is kept for who waits for it."""
-        now = time.monotonic()
-        fresh = found.usable(now, FRESH_SECONDS)
-        if (fresh is not None and fresh is not than) or now < found.asked_again_at:
-            return
-        try:
-            document = self._discovered(issuer)
-            found.known = _Known(document, KeySet.parse(self._get(document["jwks_uri"])), now)
-            found.failure = ""
-        except (IssuerFailed, KeySetInvalid) as error:
-            found.failure = f"{issuer}: {error}"
-            _log.warning("an issuer of tokens does not answer as it should: %s", found.failure)
-        found.asked_again_at = time.monotonic() + (FAILED_SECONDS if found.failure else AGAIN_SECONDS)
+    def _published(self, issuer: str) -> _Published:
+        document = self._discovered(issuer)
+        return _Published(document, fetched_keys(self._egress, document["jwks_uri"]))
 
     def _discovered(self, issuer: str) -> Mapping[str, Any]:
         """Return the document of an issuer, which must be its own (OpenID Connect Discovery, 4.3)."""
-        data = self._get(issuer.rstrip("/") + _DISCOVERY)
+        data = _fetched(self._egress, issuer.rstrip("/") + _DISCOVERY)
         try:
             document = json.loads(data)
         except (ValueError, RecursionError):
@@ -168,16 +187,25 @@ class Issuers:
             raise IssuerFailed("its jwks_uri is not https")
         return document
 
-    def _get(self, url: str) -> bytes:
-        try:
-            answer = self._egress.get(url, TIMEOUT_SECONDS)
-        except (EgressRefused, EgressFailed) as error:
-            raise IssuerFailed(f"{url}: {error}") from error
-        if answer.status != _OK:
-            raise IssuerFailed(f"{url} answered {answer.status}")
-        if answer.truncated:
-            raise IssuerFailed(f"{url} answered more than {len(answer.body)} bytes")
-        return answer.body
+
+def fetched_keys(egress: Getting, url: str) -> KeySet:
+    """Return the keys that a URL publishes; raises :class:`IssuerFailed`."""
+    try:
+        return KeySet.parse(_fetched(egress, url))
+    except KeySetInvalid as error:
+        raise IssuerFailed(f"{url}: {error}") from None
+
+
+def _fetched(egress: Getting, url: str) -> bytes:
+    try:
+        answer = egress.get(url, TIMEOUT_SECONDS)
+    except (EgressRefused, EgressFailed) as error:
+        raise IssuerFailed(f"{url}: {error}") from error
+    if answer.status != _OK:
+        raise IssuerFailed(f"{url} answered {answer.status}")
+    if answer.truncated:
+        raise IssuerFailed(f"{url} answered more than {len(answer.body)} bytes")
+    return answer.body
 
 
 def check_issuer(url: str, *, query: bool = False) -> None:
@@ -206,27 +234,42 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def check_type(header: Mapping[str, Any], types: frozenset[str | None]) -> None:
-    """Raise :class:`TokenRefused` for a token of another kind than ``types``, in small letters (RFC 8725, 3.11)."""
+def proved(keys: KeySet, text: str, issuer: str, types: frozenset[str | None] = ID_TOKEN_TYPES) -> Mapping[str, Any]:
+    """Return the claims of a token that one of ``keys`` signed, of ``issuer``, and of no other kind than ``types``.
+
+    Kinds are in small letters; None: where the header names none (RFC 8725, 3.11). Raises :class:`TokenRefused`.
+    """
+    header, claims = keys.prove(text)
     kind = header.get("typ")
     if (kind.lower() if isinstance(kind, str) else kind) not in types:
         raise TokenRefused("this is a token of another kind")
-
-
-def check_claims(claims: Mapping[str, Any], issuer: str, audience: str, now: int) -> None:
-    """Raise :class:`TokenRefused` unless a token is of ``issuer``, for ``audience``, and good ``now`` (seconds)."""
     if claims.get("iss") != issuer:
         raise TokenRefused("the token is of another issuer")
+    return claims
+
+
+def is_for(claims: Mapping[str, Any], audiences: Collection[str]) -> bool:
+    """Tell whether a token is for one of ``audiences`` (RFC 7519, 4.1.3: a text, or a list of them)."""
     named = claims.get("aud")
-    if named != audience and not (isinstance(named, list) and audience in named):
-        raise TokenRefused(f"the token is not for the audience {audience}")
-    expires, issued, not_before = (_time(claims, name) for name in ("exp", "iat", "nbf"))
-    if expires is None or issued is None:
-        raise TokenRefused(f"the token does not say when it {'expires' if expires is None else 'was issued'}")
-    if expires <= now:
+    listed = named if isinstance(named, list) else [named]
+    return any(isinstance(one, str) and one in audiences for one in listed)
+
+
+def check_times(claims: Mapping[str, Any], now: int, needed: Collection[str] = ("exp", "iat")) -> int:
+    """Raise :class:`TokenRefused` unless a token is good ``now``; return when it ends, in seconds since 1970.
+
+    The times that are ``needed`` must be there.
+    """
+    found = {name: _time(claims, name) for name in ("exp", "iat", "nbf")}
+    for name in needed:
+        if found[name] is None:
+            raise TokenRefused(f"the token has no {name}")
+    expires, issued, not_before = found.values()
+    if expires is not None and expires <= now:
         raise TokenRefused("the token has expired")
-    if max(issued, not_before or issued) > now + LEEWAY_SECONDS:
+    if any(time is not None and time > now + LEEWAY_SECONDS for time in (issued, not_before)):
         raise TokenRefused("the token is not valid yet")
+    return int(expires or now)
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:

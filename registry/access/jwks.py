@@ -18,6 +18,7 @@ from joserfc.jwk import ECKey, GuestProtocol, JWKRegistry, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from joserfc.util import base64_to_int
 
+from registry.access.remembered import Remembered
 from registry.access.tokens import TokenRefused
 
 LONGEST_TOKEN = 16_384
@@ -42,6 +43,9 @@ class KeyUnknown(TokenRefused):
 
 class KeySetInvalid(ValueError):
     """What should be a set of keys is none, or holds no key that proves tokens."""
+
+
+_Said = tuple[Mapping[str, Any], Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class KeySet:
     def __init__(self, keys: Sequence[_Key]) -> None:
         """Keep keys; :meth:`parse` reads them."""
         self._keys = keys
+        self._proven: Remembered[_Said] = Remembered()
 
     @classmethod
     def parse(cls, data: bytes | str) -> KeySet:
@@ -89,11 +94,18 @@ class KeySet:
             raise KeySetInvalid("the set of keys (JWKS) holds none that proves tokens")
         return cls(keys)
 
-    def prove(self, text: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    def prove(self, text: str) -> _Said:
         """Return the header and claims of a token that one of these keys signed.
 
         Raises :class:`KeyUnknown`, :class:`TokenRefused`.
         """
+        said = self._proven.get(text)
+        if said is None:
+            said = self._proved(text)
+            self._proven.keep(text, said)
+        return said
+
+    def _proved(self, text: str) -> _Said:
         if len(text) > LONGEST_TOKEN or not text.isascii():
             raise TokenRefused(_NONE)
         try:

@@ -6,10 +6,7 @@ which is taken away ends with the next request.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +16,7 @@ from joserfc.jwk import ECKey, GuestProtocol
 
 from registry.access.actors import Actor, Kind, Proof
 from registry.access.limits import TokenLimits
+from registry.access.remembered import Remembered
 from registry.access.token_keys import ALGORITHM, TokenKeys
 
 LIVES_SECONDS = 300
@@ -26,7 +24,6 @@ LIVES_SECONDS = 300
 LEEWAY_SECONDS = 5
 """How far the clocks of two machines of one registry may be apart."""
 _LONGEST = 16_384
-_REMEMBERED = 4096
 _MOST = 1 << 63
 _TYPE = "at+jwt"
 _NONE = "this is no token of this registry"
@@ -55,8 +52,7 @@ class Tokens:
         self._keys = keys
         self._service = service
         self._clock_ms = clock_ms
-        self._proven: OrderedDict[bytes, Claims] = OrderedDict()
-        self._turn = threading.Lock()
+        self._proven: Remembered[Claims] = Remembered()
 
     def give(
         self,
@@ -94,14 +90,10 @@ class Tokens:
 
         The key is one of this registry's own, by its id; whatever else the header says about keys is not looked at.
         """
-        mark = hashlib.sha256(text.encode(errors="replace")).digest()
-        claims = self._proven.get(mark)
+        claims = self._proven.get(text)
         if claims is None:
             claims = self._proved(text)
-            with self._turn:
-                self._proven[mark] = claims
-                if len(self._proven) > _REMEMBERED:
-                    self._proven.popitem(last=False)
+            self._proven.keep(text, claims)
         if claims.expires + LEEWAY_SECONDS <= self._clock_ms() // 1000:
             raise TokenRefused("the token has expired")
         return claims
