@@ -134,7 +134,7 @@ def _required(value: object) -> Mapping[str, tuple[str, ...]]:
         listed = wanted if isinstance(wanted, list) else [wanted]
         if not listed or not all(isinstance(one, str) and one for one in listed):
             raise ValueError("expected a table of claims with a text, or a list of texts one of which will do")
-        found[claim] = tuple(listed)
+        found[claim] = tuple(map(str, listed))
     return MappingProxyType(found)
 
 

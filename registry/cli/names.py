@@ -11,6 +11,8 @@ BUILT_IN = {
     "manifest": "Look at manifests, delete and restore them.",
     "blob": "Tell where a blob is, and what names it.",
     "label": "Look at the labels of manifests, add some, and remove them.",
+    "login": "Log in to a server with a browser, and keep the key.",
+    "logout": "End the key of a login, and forget it.",
     "user": "Make users, give them passwords, disable, enable and delete them.",
     "robot": "Make robots, disable, enable and delete them.",
     "team": "Make teams of users and robots, and delete them; put members in, and take them out.",
