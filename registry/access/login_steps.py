@@ -23,7 +23,7 @@ LIVES_MS = 600_000
 MOST_OF_ONE_SOURCE = 100
 _HALF, _WAIT_SECONDS = 4, 60
 _SWEEPS = tuple(
-    delete(one).where(one.c.expires_ms < bindparam("b_now")) for one in (table(BrowserLogin), table(LoginRequest))
+    delete(one).where(one.c.expires_ms <= bindparam("b_now")) for one in (table(BrowserLogin), table(LoginRequest))
 )
 _COUNTS = tuple(select(func.count()).where(one.source == bindparam("source")) for one in (BrowserLogin, LoginRequest))
 

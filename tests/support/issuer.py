@@ -92,6 +92,10 @@ class Issuer:
         """Log this person in from now on: the claims of the ID tokens, ``sub`` among them."""
         self._control("person", claims)
 
+    def answer(self, *, members: Mapping[str, object] | None = None, **claims: object) -> None:
+        """Put ``claims`` into ID tokens over what is true from now on, and ``members`` into answers with tokens."""
+        self._control("answer", {"members": members or {}, "claims": claims})
+
     def client(self, client_id: str, secret: str = "") -> None:
         """Know a client by this secret; one that was not told of needs none."""
         self._control("client", {"id": client_id, "secret": secret})
@@ -149,6 +153,7 @@ class _State:
         self.published: object = None
         self.keys: list[tuple[str, str | None, Key]] = []
         self.claims: dict[str, object] = {"sub": "person-1"}
+        self.over: dict[str, dict[str, object]] = {"members": {}, "claims": {}}
         self.clients: dict[str, str] = {}
         self.codes: dict[str, dict[str, str]] = {}
         self.granted: dict[str, dict[str, object]] = {}
@@ -207,6 +212,8 @@ class _State:
                 self.published = told["keys"]
             case "person":
                 self.claims = told
+            case "answer":
+                self.over = told
             case "client":
                 self.clients[told["id"]] = told["secret"]
             case "at":
@@ -251,8 +258,9 @@ class _State:
         nonce = {"nonce": asked["nonce"]} if "nonce" in asked else {}
         access = secrets.token_urlsafe(16)
         self.granted[access] = self.claims
-        token = self.sign({**self.claims, **nonce, "aud": form["client_id"]}, {})
-        return {"access_token": access, "token_type": "Bearer", "expires_in": LIVES_SECONDS, "id_token": token}
+        token = self.sign({**self.claims, **nonce, "aud": form["client_id"], **self.over["claims"]}, {})
+        given = {"access_token": access, "token_type": "Bearer", "expires_in": LIVES_SECONDS, "id_token": token}
+        return {**given, **self.over["members"]}
 
 
 class _Handler(BaseHTTPRequestHandler):
