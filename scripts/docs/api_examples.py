@@ -34,6 +34,7 @@ _ROBOT = MappingProxyType({"robot": "team+ci"})
 _MEMBER = MappingProxyType({"team": "builders", "member": "alice"})
 _KEY = MappingProxyType({"principal": "alice", "key": "$PREFIX"})
 _RULE = MappingProxyType({"rule": "team"})
+_NO_PROVIDER = "it needs a provider"
 _ADD_ALICE = "moorage user add alice --no-password"
 _DELETED = "moorage manifest delete team/app $SHA --yes"
 
@@ -115,6 +116,13 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
             path=_KEY, body='{"overlap_seconds": 3600}', before="MADE=$(moorage key add alice ci); PREFIX=${MADE:3:10}"
         ),
         "delete_key": Example(path=_KEY),
+        "list_identities": Example(path=_ALICE, before=_ADD_ALICE),
+        "link_identity": Example(
+            path=_ALICE, body='{"provider": "company", "subject": "248289761001"}', not_run=_NO_PROVIDER
+        ),
+        "unlink_identity": Example(path={**_ALICE, "identity": "1"}, not_run=_NO_PROVIDER),
+        "request_login": Example(body='{"host": "laptop", "expires_in_seconds": 7200}', not_run=_NO_PROVIDER),
+        "poll_login": Example(body='{"poll_secret": "..."}', not_run=_NO_PROVIDER),
         "create_policy_rule": Example(
             body='{"name": "team", "definition": {"to": ["everybody"], "on": ["team/*"], "role": "pull"}}'
         ),

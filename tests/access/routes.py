@@ -29,10 +29,14 @@ ARGUMENTS = {
     "robot": "team+extra",
     "team": "extra",
     "key": "AAAAAAAAAA",
+    "identity": "1",
+    "provider": "company",
 }
 AS_OF = "2024-02-29T12:00:00Z"
 BODIES = {
     "POST /api/v1/access/token-keys": {},
+    "POST /api/v1/logins": {"host": "box"},
+    "POST /api/v1/logins/poll": {"poll_secret": "nobody's"},
     "PUT /api/v1/policy": {"rules": {}, "dry_run": True},
     "POST /api/v1/policy/rules": {"name": "extra", "definition": {"to": ["everybody"], "on": ["x"], "role": "pull"}},
     "PUT /api/v1/policy/rules/<rule>": {"definition": {"to": ["everybody"], "on": ["x"], "role": "pull"}},
@@ -43,6 +47,7 @@ BODIES = {
     "POST /api/v1/teams": {"name": "extra"},
     "POST /api/v1/users": {"name": "extra"},
     "PATCH /api/v1/users/<user>": {"description": "tried"},
+    "POST /api/v1/users/<user>/identities": {"provider": "company", "subject": "extra"},
     "POST /api/v1/events/dead/<letter>/redeliver": {},
     "POST /api/v1/events/replay": {"consumer": "nobody", "after": 0},
     "POST /api/v1/jobs/<job>/runs": {},

@@ -94,7 +94,7 @@ def push_aged(app: Flask) -> None:
 
 
 def guarded(folder: Path) -> Mapping[str, str]:
-    """Make the registry of docs/access.md, which asks who its clients are; `admin` is its administrator."""
+    """Make the registry of docs/access.md and docs/logging-in.md, which asks who its clients are; `admin` is its administrator."""
     variables = small(folder)
     with running_app(folder, authentication=True) as app:
         principals = app.extensions["moorage"].access.principals
@@ -102,5 +102,9 @@ def guarded(folder: Path) -> Mapping[str, str]:
     return {**variables, "MOORAGE_AUTHENTICATION": "true", "PASSWORD": _PASSWORD}
 
 
-WORLDS: Mapping[str, Callable[[Path], Mapping[str, str]]] = {"docs/access.md": guarded, "docs/retention.md": aged}
+WORLDS: Mapping[str, Callable[[Path], Mapping[str, str]]] = {
+    "docs/access.md": guarded,
+    "docs/logging-in.md": guarded,
+    "docs/retention.md": aged,
+}
 """Pages that are about another registry than the usual one."""
