@@ -20,9 +20,7 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 _SECRET_NAME = re.compile(r"secret|password|passphrase|token|credential|private", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=//)([^/@\s:]*):([^/\s]*)@")
-_QUERY_SECRET = re.compile(
-    r"([?&](?:[^=&\s]*(?:secret|password|token)[^=&\s]*|code|state)=)[^&\s]*", re.IGNORECASE
-)
+_QUERY_SECRET = re.compile(r"([?&](?:[^=&\s]*(?:secret|password|token)[^=&\s]*|code|state)=)[^&\s]*", re.IGNORECASE)
 """Also what a browser brings back from a provider: ``code`` and ``state`` (RFC 6749, 4.1.2)."""
 _MAX_PORT = 65535
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9.])?")

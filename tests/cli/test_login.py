@@ -18,7 +18,7 @@ from registry.cli.credentials import credentials_for
 from registry.testing.server import LiveServer
 from tests.access.oidc import ALICE, browser, calm, house, provider
 from tests.support.asking import CHIEF
-from tests.support.issuer import Issuer
+from tests.support.issuer import DOWN, UP, Issuer
 
 KEY = f"mk_{'a' * 10}_{'b' * 40}"
 LATER, BEFORE = "2999-01-01T00:00:00Z", "2001-01-01T00:00:00Z"
@@ -251,7 +251,7 @@ def test_a_file_that_cannot_be_written_is_told(home, monkeypatch):
     home.mkdir(parents=True)
     (home / "logins.json").mkdir()
     monkeypatch.setattr(kept, "_read", dict)
-    with pytest.raises(click.ClickException, match="logins.json cannot be written: Is a directory"):
+    with pytest.raises(click.ClickException, match=r"logins\.json cannot be written: Is a directory"):
         kept.forget("https://registry.example")
     assert [one.name for one in home.iterdir()] == ["logins.json"]
 
@@ -274,3 +274,51 @@ def test_users_are_linked_on_the_command_line(server, made, monkeypatch):
     assert "is bob no more" in call("user", "unlink", "bob", str(row["id"])).output
     assert "what there is: moorage user identities bob" in call("user", "unlink", "bob", str(row["id"]), code=1).output
     assert json.loads(call(*words, "--json").stdout)["user"] == "bob"
+
+
+# What `moorage config check` says of providers
+
+
+@pytest.fixture
+def check(monkeypatch, process):
+    monkeypatch.setenv("MOORAGE_AUTHENTICATION", "true")
+    monkeypatch.setenv("MOORAGE_EXTERNAL_URL", "https://registry.example")
+    monkeypatch.setenv("MOORAGE_OIDC_COMPANY_ISSUER", process.url)
+    monkeypatch.setenv("MOORAGE_OIDC_COMPANY_CLIENT_ID", "moorage")
+
+    def run(code=0):
+        found = json.loads(call("config", "check", "--json", code=code).stdout)
+        return "\n".join(f"{item['state']}: {item['detail']}" for item in found if item["name"] == "oidc.company")
+
+    call("db", "upgrade")
+    process.be(UP)
+    return run
+
+
+def test_a_check_asks_providers(check, process):
+    told = check()
+    assert "ok: answers; it must know the redirect URI https://registry.example/login/company/callback" in told
+    assert "set MOORAGE_OIDC_COMPANY_CLIENT_SECRET" in told
+    assert "lets in only who is linked by hand" in told
+    process.be(DOWN)
+    assert "warning: company does not answer as it should" in check()
+    process.be(UP)
+
+
+def test_a_check_tells_who_gets_in_and_which_teams_are_missing(check, monkeypatch):
+    monkeypatch.setenv("MOORAGE_OIDC_COMPANY_ALLOW_ANYBODY", "true")
+    monkeypatch.setenv("MOORAGE_OIDC_COMPANY_GROUPS_CLAIM", "groups")
+    monkeypatch.setenv("MOORAGE_OIDC_COMPANY_TEAMS", '{"a": "builders"}')
+    told = check()
+    assert "warning: everybody whom" in told
+    assert "warning: nobody joins team builders, which is not there: moorage team add builders" in told
+    call("team", "add", "builders")
+    assert "builders" not in check()
+
+
+def test_a_check_reads_the_secret(check, monkeypatch, tmp_path):
+    (tmp_path / "secret").write_text("")
+    monkeypatch.setenv("MOORAGE_OIDC_COMPANY_CLIENT_SECRET_FILE", str(tmp_path / "secret"))
+    assert "failed: client_secret_file cannot be read" in check(code=1)
+    (tmp_path / "secret").write_text("hush")
+    assert "hush" not in check()

@@ -25,7 +25,7 @@ from registry.errors import (
 blueprint = Blueprint("api_identities", __name__, url_prefix=PREFIX)
 
 
-class Identity(msgspec.Struct):
+class LinkedIdentity(msgspec.Struct):
     """A subject of an issuer that logs in as a user.
 
     ``provider`` is empty where no setting names its issuer any more.
@@ -44,7 +44,7 @@ class Identity(msgspec.Struct):
 class Identities(msgspec.Struct):
     """All identities of a user, oldest first."""
 
-    items: list[Identity]
+    items: list[LinkedIdentity]
 
 
 class NewIdentity(Body):
@@ -67,7 +67,7 @@ def list_identities(actor: Actor, user: str) -> Identities:
     status=201,
     errors=(PrincipalUnknown, PrincipalInvalid, ProviderUnknown, IdentityTaken),
 )
-def link_identity(actor: Actor, user: str, wanted: NewIdentity) -> Reply[Identity]:
+def link_identity(actor: Actor, user: str, wanted: NewIdentity) -> Reply[LinkedIdentity]:
     """Let somebody of a provider log in as a user."""
     return Reply(_shown(services().access.links.link(actor, user, wanted.provider, wanted.subject)))
 
@@ -78,8 +78,8 @@ def unlink_identity(actor: Actor, user: str, identity: int) -> None:
     services().access.links.unlink(actor, user, identity)
 
 
-def _shown(row: IdentityRow) -> Identity:
-    return Identity(
+def _shown(row: IdentityRow) -> LinkedIdentity:
+    return LinkedIdentity(
         row.id,
         row.owner,
         services().access.links.provider_of(row),
