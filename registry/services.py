@@ -322,7 +322,13 @@ class _Wiring:
         service = settings.external_url or "moorage"
         self.access = wire_access(
             database,
-            AccessTerms(settings.authentication, service, settings.htpasswd, settings.token_lifetime),
+            AccessTerms(
+                settings.authentication,
+                service,
+                settings.htpasswd,
+                settings.token_lifetime,
+                settings.external_url,
+            ),
             EgressClient(settings.egress_allow, settings.egress_ca, private=True),
         )
         self.authorizer = self.access.authorizer

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from registry.access.jwks import KeySet, KeySetInvalid, KeyUnknown
-from registry.access.tokens import TokenRefused
+from registry.access.jwks import KeySet, KeySetInvalid, KeyUnknown, TokenRefused
 from registry.hooks.egress import EgressFailed, EgressRefused, EgressResponse
 
 FRESH_SECONDS = 600.0

@@ -67,7 +67,7 @@ def _within(patterns: Patterns | None, repository: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """What two limits allow together: those of a token (``one``), and of the API key that it was got with."""
+    """What two limits allow together: those of a token (``one``), and of the API key or trust that it was got with."""
 
     one: Limits
     other: Limits
@@ -75,6 +75,24 @@ class Both:
     def allow(self, action: Action, repository: str | None) -> bool:
         """Tell whether both allow it."""
         return self.one.allow(action, repository) and self.other.allow(action, repository)
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """What any of some limits allows: those of the trusts that a token fits."""
+
+    limits: Sequence[Limits]
+
+    def allow(self, action: Action, repository: str | None) -> bool:
+        """Tell whether one of them allows it."""
+        return any(one.allow(action, repository) for one in self.limits)
+
+
+def any_of(limits: Iterable[Limits | None]) -> Limits | None:
+    """Return what any of the limits allows; None, which stands for no limits, among them is stronger than all."""
+    found = list(limits)
+    known = [one for one in found if one is not None]
+    return Either(known) if len(known) == len(found) else None
 
 
 def narrowed(one: Limits | None, other: Limits | None) -> Limits | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from registry.access.authentication import Authenticator
 from registry.access.authorizer import Authorizer, PolicyAuthorizer
 from registry.access.explaining import AccessExplainer
+from registry.access.federation import Federation
 from registry.access.first import FirstAdministrator
 from registry.access.granting import TokenService
 from registry.access.htpasswd import HtpasswdFile
@@ -22,17 +23,22 @@ from registry.access.teams import TeamService
 from registry.access.throttle import Throttle
 from registry.access.token_keys import TokenKeys
 from registry.access.tokens import LEEWAY_SECONDS, LIVES_SECONDS, Tokens
+from registry.access.trusts import TrustService
 from registry.db.engine import Database
 
 
 @dataclass(frozen=True, slots=True)
 class AccessTerms:
-    """How access is set up: whether anybody is asked who they are, for whom tokens are, and the file of users."""
+    """How access is set up: whether anybody is asked who they are, for whom tokens are, and the file of users.
+
+    ``audience`` is what tokens of other issuers are for where a trust does not say so; empty: it must.
+    """
 
     authentication: bool = False
     service: str = "moorage"
     htpasswd: Path | None = None
     token_seconds: int = LIVES_SECONDS
+    audience: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class Access:
     identities: IdentityService
     first: FirstAdministrator
     issuers: Issuers
+    trusts: TrustService
+    federation: Federation
 
 
 def wire_access(database: Database, terms: AccessTerms, egress: Getting) -> Access:
@@ -62,7 +70,9 @@ def wire_access(database: Database, terms: AccessTerms, egress: Getting) -> Acce
     authorizer: Authorizer = policy if terms.authentication else Authorizer()
     token_keys = TokenKeys(database, authorizer, kept_ms=(terms.token_seconds + 2 * LEEWAY_SECONDS) * 1000)
     tokens = Tokens(token_keys, terms.service, terms.token_seconds, database.clock_ms)
-    authenticator = Authenticator(database, standings, tokens, passwords, Throttle(database), htpasswd)
+    issuers = Issuers(egress, database.clock_ms)
+    federation = Federation(standings, issuers, authorizer, database.clock_ms)
+    authenticator = Authenticator(database, standings, tokens, passwords, Throttle(database), htpasswd, federation)
     if terms.authentication:
         database.confirm = policy.confirm
     return Access(
@@ -78,5 +88,7 @@ def wire_access(database: Database, terms: AccessTerms, egress: Getting) -> Acce
         AccessExplainer(database, authorizer, policy, standings),
         IdentityService(database, standings),
         FirstAdministrator(database, passwords),
-        Issuers(egress, database.clock_ms),
+        issuers,
+        TrustService(database, authorizer, terms.audience),
+        federation,
     )

@@ -29,6 +29,7 @@ ARGUMENTS = {
     "robot": "team+extra",
     "team": "extra",
     "key": "AAAAAAAAAA",
+    "trust": "extra",
 }
 AS_OF = "2024-02-29T12:00:00Z"
 BODIES = {
@@ -41,6 +42,14 @@ BODIES = {
     "POST /api/v1/robots": {"namespace": "team", "name": "extra"},
     "PATCH /api/v1/robots/<robot>": {"description": "tried"},
     "POST /api/v1/teams": {"name": "extra"},
+    "POST /api/v1/trusts": {
+        "name": "extra",
+        "robot": "team+extra",
+        "issuer": "https://issuer.example",
+        "audiences": ["moorage"],
+        "claims": {"sub": ["extra"]},
+    },
+    "POST /api/v1/trusts/explanation": {"token": "e30.e30.e30"},
     "POST /api/v1/users": {"name": "extra"},
     "PATCH /api/v1/users/<user>": {"description": "tried"},
     "POST /api/v1/events/dead/<letter>/redeliver": {},

@@ -6,7 +6,7 @@ import pytest
 
 from registry.access import issuers as module
 from registry.access.issuers import IssuerFailed, IssuerInvalid, Issuers, check_issuer
-from registry.access.tokens import TokenRefused
+from registry.access.jwks import TokenRefused
 from registry.egress.client import EgressClient
 from tests.support.issuer import BROKEN, DOWN, GARBLED, HUGE, MOVED, UP, Issuer
 
