@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from registry.access.conditions import Networks
+from registry.access.external import ExternalTerms
 from registry.access.parts import Access, AccessTerms, wire_access
 from registry.collection.collector import Collector
 from registry.collection.explain import Explainer
@@ -319,15 +320,21 @@ class _Wiring:
         self._steps = steps
         self._lease_ms = settings.lease_seconds * 1000
         self._window_ms = settings.recovery_window * 1000
-        service = settings.external_url or "moorage"
+        external = ExternalTerms(
+            settings.token_realm,
+            settings.token_issuer,
+            settings.token_service or settings.own_name,
+            settings.token_keys,
+        )
         self.access = wire_access(
             database,
             AccessTerms(
                 settings.authentication,
-                service,
+                settings.own_name,
                 settings.htpasswd,
                 settings.token_lifetime,
                 settings.external_url,
+                external if settings.token_realm else None,
             ),
             EgressClient(settings.egress_allow, settings.egress_ca, private=True),
         )

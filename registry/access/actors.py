@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from registry.access.limits import Limits
+from registry.access.limits import Limits, TokenLimits
 
 ANONYMOUS = "anonymous"
 OPERATOR = "operator"
@@ -45,7 +45,8 @@ class Actor:
 
     ``proof`` is there for a user or robot whose credentials were checked. ``limits`` are what the credential allows of
     all that the principal may do; None: all. ``token`` tells that it was a token, which can be had anew with others.
-    ``revision`` is that of the state of things at which the proof was found good.
+    ``revision`` is that of the state of things at which the proof was found good. ``granted`` is what a token of an
+    external service grants: that, in place of what rules allow, but not of what they deny.
     """
 
     principal: str = ANONYMOUS
@@ -55,6 +56,7 @@ class Actor:
     limits: Limits | None = None
     token: bool = False
     revision: int = 0
+    granted: TokenLimits | None = None
 
     def is_itself(self, name: str) -> bool:
         """Tell whether it is the user ``name`` with its password, and no key, token or trust that speaks for it."""

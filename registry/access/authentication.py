@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select, update
 
 from registry.access.actors import ANONYMOUS, Actor, Kind, Proof
+from registry.access.external import ExternalTokens
 from registry.access.federation import Federation, is_token
 from registry.access.htpasswd import HTPASSWD, HtpasswdFile
 from registry.access.jwks import TokenRefused
@@ -74,8 +75,10 @@ class Authenticator:
         throttle: Throttle,
         htpasswd: HtpasswdFile,
         federation: Federation,
+        external: ExternalTokens | None,
     ) -> None:
-        """Compare with what ``database`` and ``htpasswd`` hold, or ask ``federation``."""
+        """Compare with what ``database`` and ``htpasswd`` hold, or ask ``federation`` and ``external``."""
+        self._external = external
         self._federation = federation
         self._database = database
         self._standings = standings
@@ -136,6 +139,8 @@ class Authenticator:
     def _bearer(self, text: str, nobody: Actor) -> Actor:
         if text.startswith(KEY_SIGN):
             return self._by_key(text, nobody)
+        if self._external is not None and self._external.issued(text):
+            return self._of_elsewhere(self._external.known(text, nobody))
         try:
             claims = self._tokens.read(text)
         except TokenRefused as error:
@@ -143,6 +148,12 @@ class Authenticator:
         if claims.proof is None:
             return replace(nobody, limits=claims.limits, token=True)
         return self._current(nobody, claims.principal, claims.proof, claims.limits, token=True)
+
+    def _of_elsewhere(self, actor: Actor) -> Actor:
+        standing = self._standings.now()
+        if (gone := self._standings.gone(standing, actor)) is not None:
+            raise Unauthorized(gone, reason="invalid_token")
+        return replace(actor, revision=standing.revision)
 
     def _by_key(self, text: str, nobody: Actor, name: str | None = None) -> Actor:
         """Return the owner of an API key, whose name must be ``name`` if that is given."""

@@ -9,9 +9,6 @@ and `moorage trust explain` tell everything.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,8 +16,8 @@ from typing import Any
 
 from registry.access.actors import Actor, Proof
 from registry.access.authorizer import Action, Authorizer
-from registry.access.issuers import IssuerFailed, Issuers, check_times, proved
-from registry.access.jwks import LONGEST_TOKEN, KeySet, TokenRefused
+from registry.access.issuers import IssuerFailed, Issuers, check_times, claimed, proved
+from registry.access.jwks import KeySet, TokenRefused
 from registry.access.standing import Standings, TrustState
 from registry.access.trust_rules import Trust
 from registry.errors import TrustInvalid, Unauthorized, Unavailable
@@ -155,18 +152,6 @@ class Federation:
 
     def _now(self) -> int:
         return self._clock_ms() // 1000
-
-
-def claimed(text: str) -> Mapping[str, Any]:
-    """Return what a token claims, proved or not; raises :class:`TokenRefused` for what is none."""
-    try:
-        _, body, _ = text.split(".")
-        claims = json.loads(base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True))
-    except (ValueError, binascii.Error, RecursionError):
-        claims = None
-    if not isinstance(claims, dict) or len(text) > LONGEST_TOKEN:
-        raise TokenRefused("this is no signed token (JWT)")
-    return claims
 
 
 def _problems(state: TrustState, claims: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from registry.access.authentication import Authenticator
 from registry.access.authorizer import Authorizer, PolicyAuthorizer
 from registry.access.explaining import AccessExplainer
+from registry.access.external import ExternalTerms, ExternalTokens
 from registry.access.federation import Federation
 from registry.access.first import FirstAdministrator
 from registry.access.granting import TokenService
@@ -31,7 +32,8 @@ from registry.db.engine import Database
 class AccessTerms:
     """How access is set up: whether anybody is asked who they are, for whom tokens are, and the file of users.
 
-    ``audience`` is what tokens of other issuers are for where a trust does not say so; empty: it must.
+    ``audience`` is what tokens of other issuers are for where a trust does not say so; empty: it must. ``external`` is
+    a token service elsewhere, whose tokens are taken as well.
     """
 
     authentication: bool = False
@@ -39,6 +41,7 @@ class AccessTerms:
     htpasswd: Path | None = None
     token_seconds: int = LIVES_SECONDS
     audience: str = ""
+    external: ExternalTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,10 @@ def wire_access(database: Database, terms: AccessTerms, egress: Getting) -> Acce
     tokens = Tokens(token_keys, terms.service, terms.token_seconds, database.clock_ms)
     issuers = Issuers(egress, database.clock_ms)
     federation = Federation(standings, issuers, authorizer, database.clock_ms)
-    authenticator = Authenticator(database, standings, tokens, passwords, Throttle(database), htpasswd, federation)
+    external = None if terms.external is None else ExternalTokens(terms.external, egress, database.clock_ms)
+    authenticator = Authenticator(
+        database, standings, tokens, passwords, Throttle(database), htpasswd, federation, external
+    )
     if terms.authentication:
         database.confirm = policy.confirm
     return Access(

@@ -221,6 +221,8 @@ class Standings:
         if actor.kind in (Kind.ANONYMOUS, Kind.INSIDER):
             return None
         state, proof = self.principal(standing, actor.principal), actor.proof
+        if actor.granted is not None:  # somebody of elsewhere: the name may be known here, or not
+            return f"{actor.principal} is disabled" if state is not None and state.disabled else None
         if state is None or (proof is not None and proof.principal_id != state.id):
             return f"{actor.principal} was deleted"
         if state.disabled or not self._sources.vouches(state.source, state.name):

@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey, GuestProtocol
 
 from registry.access.actors import Actor, Kind, Proof
 from registry.access.jwks import TokenRefused
-from registry.access.limits import TokenLimits
+from registry.access.limits import TokenLimits, parse_access
 from registry.access.remembered import Remembered
 from registry.access.token_keys import ALGORITHM, TokenKeys
 
@@ -131,7 +131,7 @@ class Tokens:
         kinds = (Kind.ANONYMOUS,) if proof is None else (Kind.USER, Kind.ROBOT)
         if not isinstance(principal, str) or Actor(principal).kind not in kinds:
             raise TokenRefused(_NONE)
-        return Claims(principal, proof, expires, _limits(claims["access"]))
+        return Claims(principal, proof, expires, parse_access(claims["access"]))
 
 
 def _proof(claims: Mapping[str, object]) -> Proof | None:
@@ -154,19 +154,3 @@ def _number(value: object) -> int | None:
     if value is not None and (type(value) is not int or not 0 < value < _MOST):
         raise TokenRefused(_NONE)
     return value
-
-
-def _limits(access: object) -> TokenLimits:
-    repositories: dict[str, frozenset[str]] = {}
-    catalog = False
-    if not isinstance(access, list):
-        raise TokenRefused(_NONE)
-    for entry in access:
-        kind, name, actions = entry["type"], entry["name"], entry["actions"]
-        if not isinstance(actions, list):
-            raise TokenRefused(_NONE)
-        if kind == "repository":
-            repositories[name] = repositories.get(name, frozenset()) | frozenset(actions)
-        elif (kind, name) == ("registry", "catalog"):
-            catalog = True
-    return TokenLimits(repositories, catalog)

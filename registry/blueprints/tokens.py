@@ -76,7 +76,7 @@ def _require_authentication() -> None:
 def _somebody() -> Actor:
     """Return who asks; a token is not had for a token, or it would never end."""
     found = actor()
-    if found.token and found.kind is not Kind.ANONYMOUS:
+    if found.granted is not None or (found.token and found.kind is not Kind.ANONYMOUS):
         raise Unauthorized("a token is given for a password or an API key")
     return found
 
