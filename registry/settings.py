@@ -140,7 +140,7 @@ class Settings:
     egress_ca: Path | None = _setting(  # noqa: RUF009 - the helper returns a field
         values.existing_file,
         None,
-        "authorities that requests of plugins and to issuers of tokens trust beside the system's, a PEM file",
+        "authorities that requests to others trust beside the system's, a PEM file",
     )
     safe_mode: bool = _setting(
         values.boolean, default=False, about="load no plugins but the built-in ones, to look what is wrong with others"
@@ -239,7 +239,7 @@ def _settings(sources: Sources) -> Settings:
 
 
 def _refuse_half_a_token_service(settings: Settings) -> None:
-    told = [bool(getattr(settings, f"token_{name}")) for name in ("realm", "issuer", "keys")]
+    told = [bool(text) for text in (settings.token_realm, settings.token_issuer, settings.token_keys)]
     if any(told) != all(told) or (settings.token_service and not any(told)):
         raise SettingsError(["token_realm, token_issuer and token_keys belong together: give all of them or none"])
     if any(told) and not settings.authentication:

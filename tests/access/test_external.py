@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -12,6 +13,7 @@ from registry.access import issuers as issuers_module
 from registry.access import standing
 from registry.access.principals import PrincipalWish
 from registry.settings import SettingsError, load_settings
+from registry.testing.apps import quick_folder
 from tests.access.forging import b64, compact, es256, hs256, rs256, unb64
 from tests.access.test_forged_tokens import mutants
 from tests.support.asking import CHIEF, bearer, refusal, world
@@ -287,10 +289,6 @@ FORGED = {
 
 @pytest.fixture(scope="module")
 def attacked(blank, service):
-    import shutil
-
-    from registry.testing.apps import quick_folder
-
     more = {"token_realm": REALM, "token_issuer": ISSUER, "token_service": SERVICE, "token_keys": f"{service.url}/jwks"}
     with quick_folder() as folder:
         shutil.copy(blank / "moorage.db", folder)
