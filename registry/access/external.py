@@ -51,7 +51,7 @@ class ExternalTokens:
         """Look for the keys when the first token comes."""
         self._terms = terms
         self._clock_ms = clock_ms
-        self._keys = KeySource(terms.keys, lambda: _keys(egress, terms.keys))
+        self._keys = KeySource(terms.keys, lambda: read_keys(egress, terms.keys))
 
     def issued(self, text: str) -> bool:
         """Tell whether a token says that it is one of the service's."""
@@ -85,7 +85,8 @@ class ExternalTokens:
             return proved(self._keys.now(than=keys), text, self._terms.issuer, _TYPES)
 
 
-def _keys(egress: Getting, where: str) -> KeySet:
+def read_keys(egress: Getting, where: str) -> KeySet:
+    """Return the keys that a URL publishes, or those of a file; raises :class:`IssuerFailed`."""
     if where.startswith(("http:", "https:")):
         return fetched_keys(egress, where)
     try:

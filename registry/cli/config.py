@@ -11,11 +11,14 @@ from pathlib import Path
 import click
 
 from registry import schema
+from registry.access.external import read_keys
 from registry.access.htpasswd import read_users
+from registry.access.issuers import IssuerFailed
 from registry.cli.common import json_flag, print_json, read_settings, settings_flags
 from registry.cli.opening import inspected, told
 from registry.cli.tables import show
 from registry.db.sqlite import library, wal_is_safe
+from registry.egress.client import EgressClient
 from registry.hooks.configuration import PluginSettingsRefused
 from registry.hooks.manager import PluginError
 from registry.plugin_loading import find_plugins, settings_of_plugins
@@ -169,6 +172,16 @@ def _access(settings: Settings) -> Iterator[Finding]:
         yield Finding("trusted_proxies", WARNING, f"where clients get tokens follows the Host that they send: {advice}")
     if settings.htpasswd is not None:
         yield from _htpasswd(settings.htpasswd)
+    if settings.token_keys:
+        yield _token_keys(settings)
+
+
+def _token_keys(settings: Settings) -> Finding:
+    try:
+        read_keys(EgressClient(settings.egress_allow, settings.egress_ca, private=True), settings.token_keys)
+    except IssuerFailed as error:
+        return Finding("token_keys", FAILED, f"no token of {settings.token_issuer} lets anybody in: {error}")
+    return Finding("token_keys", OK, settings.token_keys)
 
 
 def _htpasswd(path: Path) -> Iterator[Finding]:
