@@ -1,5 +1,6 @@
 """Tokens of other issuers in place of secrets: which are let in, as whom, for how long, and when that ends."""
 
+import shutil
 import time
 
 import pytest
@@ -10,6 +11,8 @@ from registry.access.principals import PrincipalWish
 from registry.access.trust_rules import parse_trust, require_identity
 from registry.errors import TrustInvalid
 from registry.revisions import Condition
+from registry.testing.apps import quick_folder
+from tests.access.foreign import FORGED, Attack
 from tests.support.asking import CHIEF, OPERATOR, basic, bearer, refusal, world
 from tests.support.issuer import DOWN, UP, Issuer
 
@@ -619,3 +622,38 @@ def test_a_job_goes_on_in_another_process_and_ends_there_at_once(folder, issuer,
         other.access.trusts.delete(CHIEF, "app", Condition())
         refusal(one.client.get(PATH, headers=header), 401, "UNAUTHORIZED")
         refusal(other.client.get(PATH, headers=header), 401, "UNAUTHORIZED")
+
+
+@pytest.fixture(scope="module")
+def attacked(blank, issuer):
+    with quick_folder() as folder:
+        shutil.copy(blank / "moorage.db", folder)
+        with world(folder) as made:
+            made.robot("team", "ci")
+            made.rule("ci", f"robot:{ROBOT}", ["team/*"], role="pull")
+            made.push("team/app", "v1")
+            trust(made, issuer)
+            issuer.rotate(keep=False)
+            issuer.at(made.clock() // 1000)
+            yield made, Attack(token_of(issuer), issuer)
+            issuer.at(None)
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in FORGED if not kind.startswith(("sub", "access"))], ids=lambda kind: ascii(kind)[1:60]
+)
+def test_a_forged_token_stands_for_nobody(attacked, kind):
+    ci, attack = attacked
+    assert login(ci, attack.good).status_code == 200
+    forged = FORGED[kind](attack)
+    for answer in (exchange(ci, forged), exchange(ci, forged, username=ROBOT)):
+        refusal(answer, 401, "UNAUTHORIZED")
+    if len(forged) < 6000:
+        refusal(ci.client.get(PATH, headers=basic(ROBOT, forged)), 401, "UNAUTHORIZED")
+
+
+def test_a_token_that_our_own_key_signed_stands_for_nobody(ci, issuer):
+    trust(ci, issuer)
+    ours = login(ci, token_of(issuer)).json["token"]
+    for name in (ROBOT, "team+none"):
+        refusal(login(ci, ours, name), 401, "UNAUTHORIZED")
