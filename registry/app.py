@@ -33,6 +33,7 @@ from registry.blueprints.api import robots as api_robots
 from registry.blueprints.api import rules as api_rules
 from registry.blueprints.api import tags as api_tags
 from registry.blueprints.api import teams as api_teams
+from registry.blueprints.api import trusts as api_trusts
 from registry.blueprints.api import users as api_users
 from registry.blueprints.api._operations import install
 from registry.db import sqlite
@@ -77,6 +78,7 @@ API = tuple(
         api_keys,
         api_logins,
         api_policy,
+        api_trusts,
         api_access,
     )
 )

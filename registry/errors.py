@@ -423,6 +423,24 @@ class PrincipalUnknown(RegistryError):
     code, http_status, summary = "PRINCIPAL_UNKNOWN", 404, "no such user, robot or team"
 
 
+class TrustInvalid(RegistryError):
+    """A trust cannot be as it was asked for, or what is to be explained is no token; the detail names the field."""
+
+    code, http_status, summary = "TRUST_INVALID", 400, "invalid trust"
+
+
+class TrustTaken(RegistryError):
+    """Another trust has this name."""
+
+    code, http_status, summary = "TRUST_TAKEN", 409, "another trust has this name"
+
+
+class TrustUnknown(RegistryError):
+    """No such trust."""
+
+    code, http_status, summary = "TRUST_UNKNOWN", 404, "trust unknown"
+
+
 class KeyUnknown(RegistryError):
     """No such API key."""
 

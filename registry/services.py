@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from registry.access.conditions import Networks
+from registry.access.external import ExternalTerms
 from registry.access.parts import Access, AccessTerms, wire_access
 from registry.collection.collector import Collector
 from registry.collection.explain import Explainer
@@ -319,11 +320,19 @@ class _Wiring:
         self._steps = steps
         self._lease_ms = settings.lease_seconds * 1000
         self._window_ms = settings.recovery_window * 1000
+        external = ExternalTerms(
+            settings.token_realm,
+            settings.token_issuer,
+            settings.token_service or settings.own_name,
+            settings.token_keys,
+        )
         terms = AccessTerms(
             authentication=settings.authentication,
-            service=settings.external_url or "moorage",
+            service=settings.own_name,
             htpasswd=settings.htpasswd,
             token_seconds=settings.token_lifetime,
+            audience=settings.external_url,
+            external=external if settings.token_realm else None,
             login_seconds=settings.login_lifetime,
             address=settings.external_url,
             providers=settings.oidc,

@@ -249,6 +249,21 @@ def variable_of(provider: str, option: str) -> str:
     return f"{PREFIX}{provider}_{option}".upper().replace("-", "_")
 
 
+def lacking_for(providers: Mapping[str, OidcProvider], authentication: bool, address: str) -> list[str]:  # noqa: FBT001 - a setting's value
+    """Return what keeps people from coming back from a provider to ``address``, or lets them log in for nothing."""
+    if not providers:
+        return []
+    name, problems = f"{OIDC}.{next(iter(providers))}", []
+    if not authentication:
+        problems.append(f"{name} lets people log in, but authentication is off: set authentication = true")
+    if not address:
+        advice = "set external_url to the address under which browsers reach this registry"
+        problems.append(f"{name} sends people to a provider and back: {advice}")
+    elif address.startswith("http:") and not values.is_loopback(f"{urlsplit(address).hostname}:80"):
+        problems.append(f"external_url must be https with {name}: over http, others on the way could log in instead")
+    return problems
+
+
 def described(providers: Mapping[str, OidcProvider], origins: Mapping[str, str]) -> Iterator[SettingShown]:
     """Yield what is set of each provider, as it may be shown; the secret is masked."""
     usual = OidcProvider(name="", issuer="", client_id="")

@@ -182,6 +182,34 @@ def web_url(value: object) -> str:
     return address
 
 
+def page_url(value: object) -> str:
+    """Read a URL of http or https that can stand in a header, in quotes."""
+    address = quotable(value)
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ValueError("expected a URL such as https://auth.example.org/token")
+    return address
+
+
+def quotable(value: object) -> str:
+    """Read text of ASCII that can stand in a header, in quotes."""
+    found = text(value)
+    if not found.isascii() or '"' in found or "\\" in found:
+        raise ValueError("expected ASCII text without quotes and backslashes")
+    return found
+
+
+def keys_place(value: object) -> str:
+    """Read where a set of keys is: a URL of https, or of this machine, or a file that is there."""
+    address = text(value) if not isinstance(value, Path) else str(value)
+    if not re.match(r"https?:", address):
+        return str(existing_file(address))
+    parts = urlsplit(page_url(address))
+    if parts.scheme == "http" and not is_loopback(f"{parts.hostname}:{parts.port or 80}"):
+        raise ValueError("expected https: whoever can change the keys on their way can write tokens")
+    return address
+
+
 def listen(value: object) -> str:
     """Read where to listen: ``HOST:PORT``, ``[IPV6]:PORT`` or ``unix:/PATH``."""
     address = text(value)

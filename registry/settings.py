@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from registry import setting_values as values
-from registry.setting_providers import OIDC, OidcProvider, described
+from registry.setting_providers import OidcProvider, described, lacking_for
 from registry.setting_sources import CONFIG_VARIABLE, PREFIX, SourceProblem, Sources
 from registry.setting_values import SettingShown
 
@@ -75,6 +74,14 @@ class Settings:
     login_lifetime: int = _setting(
         values.whole_duration(60), 12 * 3600, "longest time that a key of `moorage login` is good for"
     )
+    token_realm: str = _setting(
+        values.page_url, "", "where clients get tokens, of a token service elsewhere; unset: here"
+    )
+    token_issuer: str = _setting(values.quotable, "", "the issuer (iss) of the tokens of that service")
+    token_service: str = _setting(
+        values.quotable, "", "this registry's name (aud) in them", shown="external_url, else moorage"
+    )
+    token_keys: str = _setting(values.keys_place, "", "the public keys of that service: URL or file of a JWK Set")
     trusted_proxies: tuple[str, ...] = _setting(
         values.networks, (), "networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
     )
@@ -133,10 +140,12 @@ class Settings:
     blocked_plugins: tuple[str, ...] = _setting(values.names, (), "plugins that are not loaded")
     required_plugins: tuple[str, ...] = _setting(values.names, (), "plugins without which the server refuses to start")
     egress_allow: tuple[str, ...] = _setting(
-        values.hosts, (), "networks, addresses and hosts that plugins may send to although they are not public"
+        values.hosts, (), "networks, addresses and hosts that may be sent to although they are not public"
     )
     egress_ca: Path | None = _setting(  # noqa: RUF009 - the helper returns a field
-        values.existing_file, None, "authorities that requests of plugins trust beside the system's, a PEM file"
+        values.existing_file,
+        None,
+        "authorities that requests to others trust beside the system's, a PEM file",
     )
     safe_mode: bool = _setting(
         values.boolean, default=False, about="load no plugins but the built-in ones, to look what is wrong with others"
@@ -173,6 +182,11 @@ class Settings:
     def __repr__(self) -> str:
         """Show the settings without secrets: a repr ends up in logs."""
         return f"Settings({', '.join(f'{item.name}={item.value!r}' for item in self.describe())})"
+
+    @property
+    def own_name(self) -> str:
+        """The name under which this registry issues tokens, and for which they are."""
+        return self.external_url or "moorage"
 
     def describe(self) -> list[SettingShown]:
         """List every setting as it may be shown to people: secrets are masked."""
@@ -225,8 +239,9 @@ def _settings(sources: Sources) -> Settings:
         raise SettingsError(["grace_seconds must be at least twice lease_seconds, or a push could lose its content"])
     if settings.htpasswd is not None and not settings.authentication:
         raise SettingsError(["htpasswd names a file of users, but authentication is off: set authentication = true"])
-    if settings.oidc:
-        _require_what_logins_need(settings)
+    if lacking := lacking_for(settings.oidc, settings.authentication, settings.external_url):
+        raise SettingsError(lacking)
+    _refuse_half_a_token_service(settings)
     if settings.tag_expiry_min > settings.tag_expiry_max:
         raise SettingsError(["tag_expiry_min is more than tag_expiry_max"])
     scheme = settings.storage_url.partition(":")[0]
@@ -234,20 +249,14 @@ def _settings(sources: Sources) -> Settings:
     return dataclasses.replace(settings, storage_options=options)
 
 
-def _require_what_logins_need(settings: Settings) -> None:
-    """Raise :class:`SettingsError` where people could not come back from a provider, or would log in for nothing."""
-    place = next(settings.sources[f"{OIDC}.{name}"] for name in settings.oidc)
-    problems = []
-    if not settings.authentication:
-        problems.append(f"{place}: {OIDC} lets people log in, but authentication is off: set authentication = true")
-    address = settings.external_url
-    if not address:
-        advice = "set external_url to the address under which browsers reach this registry"
-        problems.append(f"{place}: {OIDC} sends people to a provider and back: {advice}")
-    elif address.startswith("http:") and not values.is_loopback(f"{urlsplit(address).hostname}:80"):
-        problems.append(f"external_url must be https with {OIDC}: over http, others on the way could log in instead")
-    if problems:
-        raise SettingsError(problems)
+def _refuse_half_a_token_service(settings: Settings) -> None:
+    told = [bool(text) for text in (settings.token_realm, settings.token_issuer, settings.token_keys)]
+    if any(told) != all(told) or (settings.token_service and not any(told)):
+        raise SettingsError(["token_realm, token_issuer and token_keys belong together: give all of them or none"])
+    if any(told) and not settings.authentication:
+        raise SettingsError(["token_realm names a token service, but authentication is off: set authentication = true"])
+    if settings.token_issuer and settings.token_issuer == settings.own_name:
+        raise SettingsError(["token_issuer is the name of this registry's own tokens: the service needs another one"])
 
 
 def refuse_open_listen(settings: Settings, address: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Finding out who asks: by a password, an API key, or a token."""
+"""Finding out who asks: by a password, an API key, or a token, ours or of an issuer that is trusted."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from registry.access.actors import ANONYMOUS, Actor, Proof
+from registry.access.actors import ANONYMOUS, Actor, Kind, Proof
+from registry.access.external import ExternalTokens
+from registry.access.federation import Federation, is_token
 from registry.access.htpasswd import HTPASSWD, HtpasswdFile
+from registry.access.jwks import TokenRefused
 from registry.access.limits import Limits, narrowed
 from registry.access.principal_rows import LOCAL, NO_PASSWORD, check_user_name, insert_principal
 from registry.access.secrets import KEY_SIGN, KeyText, Passwords, hashed
 from registry.access.standing import Standings
 from registry.access.throttle import Throttle
-from registry.access.tokens import TokenRefused, Tokens
+from registry.access.tokens import Tokens
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import ApiKey, Principal
@@ -71,8 +74,12 @@ class Authenticator:
         passwords: Passwords,
         throttle: Throttle,
         htpasswd: HtpasswdFile,
+        federation: Federation,
+        external: ExternalTokens | None,
     ) -> None:
-        """Compare with what ``database`` and ``htpasswd`` hold."""
+        """Compare with what ``database`` and ``htpasswd`` hold, or ask ``federation`` and ``external``."""
+        self._external = external
+        self._federation = federation
         self._database = database
         self._standings = standings
         self._tokens = tokens
@@ -104,6 +111,8 @@ class Authenticator:
         """
         if password.startswith(KEY_SIGN):
             return self._by_key(password, nobody, name)
+        if is_token(password) and Actor(name).kind is Kind.ROBOT:
+            return self.exchange(password, name, nobody)
         if "\0" in name:  # PostgreSQL takes no such text, and nobody is called so
             raise Unauthorized(_WRONG)
         row = self._find(name)
@@ -119,9 +128,19 @@ class Authenticator:
             self._throttle.succeeded(attempt)
         return replace(nobody, principal=name, proof=self._proof_of(row, name, nobody))
 
+    def exchange(self, text: str, name: str | None, nobody: Actor) -> Actor:
+        """Return the robot that another issuer's token stands for; it must be ``name`` where that is given.
+
+        Raises :class:`Unauthorized`, :class:`~registry.errors.Unavailable`.
+        """
+        robot, proof = self._federation.robot_of(text, name)
+        return self._current(nobody, robot, proof, None, token=False)
+
     def _bearer(self, text: str, nobody: Actor) -> Actor:
         if text.startswith(KEY_SIGN):
             return self._by_key(text, nobody)
+        if self._external is not None and self._external.issued(text):
+            return self._of_elsewhere(self._external.known(text, nobody))
         try:
             claims = self._tokens.read(text)
         except TokenRefused as error:
@@ -129,6 +148,12 @@ class Authenticator:
         if claims.proof is None:
             return replace(nobody, limits=claims.limits, token=True)
         return self._current(nobody, claims.principal, claims.proof, claims.limits, token=True)
+
+    def _of_elsewhere(self, actor: Actor) -> Actor:
+        standing = self._standings.now()
+        if (gone := self._standings.gone(standing, actor)) is not None:
+            raise Unauthorized(gone, reason="invalid_token")
+        return replace(actor, revision=standing.revision)
 
     def _by_key(self, text: str, nobody: Actor, name: str | None = None) -> Actor:
         """Return the owner of an API key, whose name must be ``name`` if that is given."""
@@ -145,11 +170,9 @@ class Authenticator:
         return actor
 
     def _current(self, nobody: Actor, principal: str, proof: Proof, limits: Limits | None, *, token: bool) -> Actor:
-        """Return a principal as its token and key narrow it; raises :class:`Unauthorized` where it is gone."""
+        """Return a principal as its token, key or trusts narrow it; raises :class:`Unauthorized` where it is gone."""
         standing = self._standings.now()
-        if proof.key_id is not None:
-            key = self._standings.key(standing, proof.key_id)
-            limits = narrowed(limits, key.limits if key else None)
+        limits = narrowed(limits, self._standings.limits(standing, proof))
         actor = Actor(principal, nobody.address, nobody.user_agent, proof, limits, token, standing.revision)
         if (gone := self._standings.gone(standing, actor)) is not None:
             raise Unauthorized(gone, reason="invalid_token")

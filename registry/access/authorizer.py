@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from registry.access.actions import Action, least_role
 from registry.access.actors import Actor, Kind
+from registry.access.limits import TokenLimits
 from registry.access.reach import EVERYTHING, Reach
 from registry.access.standing import Standing, Standings
 from registry.errors import Denied, Unauthorized
@@ -114,6 +115,8 @@ class PolicyAuthorizer(Authorizer):
         """Return the repositories with which ``actor`` may do something: those, and perhaps others."""
         if actor.kind is Kind.INSIDER:
             return EVERYTHING
+        if actor.granted is not None:
+            return actor.granted.reach()
         return self._standings.now().reach(actor, action)
 
     def require(self, actor: Actor, action: Action, repository: RepositoryName | None, reference: str = "") -> None:
@@ -168,6 +171,8 @@ class PolicyAuthorizer(Authorizer):
         if not known and (gone := self._standings.gone(standing, actor)) is not None:
             return Decision(allowed=False, reason=gone)
         name = None if request.repository is None else request.repository.value
+        if actor.granted is not None:
+            return self._granted(standing, request, actor.granted)
         if name is None and action is Action.LIST:
             may = actor.kind is not Kind.ANONYMOUS or not self.reach(actor, action).empty
             decision = Decision(may)
@@ -179,6 +184,18 @@ class PolicyAuthorizer(Authorizer):
         if decision.allowed and actor.limits is not None and not actor.limits.allow(action, name):
             return Decision(allowed=False, rule=decision.rule, elsewhere=True)
         return decision
+
+    def _granted(self, standing: Standing, request: AccessRequest, granted: TokenLimits) -> Decision:
+        """Return what a token of an external service grants, unless a rule denies it; to administer, none does."""
+        actor, action = request.actor, request.action
+        name = None if request.repository is None else request.repository.value
+        verdict = standing.verdict(actor, action, name, request.tag, self._clock_ms, any_tag=request.any_tag)
+        if verdict.rule is not None and not verdict.allowed:
+            return Decision(allowed=False, rule=verdict.rule.name)
+        if action is Action.ADMIN:
+            return Decision(allowed=False)
+        allowed = granted.allow(action, name)
+        return Decision(allowed, elsewhere=not allowed)
 
 
 def _own_action(actor: Actor, principal: str) -> Action:

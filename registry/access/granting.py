@@ -96,9 +96,10 @@ class TokenService:
         granted = self._granted(actor, wanted)
         proof = actor.proof
         catalog = wanted.catalog and self._allowed(actor, Action.LIST, None)
-        token, issued = self._tokens.give(actor.principal, proof, granted, catalog=catalog)
-        refresh = self._keep_refresh(proof, client) if renewable and proof is not None else ""
-        return Given(token, issued, self._tokens.lives_seconds, granted, refresh)
+        token, issued, ends = self._tokens.give(actor.principal, proof, granted, catalog=catalog)
+        lasting = renewable and proof is not None and proof.until is None
+        refresh = self._keep_refresh(proof, client) if lasting and proof is not None else ""
+        return Given(token, issued, ends - issued, granted, refresh)
 
     def renew(self, nobody: Actor, text: str, wanted: Wanted) -> Given:
         """Return a token for who was given the refresh token ``text``; raises :class:`Unauthorized`."""

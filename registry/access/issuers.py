@@ -8,6 +8,8 @@ ask nobody else. What they answer is kept, and used for a while when they do not
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 import json
 import logging
@@ -19,8 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from registry.access.jwks import KeySet, KeySetInvalid, KeyUnknown
-from registry.access.tokens import TokenRefused
+from registry.access.jwks import LONGEST_TOKEN, KeySet, KeySetInvalid, KeyUnknown, TokenRefused
 from registry.hooks.egress import EgressFailed, EgressRefused, EgressResponse
 
 FRESH_SECONDS = 600.0
@@ -245,6 +246,18 @@ def proved(keys: KeySet, text: str, issuer: str, types: frozenset[str | None] = 
         raise TokenRefused("this is a token of another kind")
     if claims.get("iss") != issuer:
         raise TokenRefused("the token is of another issuer")
+    return claims
+
+
+def claimed(text: str) -> Mapping[str, Any]:
+    """Return what a token claims, proved or not; raises :class:`TokenRefused` for what is none."""
+    try:
+        _, body, _ = text.split(".")
+        claims = json.loads(base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error, RecursionError):
+        claims = None
+    if not isinstance(claims, dict) or len(text) > LONGEST_TOKEN:
+        raise TokenRefused("this is no signed token (JWT)")
     return claims
 
 

@@ -19,7 +19,6 @@ from joserfc.jws import JWSRegistry
 from joserfc.util import base64_to_int
 
 from registry.access.remembered import Remembered
-from registry.access.tokens import TokenRefused
 
 LONGEST_TOKEN = 16_384
 _MOST_KEYS = 100
@@ -35,6 +34,10 @@ _ALGORITHMS = _RSA.union(*_OF_CURVE.values())
 _TAKEN = {"RSA": ("kty", "n", "e"), "EC": ("kty", "crv", "x", "y"), "OKP": ("kty", "crv", "x")}
 """What is read of a key: no certificate, no address, and nothing that is private."""
 _NONE = "this is no token that the issuer signed"
+
+
+class TokenRefused(Exception):
+    """The token proves nothing; the message says why, in words for its owner."""
 
 
 class KeyUnknown(TokenRefused):

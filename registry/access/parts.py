@@ -11,6 +11,8 @@ from registry.access.authentication import Authenticator
 from registry.access.authorizer import Authorizer, PolicyAuthorizer
 from registry.access.browser_logins import BrowserLogins
 from registry.access.explaining import AccessExplainer
+from registry.access.external import ExternalTerms, ExternalTokens
+from registry.access.federation import Federation
 from registry.access.first import FirstAdministrator
 from registry.access.granting import TokenService
 from registry.access.htpasswd import HtpasswdFile
@@ -29,6 +31,7 @@ from registry.access.teams import TeamService
 from registry.access.throttle import Throttle
 from registry.access.token_keys import TokenKeys
 from registry.access.tokens import LEEWAY_SECONDS, LIVES_SECONDS, Tokens
+from registry.access.trusts import TrustService
 from registry.db.engine import Database
 from registry.setting_providers import OidcProvider
 
@@ -37,6 +40,8 @@ from registry.setting_providers import OidcProvider
 class AccessTerms:
     """How access is set up: whether anybody is asked who they are, for whom tokens are, and the file of users.
 
+    ``audience`` is what tokens of other issuers are for where a trust does not say so; empty: it must. ``external`` is
+    a token service elsewhere, whose tokens are taken as well.
     ``providers`` are where people log in; browsers come back from them to ``address``, the registry's own.
     """
 
@@ -44,6 +49,8 @@ class AccessTerms:
     service: str = "moorage"
     htpasswd: Path | None = None
     token_seconds: int = LIVES_SECONDS
+    audience: str = ""
+    external: ExternalTerms | None = None
     login_seconds: int = 12 * 3600
     address: str = ""
     providers: Mapping[str, OidcProvider] = field(default_factory=dict)
@@ -66,6 +73,8 @@ class Access:
     identities: IdentityService
     first: FirstAdministrator
     issuers: Issuers
+    trusts: TrustService
+    federation: Federation
     providers: Providers
     links: LinkService
     login_requests: LoginRequests
@@ -80,10 +89,11 @@ def wire_access(database: Database, terms: AccessTerms, egress: Reaching) -> Acc
     authorizer: Authorizer = policy if terms.authentication else Authorizer()
     token_keys = TokenKeys(database, authorizer, kept_ms=(terms.token_seconds + 2 * LEEWAY_SECONDS) * 1000)
     tokens = Tokens(token_keys, terms.service, terms.token_seconds, database.clock_ms)
-    throttle = Throttle(database)
-    authenticator = Authenticator(database, standings, tokens, passwords, throttle, htpasswd)
+    throttle, issuers = Throttle(database), Issuers(egress, database.clock_ms)
+    federation = Federation(standings, issuers, authorizer, database.clock_ms)
+    external = None if terms.external is None else ExternalTokens(terms.external, egress, database.clock_ms)
+    authenticator = Authenticator(database, standings, tokens, passwords, throttle, htpasswd, federation, external)
     keys = KeyService(database, authorizer)
-    issuers = Issuers(egress, database.clock_ms)
     providers = Providers(terms.providers, issuers, egress, terms.address)
     steps = LoginSteps(database, keys, terms.login_seconds)
     if terms.authentication:
@@ -102,6 +112,8 @@ def wire_access(database: Database, terms: AccessTerms, egress: Reaching) -> Acc
         IdentityService(database, standings),
         FirstAdministrator(database, passwords),
         issuers,
+        TrustService(database, authorizer, terms.audience),
+        federation,
         providers,
         LinkService(database, authorizer, providers),
         LoginRequests(database, providers, steps, throttle),

@@ -44,8 +44,13 @@ def check_user_name(name: str) -> None:
         raise PrincipalInvalid(
             "a user's name is up to 128 of A-Z, a-z, 0-9, and . _ @ - between", detail={"name": name[:128]}
         )
-    if name.lower() in _RESERVED:
+    if is_reserved(name):
         raise PrincipalInvalid(f"{name} is a name that means something else", detail={"name": name})
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether a name means something other than a user."""
+    return name.lower() in _RESERVED
 
 
 def insert_principal(

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from registry.access.issuers import Getting, IssuerFailed, IssuerInvalid, Issuers, check_issuer
-from registry.access.tokens import TokenRefused
+from registry.access.jwks import TokenRefused
 from registry.errors import LoginInvalid, LoginRefused, ProviderFailed, ProviderUnknown
 from registry.hooks.egress import EgressFailed, EgressRefused, EgressResponse
 from registry.setting_providers import OidcProvider

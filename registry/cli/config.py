@@ -12,12 +12,15 @@ import click
 
 from registry import schema
 from registry.access.actors import OPERATOR, Actor
+from registry.access.external import read_keys
 from registry.access.htpasswd import read_users
+from registry.access.issuers import IssuerFailed
 from registry.access.providers import Sent
 from registry.cli.common import json_flag, print_json, read_settings, settings_flags
 from registry.cli.opening import inspected, told
 from registry.cli.tables import show
 from registry.db.sqlite import library, wal_is_safe
+from registry.egress.client import EgressClient
 from registry.errors import PrincipalUnknown, ProviderFailed
 from registry.hooks.configuration import PluginSettingsRefused
 from registry.hooks.manager import PluginError
@@ -201,6 +204,8 @@ def _access(settings: Settings) -> Iterator[Finding]:
         yield from _htpasswd(settings.htpasswd)
     for provider in settings.oidc.values():
         yield from _provider(provider)
+    if settings.token_keys:
+        yield _token_keys(settings)
 
 
 def _provider(provider: OidcProvider) -> Iterator[Finding]:
@@ -221,6 +226,14 @@ def _provider(provider: OidcProvider) -> Iterator[Finding]:
     elif not provider.limited:
         advice = "allowed_domains or required_claims let others in"
         yield Finding(name, OK, f"lets in only who is linked by hand (moorage user link); {advice}")
+
+
+def _token_keys(settings: Settings) -> Finding:
+    try:
+        read_keys(EgressClient(settings.egress_allow, settings.egress_ca, private=True), settings.token_keys)
+    except IssuerFailed as error:
+        return Finding("token_keys", FAILED, f"no token of {settings.token_issuer} lets anybody in: {error}")
+    return Finding("token_keys", OK, settings.token_keys)
 
 
 def _htpasswd(path: Path) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ BUILT_IN = {
     "robot": "Make robots, disable, enable and delete them.",
     "team": "Make teams of users and robots, and delete them; put members in, and take them out.",
     "key": "Make API keys of users and robots, rotate and delete them.",
+    "trust": "Let jobs of CI systems stand for robots by the tokens that they have, without secrets.",
     "policy": "Look at the rules of access, make, change and remove them; keep all of them in a file.",
     "access": "Tell who may do what, and why; and who one is.",
     "token": "Look after the keys that sign tokens.",

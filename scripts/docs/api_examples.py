@@ -33,6 +33,7 @@ _ALICE = MappingProxyType({"user": "alice"})
 _ROBOT = MappingProxyType({"robot": "team+ci"})
 _MEMBER = MappingProxyType({"team": "builders", "member": "alice"})
 _KEY = MappingProxyType({"principal": "alice", "key": "$PREFIX"})
+_TRUST = MappingProxyType({"trust": "app"})
 _RULE = MappingProxyType({"rule": "team"})
 _NO_PROVIDER = "it needs a provider"
 _ADD_ALICE = "moorage user add alice --no-password"
@@ -126,6 +127,15 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
         "create_policy_rule": Example(
             body='{"name": "team", "definition": {"to": ["everybody"], "on": ["team/*"], "role": "pull"}}'
         ),
+        "create_trust": Example(
+            body='{"name": "app", "robot": "team+ci", "issuer": "https://token.actions.githubusercontent.com", '
+            '"audiences": ["https://registry.example"], "claims": {"repository": ["acme/app"]}}',
+            before="moorage robot add team+ci",
+        ),
+        "list_trusts": Example(query="limit=100"),
+        "explain_trusts": Example(body='{"token": "...", "robot": "team+ci"}', not_run="it needs a token"),
+        "show_trust": Example(path=_TRUST),
+        "delete_trust": Example(path=_TRUST),
         "list_policy_rules": Example(),
         "show_policy_rule": Example(path=_RULE),
         "change_policy_rule": Example(

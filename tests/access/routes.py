@@ -31,6 +31,7 @@ ARGUMENTS = {
     "key": "AAAAAAAAAA",
     "identity": "1",
     "provider": "company",
+    "trust": "extra",
 }
 AS_OF = "2024-02-29T12:00:00Z"
 BODIES = {
@@ -45,6 +46,14 @@ BODIES = {
     "POST /api/v1/robots": {"namespace": "team", "name": "extra"},
     "PATCH /api/v1/robots/<robot>": {"description": "tried"},
     "POST /api/v1/teams": {"name": "extra"},
+    "POST /api/v1/trusts": {
+        "name": "extra",
+        "robot": "team+extra",
+        "issuer": "https://issuer.example",
+        "audiences": ["moorage"],
+        "claims": {"sub": ["extra"]},
+    },
+    "POST /api/v1/trusts/explanation": {"token": "e30.e30.e30"},
     "POST /api/v1/users": {"name": "extra"},
     "PATCH /api/v1/users/<user>": {"description": "tried"},
     "POST /api/v1/users/<user>/identities": {"provider": "company", "subject": "extra"},

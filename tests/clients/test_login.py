@@ -1,9 +1,12 @@
-"""Every client logs in: as who may push, who may only pull, a robot with its key, nobody; and is told why it may not.
+"""Every client logs in: as who may push, who may only pull, a robot, nobody; and is told why it may not.
+
+The robot logs in with its key, and with a token of an issuer that is trusted, as a CI job does.
 
 The repositories of ``team`` are for who is named in a rule; those of ``open`` may be pulled by everybody.
 """
 
 import json
+import time
 
 import httpx
 import pytest
@@ -12,6 +15,7 @@ from registry.testing.client import RegistryClient
 from registry.testing.images import DOCKER, simple_image
 from tests.support.access import AUTHENTICATION, PASSWORD, prepare
 from tests.support.images import write_layout
+from tests.support.issuer import Issuer
 from tests.support.server import MoorageServer
 from tests.support.services import Containerd, Dockerd
 
@@ -29,11 +33,21 @@ OLDEST_ROOTLESS = {"_CONTAINERS_ROOTLESS_UID": "1000"}
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    """A server that asks who everybody is, and the text of its robot's key."""
+    """A server that asks who everybody is, the text of its robot's key, and a token of a job that is the robot."""
     data = tmp_path_factory.mktemp("login") / "data"
-    made = prepare(data, RULES, users=("builder", "reader", "gone"), robots=(("team", "ci"),), disabled=("gone",))
-    with MoorageServer(data, threads=8, env=AUTHENTICATION) as running:
-        yield running, made.keys["team+ci"]
+    with Issuer(data.parent) as issuer:
+        trust = {"issuer": issuer.url, "audiences": ["moorage"], "claims": {"repository": ["acme/app"]}}
+        made = prepare(
+            data,
+            RULES,
+            users=("builder", "reader", "gone"),
+            robots=(("team", "ci"),),
+            disabled=("gone",),
+            trusts={"job": ("team+ci", trust)},
+        )
+        job = issuer.sign(aud="moorage", repository="acme/app", exp=int(time.time()) + 86_400)
+        with MoorageServer(data, threads=8, env=AUTHENTICATION) as running:
+            yield running, made.keys["team+ci"], job
 
 
 @pytest.fixture
@@ -43,7 +57,7 @@ def server(house):
 
 @pytest.fixture
 def robot(house):
-    return "team+ci", house[1]
+    return "team+ci", *house[1:]
 
 
 @pytest.fixture
@@ -88,8 +102,10 @@ def check(login, push, pull, name, robot):
     assert (done := pull()).returncode == 0, done.stderr
     said = screen(push("2"))
     assert WHY.format(name=name) in said, said
-    assert login(*robot).returncode == 0
-    assert (done := push("3")).returncode == 0, done.stderr
+    user, *secrets = robot
+    for tag, secret in zip("34", secrets, strict=True):
+        assert login(user, secret).returncode == 0
+        assert (done := push(tag)).returncode == 0, done.stderr
 
 
 def test_docker(command, server, team, public, name, robot, build_context):
@@ -231,12 +247,14 @@ def test_containerd(command, server, team, public, name, robot):
         push = ["push", "--plain-http"]
         said = screen(images.run(*push, "-u", f"reader:{PASSWORD}", f"{team}:2", f"{team}:1"))
         assert "403" in said
-        images(*push, "-u", ":".join(robot), f"{team}:2", f"{team}:1")
+        user, *secrets = robot
+        for secret in secrets:
+            images(*push, "-u", f"{user}:{secret}", f"{team}:2", f"{team}:1")
 
 
 def test_the_log_of_the_server_holds_no_secret(server, robot):
     text = server.log.read_text()
     assert PASSWORD not in text
-    assert robot[1] not in text
+    assert not any(secret in text for secret in robot[1:])
     answers = [json.loads(line) for line in text.splitlines() if '"status"' in line]
     assert not [answer for answer in answers if answer["status"] >= 500]

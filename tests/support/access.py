@@ -31,9 +31,13 @@ def prepare(
     robots: tuple[tuple[str, str], ...] = (),
     disabled: tuple[str, ...] = (),
     teams: tuple[str, ...] = (),
+    trusts: Mapping[str, tuple[str, Mapping[str, object]]] | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Prepared:
-    """Make users whose password is ``PASSWORD``, teams, robots with a key each, and rules, in data of a registry to be."""
+    """Make users whose password is ``PASSWORD``, teams, robots with a key each, and rules, in data of a registry to be.
+
+    ``trusts`` are robots and definitions by name.
+    """
     data.mkdir(parents=True, exist_ok=True)
     app = create_app(load_settings({"data": str(data)}, {**AUTHENTICATION, **(env or {})}))
     upgrade(app)
@@ -50,5 +54,7 @@ def prepare(
         robot = access.principals.add_robot(OPERATOR_ACTOR, namespace, name)
         prepared.keys[robot.name] = access.keys.create(OPERATOR_ACTOR, robot.name, "test").text
     access.policies.replace(OPERATOR_ACTOR, rules, dry_run=False)
+    for name, (robot_name, definition) in (trusts or {}).items():
+        access.trusts.create(OPERATOR_ACTOR, name, robot_name, definition)
     services.database.close_idle()
     return prepared

@@ -121,7 +121,7 @@ def browser_of(client: FlaskClient, address: str, **more: Any) -> Browser:
         answer = client.open(
             url.removeprefix(address), method=method, data=data, content_type=_FORM if data else None, **more
         )
-        return Page(url, answer.status_code, answer.headers, answer.text)
+        return Page(url, answer.status_code, dict(answer.headers), answer.text)
 
     return Browser(ask)
 

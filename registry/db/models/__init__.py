@@ -15,6 +15,7 @@ from registry.db.models.access import (
     Team,
     TeamMember,
     TokenKey,
+    Trust,
 )
 from registry.db.models.content import Blob, PurgedDigest, RepositoryBlob, StorageDeletion, Upload, UploadPart
 from registry.db.models.events import EventConsumer, EventDelivery, Outbox
@@ -65,6 +66,7 @@ __all__ = [
     "Team",
     "TeamMember",
     "TokenKey",
+    "Trust",
     "Upload",
     "UploadPart",
 ]
