@@ -30,6 +30,7 @@ from registry.db.models import BrowserLogin, LoginRequest, Principal
 from registry.errors import LoginInvalid, LoginRefused
 
 _GONE = "this login was not begun in this browser, is done already, or has expired: begin anew"
+_NO_CODE = "there is no such code, or it has expired: run moorage login again"
 _LONGEST_CODE = 32
 _REQUEST, _BROWSER = table(LoginRequest), table(BrowserLogin)
 _BY_CODE = select(LoginRequest.poll).where(
@@ -38,6 +39,7 @@ _BY_CODE = select(LoginRequest.poll).where(
     LoginRequest.principal_id.is_(None),
     LoginRequest.denied.is_(False),
 )
+_REQUESTED = select(LoginRequest.poll).where(LoginRequest.poll == bindparam("poll"))
 _BY_STATE = select(BrowserLogin).where(
     BrowserLogin.state == bindparam("state"), BrowserLogin.expires_ms > bindparam("now")
 )
@@ -111,6 +113,8 @@ class BrowserLogins:
 
         def work(connection: Connection) -> None:
             now = self._steps.begin(connection, actor)
+            if request is not None and connection.execute(_REQUESTED, {"poll": request}).first() is None:
+                raise LoginInvalid(_NO_CODE)  # it went while the provider was asked
             row = {
                 "browser": hashed(browser),
                 "state": hashed(sent.state),
@@ -192,7 +196,7 @@ class BrowserLogins:
             found: str | None = connection.execute(_BY_CODE, values).scalar()
         if found is None:
             self._throttle.failed(attempt)
-            raise LoginInvalid("there is no such code, or it has expired: run moorage login again")
+            raise LoginInvalid(_NO_CODE)
         return found
 
     def _use(self, connection: Connection, provider: str, browser: str, state: str) -> Row[*tuple[Any, ...]]:

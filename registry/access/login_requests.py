@@ -19,7 +19,7 @@ from registry.access.throttle import Throttle, source_of
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import LoginRequest, Principal
-from registry.errors import LoginDenied, LoginExpired, LoginPending, LoginPolled, PrincipalInvalid
+from registry.errors import InputInvalid, LoginDenied, LoginExpired, LoginPending, LoginPolled
 
 INTERVAL_MS, SLOWER_MS = 5_000, 5_000
 """How often who waits may ask, and how much longer who asked sooner has to wait (RFC 8628, 3.5)."""
@@ -61,16 +61,16 @@ class LoginRequests:
     def create(self, actor: Actor, host: str, lives_ms: int | None) -> NewRequest:
         """Ask for a key, for a command line on ``host``; it lives as long as it may where nothing else is wanted.
 
-        Raises :class:`~registry.errors.ProviderUnknown`, :class:`PrincipalInvalid`,
+        Raises :class:`~registry.errors.ProviderUnknown`, :class:`InputInvalid`,
         :class:`~registry.errors.TooManyRequests`.
         """
         self._providers.require_any()
         if not 1 <= len(host) <= MAX_HOST or not host.isprintable():
-            raise PrincipalInvalid(f"a host's name is 1 to {MAX_HOST} printable characters", detail={"field": "host"})
+            raise InputInvalid(f"a host's name is 1 to {MAX_HOST} printable characters", detail={"field": "host"})
         longest = self._steps.lives_ms
         if lives_ms is not None and lives_ms > longest:
             told = f"a key of a login is good for {longest // 1000} s at most (login_lifetime)"
-            raise PrincipalInvalid(told, detail={"field": "expires_in_seconds"})
+            raise InputInvalid(told, detail={"field": "expires_in_seconds"})
         secret = secrets.token_urlsafe(32)
 
         def work(connection: Connection) -> str:
@@ -98,7 +98,8 @@ class LoginRequests:
     def poll(self, actor: Actor, secret: str) -> NewKey:
         """Return the key that somebody allowed, once.
 
-        Raises :class:`LoginPending` or one of its kinds, :class:`~registry.errors.TooManyRequests`.
+        Raises :class:`LoginPending` or one of its kinds, :class:`~registry.errors.TooManyRequests`, and
+        :class:`~registry.errors.PrincipalInvalid` for who has too many keys.
         """
         attempt, poll = self._throttle.begin("", actor.address), hashed(secret)
         found = self._database.write(lambda connection: self._look(connection, actor, poll))

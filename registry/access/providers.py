@@ -11,7 +11,9 @@ import hmac
 import json
 import logging
 import secrets
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote_plus, urlencode, urlsplit
@@ -23,6 +25,8 @@ from registry.hooks.egress import EgressFailed, EgressRefused, EgressResponse
 from registry.setting_providers import OidcProvider
 
 TIMEOUT_SECONDS = 10.0
+AT_ONCE = 16
+"""How many requests of one process wait for providers: a slow one must not take the threads that serve blobs."""
 _OK, _ERRORS_OF_CLIENTS = 200, range(400, 500)
 _LONGEST_CODE, _LONGEST_TOLD = 4096, 256
 _BASIC, _POST = "client_secret_basic", "client_secret_post"
@@ -76,6 +80,7 @@ class Providers:
         self._issuers = issuers
         self._egress = egress
         self._address = address
+        self._few = threading.BoundedSemaphore(AT_ONCE)
 
     def require_any(self) -> None:
         """Raise :class:`ProviderUnknown` where people log in nowhere."""
@@ -94,7 +99,8 @@ class Providers:
 
     def page(self, provider: OidcProvider, sent: Sent) -> str:
         """Return the URL of the provider's page; raises :class:`ProviderFailed`."""
-        endpoint = self._endpoint(provider, "authorization_endpoint")
+        with self._turn(provider):
+            endpoint = self._endpoint(provider, "authorization_endpoint")
         asked = {
             "response_type": "code",
             "client_id": provider.client_id,
@@ -128,7 +134,22 @@ class Providers:
 
         Raises :class:`LoginRefused`, :class:`ProviderFailed`.
         """
-        given = self._exchange(provider, code, sent)
+        with self._turn(provider):
+            given = self._exchange(provider, code, sent)
+            return self._proved(provider, sent, given)
+
+    @contextmanager
+    def _turn(self, provider: OidcProvider) -> Iterator[None]:
+        """Let a few ask at once, and refuse the others at once."""
+        if not self._few.acquire(blocking=False):
+            raise _failed(provider, f"{AT_ONCE} other logins are waiting already")
+        try:
+            yield
+        finally:
+            self._few.release()
+
+    def _proved(self, provider: OidcProvider, sent: Sent, given: Mapping[str, Any]) -> Person:
+        """Return who an ID token is about."""
         token = given.get("id_token")
         if not isinstance(token, str):
             raise ProviderFailed(f"{provider.title} gave no ID token")

@@ -23,7 +23,6 @@ def house(folder, *providers, clock=None, **more):
     """Give a registry whose people log in at providers."""
     named = {one.name: one for one in providers}
     with world(folder, clock, external_url=ADDRESS, oidc=named, **more) as made:
-        made.settle()
         yield made
 
 

@@ -19,6 +19,7 @@ from tests.access.oidc import ADDRESS, ALICE, CLIENT, back, browser, calm, house
 from tests.support.asking import CHIEF, basic, world
 from tests.support.browsing import browser_of
 from tests.support.issuer import BROKEN, DOWN, GARBLED, HANGING, HUGE, MOVED, UP, Issuer
+from tests.support.ports import PATIENCE, wait_until
 
 CONFIRM = f"{ADDRESS}/login/-/confirm"
 
@@ -402,6 +403,24 @@ def test_a_slow_provider_is_given_up(made, issuer, alice, monkeypatch):
     refused(alice.go(url), 502, "no answer within 0.3 s")
     assert time.monotonic() - started < 20
     issuer.be(UP)
+
+
+def test_a_hanging_provider_takes_few_threads(folder, issuer, monkeypatch):
+    monkeypatch.setattr(providers_module, "AT_ONCE", 1)
+    with house(folder, provider(issuer)) as made:
+        at, other = browser(made), browser(made)
+        url, second = back(issuer, at), back(issuer, other)
+        asked = issuer.hits().get("/token", 0)
+        issuer.be(HANGING)
+        found = []
+        thread = threading.Thread(target=lambda: found.append(at.go(url)))
+        thread.start()
+        wait_until(lambda: issuer.hits().get("/token", 0) > asked, PATIENCE, "the provider is asked")
+        refused(other.go(second), 502, "1 other logins are waiting already")
+        issuer.be(UP)
+        thread.join()
+        assert found[0].url == url, "and it is refused, as the provider hung up"
+        assert "logged in as alice" in at.go(login()).words
 
 
 def test_keys_that_change_on_the_way_are_found(made, issuer, alice, monkeypatch):

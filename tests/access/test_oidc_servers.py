@@ -8,16 +8,20 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
 
 import httpx
 import pytest
 
+from registry.schema import upgrade
 from registry.testing.client import RegistryClient
 from registry.testing.images import simple_image
-from tests.access.oidc import ALICE, CLIENT
+from tests.access.oidc import ADDRESS, ALICE, CLIENT, back, browser, house, provider
 from tests.support.access import AUTHENTICATION, prepare
-from tests.support.browsing import browser_over
+from tests.support.asking import CHIEF
+from tests.support.browsing import browser_of, browser_over
 from tests.support.commands import Command
 from tests.support.images import write_layout
 from tests.support.issuer import DOWN, UP, Issuer
@@ -175,6 +179,69 @@ def test_servers_over_postgresql(postgres, issuer, tmp_path):
         assert httpx.get(f"{one.url}/v2/", auth=("alice", key)).status_code == 200
         test_a_browser_that_began_at_one_server_is_finished_by_another(made, issuer)
     postgres.drop_database("logins")
+
+
+def at_once(*works):
+    """Run all at the same time, and return what each returned."""
+    barrier, found = threading.Barrier(len(works)), []
+
+    def run(work):
+        barrier.wait()
+        found.append(work())
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    return sorted(found)
+
+
+@pytest.mark.needs_tools
+def test_each_step_is_good_once_on_postgresql(postgres, issuer, tmp_path):
+    url = postgres.create_database("steps")
+    more = {"database_url": url, "storage_url": "memory:"}
+    with house(tmp_path, provider(issuer, client_secret="hush"), **more) as made:
+        upgrade(made.app)
+        made.clock.now = int(time.time() * 1000)
+        client = made.app.test_client()
+        at = browser_of(client, ADDRESS)
+
+        def clients(count, path, **given):
+            """Return what asks, with the cookie of that browser, from several at once."""
+            cookie = client.get_cookie("moorage-login").value
+            works = []
+            for _ in range(count):
+                own = made.app.test_client()
+                own.set_cookie("moorage-login", cookie)
+                works.append(lambda own=own: own.open(path, **given).status_code)
+            return works
+
+        answer = made.client.post("/api/v1/logins", json={"host": "box"})
+        asked = json.loads(answer.data)
+        url_back = at.go(f"{ADDRESS}/login/company?code={asked['user_code']}", until=issuer.url).next
+        callback = at.ask("GET", url_back).next.removeprefix(ADDRESS)
+        other = browser(made)
+        second = back(issuer, other)
+        # The same person comes for the first time, by two browsers, and each by several connections.
+        both = [*clients(3, callback), lambda: other.ask("GET", second).status]
+        found = at_once(*both)
+        assert found == [303, 303, 400, 400]
+        assert [one.name for one in made.access.principals.list(CHIEF, robots=False, limit=9, last="").items] == [
+            "alice"
+        ]
+        # Whichever finished has the cookie; a browser of its own goes on from there.
+        at = browser_of(client, ADDRESS)
+        page = at.go(f"{ADDRESS}/login/company?code={asked['user_code']}")
+        form = {**page.fields, "answer": "allow"}
+        kind = "application/x-www-form-urlencoded"
+        answers = clients(4, "/login/-/confirm", method="POST", data=form, content_type=kind)
+        assert at_once(*answers) == [200, 400, 400, 400]
+        poll = {"path": "/api/v1/logins/poll", "method": "POST", "json": {"poll_secret": asked["poll_secret"]}}
+        assert at_once(*clients(4, **poll)) == [201, 400, 400, 400]
+        assert [one.name for one in made.access.keys.list(CHIEF, "alice")] == ["login on box"]
+        made.access.principals.delete(CHIEF, "alice")
+    postgres.drop_database("steps")
 
 
 # What the key is for

@@ -59,7 +59,7 @@ class LoginPoll(Body):
     poll_secret: Annotated[str, msgspec.Meta(max_length=128)]
 
 
-@operation(blueprint, "POST", "/logins", status=201, errors=(ProviderUnknown, PrincipalInvalid))
+@operation(blueprint, "POST", "/logins", status=201, errors=(ProviderUnknown,))
 def request_login(actor: Actor, wanted: LoginWish) -> Reply[Login]:
     """Ask to be logged in."""
     lives_ms = None if wanted.expires_in_seconds is None else wanted.expires_in_seconds * 1000
