@@ -543,7 +543,8 @@ def test_who_is_disabled_is_refused_at_every_step(made, issuer, alice):
     made.access.principals.change(CHIEF, "alice", PrincipalWish(disabled=True))
     refused(alice.press(asked, "allow"), 403, "alice is disabled")
     refused(alice.go(CONFIRM), 403, "alice is disabled")
-    refused(alice.go(login()), 403, "alice is disabled")
+    page = refused(alice.go(login()), 403, "alice is disabled")
+    assert "/callback?" in page.url, "already where the provider sends them back to"
 
 
 def test_who_was_deleted_is_somebody_new(made, issuer, alice):
