@@ -100,8 +100,8 @@ def _principal(claims: Mapping[str, Any]) -> str:
 
     No client can be a part of the registry itself, so names of those are refused.
     """
-    name = claims.get("sub") or ANONYMOUS
-    if name == ANONYMOUS:
+    name = claims.get("sub")
+    if name in (None, "", ANONYMOUS):
         return ANONYMOUS
     if not isinstance(name, str) or len(name) > _LONGEST_NAME or not name.isprintable() or is_reserved(name):
         raise TokenRefused("the token is of somebody whose name cannot be one here")

@@ -21,7 +21,7 @@ from joserfc.util import base64_to_int
 from registry.access.remembered import Remembered
 
 LONGEST_TOKEN = 16_384
-_MOST_KEYS = 100
+_MOST_KEYS, _REMEMBERED = 100, 512
 _RSA_BITS = range(2048, 8193)
 _RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
 _OF_CURVE = {
@@ -80,7 +80,7 @@ class KeySet:
     def __init__(self, keys: Sequence[_Key]) -> None:
         """Keep keys; :meth:`parse` reads them."""
         self._keys = keys
-        self._proven: Remembered[_Said] = Remembered()
+        self._proven: Remembered[_Said] = Remembered(_REMEMBERED)
 
     @classmethod
     def parse(cls, data: bytes | str) -> KeySet:

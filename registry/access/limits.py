@@ -66,8 +66,8 @@ def parse_access(access: object) -> TokenLimits:
         raise ValueError("a list is needed")  # noqa: TRY004 - a wrong value, read from a text
     for entry in access:
         kind, name, actions = entry["type"], entry["name"], entry["actions"]
-        if not isinstance(actions, list):
-            raise ValueError("a list of actions is needed")  # noqa: TRY004 - as above
+        if not isinstance(name, str) or not isinstance(actions, list) or not all(isinstance(a, str) for a in actions):
+            raise ValueError("a name and a list of actions are needed")
         if kind == "repository":
             repositories[name] = repositories.get(name, frozenset()) | frozenset(actions)
         elif (kind, name) == ("registry", "catalog"):

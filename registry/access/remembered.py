@@ -8,14 +8,14 @@ from collections import OrderedDict
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-_MOST = 4096
 
 
 class Remembered(Generic[T]):
-    """Remembers something by the SHA-256 of a text; of more than 4096 the oldest is forgotten."""
+    """Remembers something by the SHA-256 of a text; of more than ``most`` the oldest is forgotten."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         """Start with nothing."""
+        self._most = most
         self._found: OrderedDict[bytes, T] = OrderedDict()
         self._turn = threading.Lock()
 
@@ -27,7 +27,7 @@ class Remembered(Generic[T]):
         """Remember something of a text."""
         with self._turn:
             self._found[_mark(text)] = found
-            if len(self._found) > _MOST:
+            if len(self._found) > self._most:
                 self._found.popitem(last=False)
 
 

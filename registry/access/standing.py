@@ -29,7 +29,7 @@ from registry.db.engine import Database
 from registry.db.models import AccessRule, AccessState, ApiKey, Principal, Team, TeamMember, Trust
 
 FRESH_SECONDS = 0.5
-_MOST_VERDICTS, _MOST_REACHES = 50_000, 500
+_MOST_VERDICTS, _MOST_REACHES, _MOST_PRINCIPALS = 50_000, 500, 50_000
 _STATE = table(AccessState)
 _REVISION = select(AccessState.revision).where(AccessState.id == 1)
 _BUMP = update(_STATE).where(_STATE.c.id == 1).values(revision=_STATE.c.revision + 1)
@@ -183,11 +183,15 @@ class Standings:
 
     def principal(self, standing: Standing, name: str) -> PrincipalState | None:
         """Return a principal as of a standing; None where there is none."""
-        if name not in standing.principals:
+        known = standing.principals
+        found = known.get(name)
+        if found is None and name not in known:
             with self._database.read() as connection:
                 row = connection.execute(_BY_NAME, {"principal": name}).first()
-            standing.principals[name] = None if row is None else PrincipalState(*row)
-        return standing.principals[name]
+            if len(known) >= _MOST_PRINCIPALS:  # a token service elsewhere may know any number of them
+                known.clear()
+            found = known[name] = None if row is None else PrincipalState(*row)
+        return found
 
     def key(self, standing: Standing, key_id: int) -> KeyState | None:
         """Return an API key as of a standing; None where there is none."""

@@ -25,6 +25,7 @@ LIVES_SECONDS = 300
 LEEWAY_SECONDS = 5
 """How far the clocks of two machines of one registry may be apart."""
 _LONGEST = 16_384
+_REMEMBERED = 4096
 _MOST = 1 << 63
 _TYPE = "at+jwt"
 _NONE = "this is no token of this registry"
@@ -49,7 +50,7 @@ class Tokens:
         self._keys = keys
         self._service = service
         self._clock_ms = clock_ms
-        self._proven: Remembered[Claims] = Remembered()
+        self._proven: Remembered[Claims] = Remembered(_REMEMBERED)
 
     def give(
         self,

@@ -88,7 +88,7 @@ FORGED = {
     **{
         f"sub {value!r}": lambda a, value=value: a.signed(sub=value)
         for value in (
-            "operator", "OPERATOR", "job:retention", "plugin:x", ":", "everybody", "moorage", 1, ["x"], {"a": 1}, True,
+            "operator", "OPERATOR", "job:retention", "plugin:x", ":", "everybody", "moorage", 1, 0, [], ["x"], {"a": 1}, True, False,
             "a\0", "a\nb", "x" * 256, "Anonymous",
         )
     },
@@ -97,7 +97,7 @@ FORGED = {
         for value in (
             "repository:team/app:pull", [None], [[]], ["x"], [1], [{}], {"a": 1}, 1, True, [{"type": "repository"}],
             [{**APP, "actions": "pull"}], [{**APP, "actions": 1}], [{**APP, "actions": [["pull"]]}],
-            [{**APP, "name": ["team/app"]}], [{**APP, "name": {}}], [{**APP, "type": {}}], [{**APP, "type": "registry"}],
+            [{**APP, "name": ["team/app"]}], [{**APP, "name": {}}], [{**APP, "name": 1}, APP], [{**APP, "actions": ["pull", 1]}], [{**APP, "type": {}}], [{**APP, "type": "registry"}],
             [{**APP, "name": "team/*"}], [{**APP, "name": "*"}], [{**APP, "name": "TEAM/APP"}], [{**APP, "name": "team/app\0"}],
             [{**APP, "actions": ["PULL"]}], [{**APP, "actions": ["push"]}], [{**APP, "actions": ["pull,push"]}],
         )
