@@ -17,6 +17,7 @@ from registry.blueprints import (
     base,
     blobs,
     health,
+    login,
     manifests,
     past,
     referrers,
@@ -30,9 +31,11 @@ from registry.blueprints.api import audit as api_audit
 from registry.blueprints.api import blobs as api_blobs
 from registry.blueprints.api import collection as api_collection
 from registry.blueprints.api import events as api_events
+from registry.blueprints.api import identities as api_identities
 from registry.blueprints.api import jobs as api_jobs
 from registry.blueprints.api import keys as api_keys
 from registry.blueprints.api import labels as api_labels
+from registry.blueprints.api import logins as api_logins
 from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
 from registry.blueprints.api import plugins as api_plugins
@@ -44,6 +47,7 @@ from registry.blueprints.api import robots as api_robots
 from registry.blueprints.api import rules as api_rules
 from registry.blueprints.api import tags as api_tags
 from registry.blueprints.api import teams as api_teams
+from registry.blueprints.api import trusts as api_trusts
 from registry.blueprints.api import users as api_users
 from registry.blueprints.api._operations import install
 from registry.db import sqlite
@@ -64,7 +68,7 @@ from registry.steps import Steps, no_steps
 
 __all__ = ["API", "create_app"]
 
-_BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, past, health, tokens)
+_BLUEPRINTS = (base, tags, manifests, uploads, blobs, referrers, past, health, tokens, login)
 API = tuple(
     module.blueprint
     for module in (
@@ -82,10 +86,13 @@ API = tuple(
         api_rules,
         api_tags,
         api_users,
+        api_identities,
         api_robots,
         api_teams,
         api_keys,
+        api_logins,
         api_policy,
+        api_trusts,
         api_access,
         api_audit,
     )

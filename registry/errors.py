@@ -339,6 +339,66 @@ class AuthenticationOff(RegistryError):
     code, http_status, summary = "AUTHENTICATION_OFF", 409, "authentication is off here"
 
 
+class ProviderUnknown(RegistryError):
+    """No provider of logins has this name, or none is set at all."""
+
+    code, http_status, summary = "PROVIDER_UNKNOWN", 404, "no such provider of logins"
+
+
+class ProviderFailed(RegistryError):
+    """A provider of logins does not answer, or not as one does."""
+
+    code, http_status, summary = "PROVIDER_FAILED", 502, "the provider of logins does not answer as it should"
+
+
+class LoginInvalid(RegistryError):
+    """A step of a login that was not begun here, is done already, or came too late."""
+
+    code, http_status, summary = "LOGIN_INVALID", 400, "no such login, or it has expired"
+
+
+class LoginRefused(RegistryError):
+    """Whoever the provider says it is is not let in; the message says what would let them in."""
+
+    code, http_status, summary = "LOGIN_REFUSED", 403, "the login is refused"
+
+
+class LoginPending(RegistryError):
+    """Nobody has allowed the login yet (RFC 8628, 3.5)."""
+
+    code, http_status, summary = "AUTHORIZATION_PENDING", 400, "nobody has allowed it yet"
+
+
+class LoginPolled(LoginPending):
+    """Who waits for a login asks too often, and is to wait five seconds longer from now on (RFC 8628, 3.5)."""
+
+    code, summary = "SLOW_DOWN", "asked too soon: wait five seconds longer each time from now on"
+
+
+class LoginExpired(LoginPending):
+    """Nobody allowed the login in time, or there is none of this secret (RFC 8628, 3.5)."""
+
+    code, summary = "EXPIRED_TOKEN", "there is no such login, or it has expired: begin anew"
+
+
+class LoginDenied(LoginPending):
+    """Somebody refused the login (RFC 8628, 3.5)."""
+
+    code, summary = "ACCESS_DENIED", "the login was refused"
+
+
+class IdentityTaken(RegistryError):
+    """This subject of the provider is somebody already."""
+
+    code, http_status, summary = "IDENTITY_TAKEN", 409, "the identity is somebody's already"
+
+
+class IdentityUnknown(RegistryError):
+    """No such identity of this user."""
+
+    code, http_status, summary = "IDENTITY_UNKNOWN", 404, "no such identity"
+
+
 class ScopeInvalid(RegistryError):
     """A scope of a token or of an API key cannot be used."""
 
@@ -361,6 +421,24 @@ class PrincipalUnknown(RegistryError):
     """No user, robot or team has this name."""
 
     code, http_status, summary = "PRINCIPAL_UNKNOWN", 404, "no such user, robot or team"
+
+
+class TrustInvalid(RegistryError):
+    """A trust cannot be as it was asked for, or what is to be explained is no token; the detail names the field."""
+
+    code, http_status, summary = "TRUST_INVALID", 400, "invalid trust"
+
+
+class TrustTaken(RegistryError):
+    """Another trust has this name."""
+
+    code, http_status, summary = "TRUST_TAKEN", 409, "another trust has this name"
+
+
+class TrustUnknown(RegistryError):
+    """No such trust."""
+
+    code, http_status, summary = "TRUST_UNKNOWN", 404, "trust unknown"
 
 
 class KeyUnknown(RegistryError):

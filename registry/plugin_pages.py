@@ -28,7 +28,7 @@ from registry.hooks.collecting import Contexts, answers
 from registry.hooks.facade import PluginFailed
 from registry.hooks.manager import PluginError
 
-OURS = ("v2", "api", "token", "health")
+OURS = ("v2", "api", "token", "health", "login")
 """First parts of paths that are the registry's alone."""
 _HOOK = "blueprints"
 _EVERYWHERE = (

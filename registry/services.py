@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from registry.access.conditions import Networks
+from registry.access.external import ExternalTerms
 from registry.access.parts import Access, AccessTerms, wire_access
 from registry.audit.log import AuditService
 from registry.audit.notes import Notes
@@ -347,10 +348,10 @@ class _Wiring:
         given = {**default_settings(hooks.calls), **plugin_settings}
         egress = EgressClient(settings.egress_allow, settings.egress_ca)
         self.contexts = Contexts(database, readers, self._tags_of, egress, given)
-        service = settings.external_url or "moorage"
-        terms = AccessTerms(settings.authentication, service, settings.htpasswd, settings.token_lifetime)
         self.notes = Notes(database, database.clock_ms)
-        self.access = wire_access(database, terms, hooks.calls, self.contexts, self.notes)
+        to_issuers = EgressClient(settings.egress_allow, settings.egress_ca, private=True)
+        terms = _access_terms(settings)
+        self.access = wire_access(database, terms, hooks.calls, self.contexts, to_issuers, self.notes)
         self.authorizer = self.access.authorizer
         self.deletions = Deletions(database, storage, steps)
         self.reviews = Reviews(database, grace_ms=settings.grace_seconds * 1000, window_ms=self._window_ms)
@@ -438,3 +439,23 @@ class _Wiring:
             upload_expiry_ms=self._settings.upload_expiry * 1000,
             steps=self._steps,
         )
+
+
+def _access_terms(settings: Settings) -> AccessTerms:
+    external = ExternalTerms(
+        settings.token_realm,
+        settings.token_issuer,
+        settings.token_service or settings.own_name,
+        settings.token_keys,
+    )
+    return AccessTerms(
+        authentication=settings.authentication,
+        service=settings.own_name,
+        htpasswd=settings.htpasswd,
+        token_seconds=settings.token_lifetime,
+        audience=settings.external_url,
+        external=external if settings.token_realm else None,
+        login_seconds=settings.login_lifetime,
+        address=settings.external_url,
+        providers=settings.oidc,
+    )

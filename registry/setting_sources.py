@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from registry import setting_providers as providers
 from registry import setting_values as values
 
 PREFIX = "MOORAGE_"
@@ -33,7 +34,7 @@ class Sources:
     ``readers`` maps the name of every setting to the function that reads its value. ``found`` are values by name,
     ``options`` those of storage drivers by scheme, ``origins`` tells where each came from, and ``problems`` are
     sentences. What is meant for plugins is only kept, in ``plugins`` (tables by name) and ``plugin_variables``: what
-    it means is known once they are loaded.
+    it means is known once they are loaded. ``providers`` are those of OpenID Connect.
     """
 
     def __init__(self, readers: Mapping[str, values.Reader]) -> None:
@@ -42,6 +43,7 @@ class Sources:
         self.options: dict[str, dict[str, str]] = {}
         self.plugins: dict[str, object] = {}
         self.plugin_variables: dict[str, str] = {}
+        self.providers = providers.ProviderSources()
         self.origins: dict[str, str] = {}
         self.problems: list[str] = []
         self._readers = readers
@@ -88,6 +90,8 @@ class Sources:
             origin = f"{path}:{line_of(content, key)}"
             if key == PLUGINS:
                 self._put_plugins(value, content, str(path))
+            elif key == providers.OIDC:
+                self._put_providers(value, content, str(path))
             elif isinstance(value, dict) and key in stores:
                 for name, option in value.items():
                     self.put_option(key, name, option, f"{path}:{line_of(content, name, key)}")
@@ -106,6 +110,9 @@ class Sources:
                 continue
             if variable.startswith(PLUGIN_PREFIX):
                 self.plugin_variables[variable] = environ[variable]
+                continue
+            if variable.startswith(providers.PREFIX):
+                self.providers.put_variable(variable, environ[variable])
                 continue
             name = variable.removeprefix(PREFIX).lower()
             scheme, _, option = name.partition("_")
@@ -128,6 +135,18 @@ class Sources:
                 self.origins[f"{PLUGINS}.{plugin}.{name}"] = f"{file}:{lines[0]}"
                 for position, line in enumerate(lines):
                     self.origins[f"{PLUGINS}.{plugin}.{name}[{position}]"] = f"{file}:{line}"
+
+    def _put_providers(self, value: object, content: str, file: str) -> None:
+        tables = value if isinstance(value, dict) else {"": value}
+        for provider, table in tables.items():
+            place = f"{file}:{line_of(content, provider, providers.OIDC)}"
+            if not isinstance(table, dict):
+                self.problems.append(f"{place}: {providers.OIDC}: expected a table a provider: [{providers.OIDC}.NAME]")
+                continue
+            self.providers.open(provider, place)
+            for option, given in table.items():
+                line = line_of(content, option, f"{providers.OIDC}.{provider}")
+                self.providers.put(provider, option, given, f"{file}:{line}")
 
     def _unknown(self, name: str, origin: str, known: Iterable[str]) -> None:
         close = difflib.get_close_matches(name.replace("-", "_"), list(known), n=1)

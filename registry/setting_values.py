@@ -22,7 +22,8 @@ _SECRET_NAME = re.compile(r"secret|password|passphrase|token|credential|private"
 _URL_PASSWORD = re.compile(r"(?<=//)([^/@\s:]*):([^/\s]*)@")
 _DATABASE_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^\s\"']*@")
 """In URLs of databases, as SQLAlchemy reads them, a password may hold slashes."""
-_QUERY_SECRET = re.compile(r"([?&][^=&\s]*(?:secret|password|token)[^=&\s]*=)[^&\s]*", re.IGNORECASE)
+_QUERY_SECRET = re.compile(r"([?&](?:[^=&\s]*(?:secret|password|token)[^=&\s]*|code|state)=)[^&\s]*", re.IGNORECASE)
+"""Also what a browser brings back from a provider: ``code`` and ``state`` (RFC 6749, 4.1.2)."""
 _MAX_PORT = 65535
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9.])?")
 
@@ -183,6 +184,34 @@ def web_url(value: object) -> str:
     return address
 
 
+def page_url(value: object) -> str:
+    """Read a URL of http or https that can stand in a header, in quotes."""
+    address = quotable(value)
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ValueError("expected a URL such as https://auth.example.org/token")
+    return address
+
+
+def quotable(value: object) -> str:
+    """Read text of ASCII that can stand in a header, in quotes."""
+    found = text(value)
+    if not found.isascii() or '"' in found or "\\" in found:
+        raise ValueError("expected ASCII text without quotes and backslashes")
+    return found
+
+
+def keys_place(value: object) -> str:
+    """Read where a set of keys is: a URL of https, or of this machine, or a file that is there."""
+    address = text(value) if not isinstance(value, Path) else str(value)
+    if not re.match(r"https?:", address):
+        return str(existing_file(address))
+    parts = urlsplit(page_url(address))
+    if parts.scheme == "http" and not is_loopback(f"{parts.hostname}:{parts.port or 80}"):
+        raise ValueError("expected https: whoever can change the keys on their way can write tokens")
+    return address
+
+
 def listen(value: object) -> str:
     """Read where to listen: ``HOST:PORT``, ``[IPV6]:PORT`` or ``unix:/PATH``."""
     address = text(value)
@@ -228,7 +257,7 @@ def hide_credentials(shown: str) -> str:
 
 
 def hide_password(address: str) -> str:
-    """Mask the passwords in every URL of a text."""
+    """Mask the passwords in every URL of a text, and what else of it lets somebody in."""
     if address.lstrip("'\"").startswith(("postgresql", "sqlite")):
         address = _DATABASE_PASSWORD.sub(rf"\1:{MASK}@", address)
     return _QUERY_SECRET.sub(rf"\1{MASK}", _URL_PASSWORD.sub(rf"\1:{MASK}@", address))

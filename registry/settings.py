@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from registry import setting_values as values
+from registry.setting_providers import OidcProvider, described, lacking_for
 from registry.setting_sources import CONFIG_VARIABLE, PREFIX, SourceProblem, Sources
 from registry.setting_values import SettingShown
 
@@ -44,8 +45,9 @@ def _cores() -> int:
 class Settings:
     """Everything that can be set. Paths are absolute; empty text and None mean "not set".
 
-    ``plugins`` holds the tables of plugins as the file has them, ``plugin_variables`` what is set for them by
-    variables: :func:`registry.hooks.configuration.configure` reads both. ``sources`` tells where things came from.
+    ``oidc`` holds the providers of OpenID Connect by name, ``plugins`` the tables of plugins as the file has them, and
+    ``plugin_variables`` what is set for them by variables: :func:`registry.hooks.configuration.configure` reads both.
+    ``sources`` tells where things came from.
     """
 
     listen: str = _setting(values.listen, "127.0.0.1:5000", "where to listen: HOST:PORT, [IPV6]:PORT or unix:/PATH")
@@ -69,6 +71,17 @@ class Settings:
     token_lifetime: int = _setting(
         values.whole_duration(60), 300, "time that a token is good for; clients take no less than a minute for granted"
     )
+    login_lifetime: int = _setting(
+        values.whole_duration(60), 12 * 3600, "longest time that a key of `moorage login` is good for"
+    )
+    token_realm: str = _setting(
+        values.page_url, "", "where clients get tokens, of a token service elsewhere; unset: here"
+    )
+    token_issuer: str = _setting(values.quotable, "", "the issuer (iss) of the tokens of that service")
+    token_service: str = _setting(
+        values.quotable, "", "this registry's name (aud) in them", shown="external_url, else moorage"
+    )
+    token_keys: str = _setting(values.keys_place, "", "the public keys of that service: URL or file of a JWK Set")
     trusted_proxies: tuple[str, ...] = _setting(
         values.networks, (), "networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
     )
@@ -130,10 +143,12 @@ class Settings:
     blocked_plugins: tuple[str, ...] = _setting(values.names, (), "plugins that are not loaded")
     required_plugins: tuple[str, ...] = _setting(values.names, (), "plugins without which the server refuses to start")
     egress_allow: tuple[str, ...] = _setting(
-        values.hosts, (), "networks, addresses and hosts that plugins may send to although they are not public"
+        values.hosts, (), "networks, addresses and hosts that may be sent to although they are not public"
     )
     egress_ca: Path | None = _setting(  # noqa: RUF009 - the helper returns a field
-        values.existing_file, None, "authorities that requests of plugins trust beside the system's, a PEM file"
+        values.existing_file,
+        None,
+        "authorities that requests to others trust beside the system's, a PEM file",
     )
     safe_mode: bool = _setting(
         values.boolean, default=False, about="load no plugins but the built-in ones, to look what is wrong with others"
@@ -149,6 +164,7 @@ class Settings:
         values.choice("debug", "info", "warning", "error"), "info", "least level of messages in the log"
     )
     storage_options: Mapping[str, str] = field(default_factory=dict)
+    oidc: Mapping[str, OidcProvider] = field(default_factory=dict)
     plugins: Mapping[str, object] = field(default_factory=dict)
     plugin_variables: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -169,6 +185,11 @@ class Settings:
     def __repr__(self) -> str:
         """Show the settings without secrets: a repr ends up in logs."""
         return f"Settings({', '.join(f'{item.name}={item.value!r}' for item in self.describe())})"
+
+    @property
+    def own_name(self) -> str:
+        """The name under which this registry issues tokens, and for which they are."""
+        return self.external_url or "moorage"
 
     def describe(self) -> list[SettingShown]:
         """List every setting as it may be shown to people: secrets are masked."""
@@ -205,24 +226,40 @@ def load_settings(flags: Mapping[str, object] | None = None, environ: Mapping[st
 def _settings(sources: Sources) -> Settings:
     if ("tls_cert" in sources.origins) != ("tls_key" in sources.origins):
         sources.problems.append("tls_cert and tls_key belong together: give both or neither")
+    providers = sources.providers.providers()
+    sources.problems.extend(sources.providers.problems)
     if sources.problems:
         raise SettingsError(sources.problems)
     found: dict[str, Any] = sources.found
     settings = Settings(
         **found,
+        oidc=providers,
         plugins=MappingProxyType(sources.plugins),
         plugin_variables=MappingProxyType(sources.plugin_variables),
-        sources=MappingProxyType(sources.origins),
+        sources=MappingProxyType({**sources.origins, **sources.providers.origins}),
     )
     if settings.grace_seconds < 2 * settings.lease_seconds:
         raise SettingsError(["grace_seconds must be at least twice lease_seconds, or a push could lose its content"])
     if settings.htpasswd is not None and not settings.authentication:
         raise SettingsError(["htpasswd names a file of users, but authentication is off: set authentication = true"])
+    if lacking := lacking_for(settings.oidc, settings.authentication, settings.external_url):
+        raise SettingsError(lacking)
+    _refuse_half_a_token_service(settings)
     if settings.tag_expiry_min > settings.tag_expiry_max:
         raise SettingsError(["tag_expiry_min is more than tag_expiry_max"])
     scheme = settings.storage_url.partition(":")[0]
     options = MappingProxyType(sources.options.get(scheme, {}))
     return dataclasses.replace(settings, storage_options=options)
+
+
+def _refuse_half_a_token_service(settings: Settings) -> None:
+    told = [bool(text) for text in (settings.token_realm, settings.token_issuer, settings.token_keys)]
+    if any(told) != all(told) or (settings.token_service and not any(told)):
+        raise SettingsError(["token_realm, token_issuer and token_keys belong together: give all of them or none"])
+    if any(told) and not settings.authentication:
+        raise SettingsError(["token_realm names a token service, but authentication is off: set authentication = true"])
+    if settings.token_issuer and settings.token_issuer == settings.own_name:
+        raise SettingsError(["token_issuer is the name of this registry's own tokens: the service needs another one"])
 
 
 def refuse_open_listen(settings: Settings, address: str = "") -> None:
@@ -252,6 +289,7 @@ def _described(settings: Settings) -> Iterator[SettingShown]:
         shown = values.MASK if values.is_secret(name) else values.hide_password(value)
         about = f"option of the storage driver for {scheme}: URLs"
         yield SettingShown(full, variable, shown, settings.sources.get(full, "default"), None, about)
+    yield from described(settings.oidc, settings.sources)
 
 
 def _shown(value: object) -> object:

@@ -52,6 +52,7 @@ LAYERS = {
     "registry.egress": "egress",
     "registry.settings": "settings",
     "registry.setting_sources": "settings",
+    "registry.setting_providers": "leaves",
     "registry.setting_values": "leaves",
     "registry.services": "wiring",
     "registry.blueprints": "blueprints",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from registry.access.limits import Limits
+from registry.access.limits import Limits, TokenLimits
 
 ANONYMOUS = "anonymous"
 OPERATOR = "operator"
@@ -28,11 +28,15 @@ class Proof:
     """By what a user or robot is known: its id, and the API key that it used, or got its token with.
 
     ``valid_from_ms`` is the principal's as it was when the credentials were checked: a later one ends what they gave.
+    ``trust_ids`` are of the trusts by which another issuer's token stood for it, and ``until`` is when what was shown
+    ends, in seconds since 1970; None: not by itself.
     """
 
     principal_id: int
     valid_from_ms: int
     key_id: int | None = None
+    trust_ids: tuple[int, ...] = ()
+    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,8 @@ class Actor:
     ``proof`` is there for a user or robot whose credentials were checked. ``limits`` are what the credential allows of
     all that the principal may do; None: all. ``token`` tells that it was a token, which can be had anew with others.
     ``revision`` is that of the state of things at which the proof was found good. ``request_id`` is what the access log
-    calls the request.
+    calls the request. ``granted`` is what a token of an external service grants: that, in place of what rules allow,
+    but not of what they deny.
     """
 
     principal: str = ANONYMOUS
@@ -53,10 +58,12 @@ class Actor:
     token: bool = False
     revision: int = 0
     request_id: str = ""
+    granted: TokenLimits | None = None
 
     def is_itself(self, name: str) -> bool:
-        """Tell whether it is the user ``name`` with its password, and no key or token that speaks for it."""
-        of_password = self.proof is not None and self.proof.key_id is None and not self.token
+        """Tell whether it is the user ``name`` with its password, and no key, token or trust that speaks for it."""
+        proof = self.proof
+        of_password = proof is not None and proof.key_id is None and not proof.trust_ids and not self.token
         return of_password and self.principal == name
 
     @property

@@ -1,25 +1,29 @@
-"""Finding out who asks: by a password, an API key, or a token."""
+"""Finding out who asks: by a password, an API key, or a token, ours or of an issuer that is trusted."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, select, update
 
-from registry.access.actors import ANONYMOUS, Actor, Proof
-from registry.access.elsewhere import Elsewhere, Known, SourceFailed
-from registry.access.htpasswd import HTPASSWD, HtpasswdFile
+from registry.access.actors import ANONYMOUS, Actor, Kind, Proof
+from registry.access.elsewhere import Known, SourceFailed
+from registry.access.external import ExternalTokens
+from registry.access.federation import Federation, is_token
+from registry.access.htpasswd import HTPASSWD
+from registry.access.jwks import TokenRefused
 from registry.access.limits import Limits, narrowed
 from registry.access.principal_rows import LOCAL, NO_PASSWORD, check_user_name, insert_principal
 from registry.access.secrets import KEY_SIGN, REFRESH_SIGN, KeyText, Passwords, hashed
+from registry.access.sources import Sources
 from registry.access.standing import Standings
 from registry.access.throttle import Throttle, Try
-from registry.access.tokens import TokenRefused, Tokens
+from registry.access.tokens import Tokens
 from registry.audit.entries import ALLOWED, DENIED, encode
 from registry.audit.notes import LOGIN, Notes
 from registry.db.base import table
@@ -54,6 +58,7 @@ _USED = update(_KEY).where(_KEY.c.id == bindparam("b_key")).values(last_used_ms=
 _USED_EVERY_MS = 60_000
 _WRONG = "the user name or password is wrong"
 _LONGEST, _LONGEST_NAME = 8192, 128
+_OF_PASSWORD, _OF_ISSUER = {"with": "password"}, {"with": "token of another issuer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +81,24 @@ class Authenticator:
         tokens: Tokens,
         passwords: Passwords,
         throttle: Throttle,
-        htpasswd: HtpasswdFile,
-        elsewhere: Elsewhere,
+        sources: Sources,
+        federation: Federation,
+        external: ExternalTokens | None,
         notes: Notes,
     ) -> None:
-        """Compare with what ``database`` and ``htpasswd`` hold, and ask ``elsewhere`` about others.
+        """Compare with what ``database`` and ``sources`` hold.
 
-        ``notes`` is told of each login.
+        ``federation`` and ``external`` know tokens of other issuers; ``notes`` is told of each login.
         """
+        self._external = external
+        self._federation = federation
         self._database = database
         self._standings = standings
         self._tokens = tokens
         self._passwords = passwords
         self._throttle = throttle
-        self._htpasswd = htpasswd
-        self._elsewhere = elsewhere
+        self._htpasswd = sources.htpasswd
+        self._elsewhere = sources.elsewhere
         self._notes = notes
 
     def known(self, shown: Credentials) -> Actor:
@@ -117,13 +125,13 @@ class Authenticator:
         Raises :class:`Unauthorized`, :class:`TooManyRequests`, or :class:`Unavailable` where who may know fails.
         """
         if password.startswith(KEY_SIGN):
-            return self._noted(nobody, name, password, lambda: self._by_key(password, nobody, name))
-        return self._noted(nobody, name, "", lambda: self._by_password(name, password, nobody))
+            return self._noted(nobody, name, _of_key(password), lambda: self._by_key(password, nobody, name))
+        if is_token(password) and Actor(name).kind is Kind.ROBOT:
+            return self.exchange(password, name, nobody)
+        return self._noted(nobody, name, _OF_PASSWORD, lambda: self._by_password(name, password, nobody))
 
-    def _noted(self, nobody: Actor, name: str, key: str, log_in: Callable[[], Actor]) -> Actor:
-        """Log in and note that, or why not: by the prefix of a ``key``, or by a password."""
-        known = KeyText.parse(key)
-        how = {"with": "key", "key": known.prefix if known else ""} if key else {"with": "password"}
+    def _noted(self, nobody: Actor, name: str, how: Mapping[str, str], log_in: Callable[[], Actor]) -> Actor:
+        """Log in and note ``how`` that was, or why not."""
         try:
             actor = log_in()
         except (Unauthorized, TooManyRequests, Unavailable) as error:
@@ -154,6 +162,18 @@ class Authenticator:
             return replace(nobody, principal=known.name, proof=known.proof)
         return replace(nobody, principal=name, proof=self._proof_of(row, name, nobody))
 
+    def exchange(self, text: str, name: str | None, nobody: Actor) -> Actor:
+        """Return the robot that another issuer's token stands for; it must be ``name`` where that is given.
+
+        Raises :class:`Unauthorized`, :class:`~registry.errors.Unavailable`.
+        """
+
+        def log_in() -> Actor:
+            robot, proof = self._federation.robot_of(text, name)
+            return self._current(nobody, robot, proof, None, token=False)
+
+        return self._noted(nobody, name or "", _OF_ISSUER, log_in)
+
     def _asked(self, plugins: Sequence[str], shown: LoginCredentials, nobody: Actor, attempt: Try) -> Known:
         """Return whom a plugin knows by credentials that nobody else does; counts those that are not right.
 
@@ -173,9 +193,11 @@ class Authenticator:
 
     def _bearer(self, text: str, nobody: Actor) -> Actor:
         if text.startswith(KEY_SIGN):
-            return self._noted(nobody, "", text, lambda: self._by_key(text, nobody))
+            return self._noted(nobody, "", _of_key(text), lambda: self._by_key(text, nobody))
         principal = ""
         try:
+            if self._external is not None and self._external.issued(text):
+                return self._of_elsewhere(self._external.known(text, nobody))
             claims = self._tokens.read(text)
             if claims.proof is None:
                 return replace(nobody, limits=claims.limits, token=True)
@@ -188,6 +210,12 @@ class Authenticator:
         detail = encode({"with": "token", "why": refusal.message})
         self._notes.note(nobody, LOGIN, DENIED, principal=principal, detail=detail)
         raise refusal
+
+    def _of_elsewhere(self, actor: Actor) -> Actor:
+        standing = self._standings.now()
+        if (gone := self._standings.gone(standing, actor)) is not None:
+            raise Unauthorized(gone, reason="invalid_token")
+        return replace(actor, revision=standing.revision)
 
     def _by_key(self, text: str, nobody: Actor, name: str | None = None) -> Actor:
         """Return the owner of an API key, whose name must be ``name`` if that is given."""
@@ -204,11 +232,9 @@ class Authenticator:
         return actor
 
     def _current(self, nobody: Actor, principal: str, proof: Proof, limits: Limits | None, *, token: bool) -> Actor:
-        """Return a principal as its token and key narrow it; raises :class:`Unauthorized` where it is gone."""
+        """Return a principal as its token, key or trusts narrow it; raises :class:`Unauthorized` where it is gone."""
         standing = self._standings.now()
-        if proof.key_id is not None:
-            key = self._standings.key(standing, proof.key_id)
-            limits = narrowed(limits, key.limits if key else None)
+        limits = narrowed(limits, self._standings.limits(standing, proof))
         actor = Actor(
             principal,
             nobody.address,
@@ -267,6 +293,12 @@ class Authenticator:
     def _key(self, prefix: str) -> Row[*tuple[Any, ...]] | None:
         with self._database.read() as connection:
             return connection.execute(_BY_PREFIX, {"prefix": prefix}).first()
+
+
+def _of_key(text: str) -> Mapping[str, str]:
+    """Return how somebody logs in who shows an API key: by its prefix, if it is written as one."""
+    key = KeyText.parse(text)
+    return {"with": "key", "key": key.prefix if key else ""}
 
 
 def _typed(name: str) -> str:

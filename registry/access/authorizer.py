@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from registry.access.actions import Action
 from registry.access.actors import Actor, Kind
+from registry.access.limits import TokenLimits
 from registry.access.reach import EVERYTHING, Reach
 from registry.access.refusals import noted, refuse
 from registry.access.requests import AccessRequest, Decision
@@ -152,6 +153,8 @@ class PolicyAuthorizer(Authorizer):
         """Return the repositories with which ``actor`` may do something: those, and perhaps others."""
         if actor.kind is Kind.INSIDER:
             return EVERYTHING
+        if actor.granted is not None:
+            return actor.granted.reach()
         return self._standings.now().reach(actor, action)
 
     def _listed(self, actor: Actor, repositories: Sequence[str]) -> Sequence[bool]:
@@ -159,6 +162,9 @@ class PolicyAuthorizer(Authorizer):
         standing = self._standings.now()
         if self._outdated(standing, actor) is not None:
             return [False] * len(repositories)
+        if actor.granted is not None:
+            asked = [AccessRequest(actor, Action.LIST, RepositoryName(name)) for name in repositories]
+            return [self.decide(standing, one).allowed for one in asked]
         verdicts = standing.verdicts_of(actor, Action.LIST, repositories, self._clock_ms)
         if actor.kind is Kind.INSIDER:
             return [verdict.allowed or verdict.rule is None for verdict in verdicts]
@@ -234,6 +240,8 @@ class PolicyAuthorizer(Authorizer):
         if (gone := self._outdated(standing, actor)) is not None:
             return Decision(allowed=False, reason=gone)
         name = None if request.repository is None else request.repository.value
+        if actor.granted is not None:
+            return self._granted(standing, request, actor.granted)
         if name is None and action is Action.LIST:
             may = actor.kind is not Kind.ANONYMOUS or not standing.reach(actor, action).empty
             decision = Decision(may)
@@ -245,6 +253,18 @@ class PolicyAuthorizer(Authorizer):
         if decision.allowed and actor.limits is not None and not actor.limits.allow(action, name):
             return Decision(allowed=False, rule=decision.rule, elsewhere=True)
         return decision
+
+    def _granted(self, standing: Standing, request: AccessRequest, granted: TokenLimits) -> Decision:
+        """Return what a token of an external service grants, unless a rule denies it; to administer, none does."""
+        actor, action = request.actor, request.action
+        name = None if request.repository is None else request.repository.value
+        verdict = standing.verdict(actor, action, name, request.tag, self._clock_ms, any_tag=request.any_tag)
+        if verdict.rule is not None and not verdict.allowed:
+            return Decision(allowed=False, rule=verdict.rule.name)
+        if action is Action.ADMIN:
+            return Decision(allowed=False)
+        allowed = granted.allow(action, name)
+        return Decision(allowed, elsewhere=not allowed)
 
     def _outdated(self, standing: Standing, actor: Actor) -> str | None:
         """Return why the actor's credential is worth nothing any more, or None."""

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, select
 
 from registry.access.actors import Actor, Proof
-from registry.access.memberships import Moves, keep_teams, moves_of
+from registry.access.memberships import STAYS, Moves, keep_teams, moves_of
 from registry.access.principal_rows import NO_PASSWORD, insert_principal
 from registry.access.secrets import LONGEST_PASSWORD
 from registry.db.engine import Database
@@ -105,7 +105,7 @@ class Elsewhere:
         def moves(connection: Connection, row: Row[*tuple[Any, ...]]) -> Moves:
             """Return which teams it joins and leaves, where the plugin tells of any."""
             if identity.teams is None or not _may_enter(row, plugin):
-                return {}, {}
+                return STAYS
             return moves_of(self._database, connection, row.id, identity.teams)
 
         def work(connection: Connection) -> Row[*tuple[Any, ...]]:
@@ -119,7 +119,7 @@ class Elsewhere:
 
         with self._database.read() as connection:
             row = connection.execute(_BY_NAME, {"name": identity.name}).first()
-            stays = row is not None and not any(moves(connection, row))
+            stays = row is not None and moves(connection, row).stays
         if row is None or not stays:
             row = self._database.write(work)
         if _may_enter(row, plugin):

@@ -101,15 +101,16 @@ class TokenService:
         self._standings.now(at_once=True)  # what it was given for is not asked again for minutes
         granted, catalog = self._granted(actor, wanted)
         proof = actor.proof
-        token, issued = self._tokens.give(actor.principal, proof, granted, catalog=catalog)
-        refresh = self._keep_refresh(proof, client) if renewable and proof is not None else ""
+        token, issued, ends = self._tokens.give(actor.principal, proof, granted, catalog=catalog)
+        lasting = renewable and proof is not None and proof.until is None
+        refresh = self._keep_refresh(proof, client) if lasting and proof is not None else ""
         scopes = [f"repository:{name}:{','.join(actions)}" for name, actions in granted.items()]
         detail = {
             "scopes": (["registry:catalog:*"] if catalog else []) + scopes[:_MOST_NOTED],
             "refresh": bool(refresh),
         }
         self._notes.note(actor, TOKEN, ALLOWED, detail=encode(detail))
-        return Given(token, issued, self._tokens.lives_seconds, granted, refresh)
+        return Given(token, issued, ends - issued, granted, refresh)
 
     def renew(self, nobody: Actor, text: str, wanted: Wanted) -> Given:
         """Return a token for who was given the refresh token ``text``; raises :class:`Unauthorized`."""

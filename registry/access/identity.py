@@ -40,4 +40,5 @@ class IdentityService:
         with self._database.read() as connection:
             key = None if key_id is None else find_key(connection, key_id)
         teams = self._standings.now(at_once=True).teams.get(actor.principal, ())
-        return Identity(actor.principal, actor.kind, teams, key, token_scopes(actor.limits) if actor.token else None)
+        scopes = token_scopes(actor.granted or actor.limits) if actor.token else None
+        return Identity(actor.principal, actor.kind, teams, key, scopes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from registry.access.actors import Actor
-from registry.access.authorizer import Authorizer, own_action
+from registry.access.authorizer import Action, Authorizer, own_action
 from registry.access.limits import parse_scopes
 from registry.access.secrets import KeyText
 from registry.access.standing import changed
@@ -86,7 +86,12 @@ class KeyService:
         if not 1 <= len(name) <= MAX_NAME or not name.isprintable():
             raise PrincipalInvalid(f"a key's name is 1 to {MAX_NAME} printable characters", detail={"field": "name"})
         parse_scopes(scopes)
-        return self._database.write(lambda connection: self._insert(connection, actor, owner, name, scopes, lives_ms))
+        needed = own_action(actor, owner)
+
+        def work(connection: Connection) -> NewKey:
+            return self.insert(connection, actor, owner, name, scopes, lives_ms, needed)
+
+        return self._database.write(work)
 
     def list(self, actor: Actor, owner: str) -> Sequence[KeyRow]:
         """Return the keys of a user or robot, oldest first; raises :class:`PrincipalUnknown`."""
@@ -108,18 +113,20 @@ class KeyService:
             if old.expires_ms is not None and old.expires_ms <= now:
                 raise KeyUnknown("this key has expired: make a new one", detail={"prefix": prefix[:64]})
             lives = None if old.expires_ms is None else old.expires_ms - old.created_ms
-            made = self._insert(connection, actor, owner, old.name, old.scopes, lives)
+            needed = own_action(actor, owner)
+            made = self.insert(connection, actor, owner, old.name, old.scopes, lives, needed)
             end = now + overlap_ms if old.expires_ms is None else min(old.expires_ms, now + overlap_ms)
             connection.execute(update(_KEY).where(_KEY.c.id == old.id).values(expires_ms=end))
             told = {"key": prefix, "expires": shown_time(end)}
-            changed(self._database, connection, actor, "key.rotated", owner, told, action=own_action(actor, owner))
+            changed(self._database, connection, actor, "key.rotated", owner, told, action=needed)
             return made
 
         return self._database.write(work)
 
     def delete(self, actor: Actor, owner: str, prefix: str) -> None:
-        """End a key, and what was got with it; raises :class:`KeyUnknown`."""
-        self._authorizer.require_own(actor, owner)
+        """End a key, and what was got with it; a key may end itself. Raises :class:`KeyUnknown`."""
+        if not self._is_itself(actor, owner, prefix):
+            self._authorizer.require_own(actor, owner)
 
         def work(connection: Connection) -> None:
             connection.execute(delete(_KEY).where(_KEY.c.id == self._find(connection, owner, prefix).id))
@@ -128,9 +135,20 @@ class KeyService:
 
         self._database.write(work)
 
-    def _insert(
-        self, connection: Connection, actor: Actor, owner: str, name: str, scopes: Sequence[str], lives_ms: int | None
+    def insert(
+        self,
+        connection: Connection,
+        actor: Actor,
+        owner: str,
+        name: str,
+        scopes: Sequence[str],
+        lives_ms: int | None,
+        needed: Action | None,
     ) -> NewKey:
+        """Make a key in the transaction of a caller who knows that it may be, and which action it ``needed``.
+
+        Raises as :meth:`create` does.
+        """
         principal_id = _owner(connection, owner)
         now, text = self._database.now(connection), KeyText.new()
         connection.execute(_SWEEP, {"b_owner": principal_id, "b_before": now - _SHOWN_AFTER_MS})
@@ -154,8 +172,16 @@ class KeyService:
             "scopes": list(scopes),
             "expires": None if expires_ms is None else shown_time(expires_ms),
         }
-        changed(self._database, connection, actor, "key.created", owner, told, action=own_action(actor, owner))
+        changed(self._database, connection, actor, "key.created", owner, told, action=needed)
         return NewKey(self._find(connection, owner, text.prefix), str(text))
+
+    def _is_itself(self, actor: Actor, owner: str, prefix: str) -> bool:
+        """Tell whether what an actor shows is that very key, and no token that was got with it."""
+        if actor.proof is None or actor.proof.key_id is None or actor.token or actor.principal != owner:
+            return False
+        with self._database.read() as connection:
+            key = find_key(connection, actor.proof.key_id)
+        return key is not None and key.prefix == prefix
 
     @staticmethod
     def _find(connection: Connection, owner: str, prefix: str) -> KeyRow:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from registry.access.actions import ACTIONS_OF, Action, Role
+from registry.access.reach import EVERYTHING, Reach
 from registry.errors import ScopeInvalid
 from registry.patterns import Patterns
 
@@ -51,11 +52,35 @@ class TokenLimits:
         """Tell whether it is for all there is: of a token, to list."""
         return self.catalog and action is Action.LIST
 
+    def reach(self) -> Reach:
+        """Return the repositories that it names, or all."""
+        return EVERYTHING if self.catalog else Reach.of(self.repositories, ())
+
     @property
     def scopes(self) -> Sequence[str]:
         """The scopes as clients write them."""
         named = [f"repository:{name}:{','.join(sorted(actions))}" for name, actions in self.repositories.items()]
         return [*named, "registry:catalog:*"] if self.catalog else named
+
+
+def parse_access(access: object) -> TokenLimits:
+    """Read what a token is for (Docker, "Token Authentication Implementation", ``access``).
+
+    Raises :class:`ValueError`, :class:`TypeError` or :class:`KeyError` for what is of another form.
+    """
+    repositories: dict[str, frozenset[str]] = {}
+    catalog = False
+    if not isinstance(access, list):
+        raise ValueError("a list is needed")  # noqa: TRY004 - a wrong value, read from a text
+    for entry in access:
+        kind, name, actions = entry["type"], entry["name"], entry["actions"]
+        if not isinstance(name, str) or not isinstance(actions, list) or not all(isinstance(a, str) for a in actions):
+            raise ValueError("a name and a list of actions are needed")
+        if kind == "repository":
+            repositories[name] = repositories.get(name, frozenset()) | frozenset(actions)
+        elif (kind, name) == ("registry", "catalog"):
+            catalog = True
+    return TokenLimits(repositories, catalog)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +104,7 @@ def _within(patterns: Patterns | None, repository: str | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """What two limits allow together: those of a token (``one``), and of the API key that it was got with."""
+    """What two limits allow together: those of a token (``one``), and of the API key or trust that it was got with."""
 
     one: Limits
     other: Limits
@@ -91,6 +116,28 @@ class Both:
     def allow_everywhere(self, action: Action) -> bool:
         """Tell whether both allow it wherever it is."""
         return self.one.allow_everywhere(action) and self.other.allow_everywhere(action)
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """What any of some limits allows: those of the trusts that a token fits."""
+
+    limits: Sequence[Limits]
+
+    def allow(self, action: Action, repository: str | None) -> bool:
+        """Tell whether one of them allows it."""
+        return any(one.allow(action, repository) for one in self.limits)
+
+    def allow_everywhere(self, action: Action) -> bool:
+        """Tell whether one of them allows it wherever it is."""
+        return any(one.allow_everywhere(action) for one in self.limits)
+
+
+def any_of(limits: Iterable[Limits | None]) -> Limits | None:
+    """Return what any of the limits allows; None, which stands for no limits, among them is stronger than all."""
+    found = list(limits)
+    known = [one for one in found if one is not None]
+    return Either(known) if len(known) == len(found) else None
 
 
 def narrowed(one: Limits | None, other: Limits | None) -> Limits | None:

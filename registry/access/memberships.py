@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, select
 
@@ -22,7 +23,23 @@ _PRESENT = (
 _LEAVE = delete(_MEMBER).where(
     _MEMBER.c.team_id == bindparam("b_team"), _MEMBER.c.principal_id == bindparam("b_principal")
 )
-Moves = tuple[Mapping[str, int], Mapping[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """The teams that a principal joins and leaves, with their ids by name, and those named that are not there."""
+
+    joins: Mapping[str, int]
+    leaves: Mapping[str, int]
+    lacking: Collection[str]
+
+    @property
+    def stays(self) -> bool:
+        """Whether it is in the right teams already."""
+        return not (self.joins or self.leaves)
+
+
+STAYS = Moves({}, {}, ())
 
 
 def moves_of(
@@ -32,7 +49,7 @@ def moves_of(
     named: Collection[str],
     within: Collection[str] | None = None,
 ) -> Moves:
-    """Return the teams, with their ids by name, that a principal joins and leaves to be in those that are named.
+    """Return how a principal comes to be in the teams that are ``named``.
 
     Only teams that are there are joined, and only those ``within`` are left; None: whatever it is in.
     """
@@ -42,16 +59,15 @@ def moves_of(
     present = {name: int(team) for team, name in connection.execute(_PRESENT, {"principal": principal_id})}
     joins = {name: team for name, team in wanted.items() if name not in present}
     leaves = {name: team for name, team in present.items() if name not in wanted and (within is None or name in within)}
-    return joins, leaves
+    return Moves(joins, leaves, set(named) - set(wanted))
 
 
 def keep_teams(database: Database, connection: Connection, member: Actor, principal_id: int, moves: Moves) -> None:
     """Let a principal, who just logged in, join and leave teams, in the caller's transaction."""
-    joins, leaves = moves
-    for name, team in sorted(leaves.items()):
+    for name, team in sorted(moves.leaves.items()):
         connection.execute(_LEAVE, {"b_team": team, "b_principal": principal_id})
-        changed(database, connection, member, "team.left", name, {"member": member.principal})
-    for name, team in sorted(joins.items()):
+        changed(database, connection, member, "team.left", name, {"member": member.principal}, action=None)
+    for name, team in sorted(moves.joins.items()):
         row = {"team_id": team, "principal_id": principal_id}
         connection.execute(database.insert_ignore(TeamMember).values(row))
-        changed(database, connection, member, "team.joined", name, {"member": member.principal})
+        changed(database, connection, member, "team.joined", name, {"member": member.principal}, action=None)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from registry.access.actions import Action
 from registry.access.actors import ANONYMOUS, OPERATOR, Actor
 from registry.access.rules import EVERYBODY, MOST_LISTED
 from registry.access.standing import changed
@@ -49,8 +50,13 @@ def check_user_name(name: str) -> None:
         raise PrincipalInvalid(
             "a user's name is up to 128 of A-Z, a-z, 0-9, and . _ @ - between", detail={"name": name[:128]}
         )
-    if name.lower() in _RESERVED:
+    if is_reserved(name):
         raise PrincipalInvalid(f"{name} is a name that means something else", detail={"name": name})
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether a name means something other than a user."""
+    return name.lower() in _RESERVED
 
 
 def insert_principal(
@@ -79,7 +85,9 @@ def insert_principal(
     }
     made = connection.execute(insert(_PRINCIPAL).returning(_PRINCIPAL.c.id), row).scalar_one()
     kind = "user.created" if namespace is None else "robot.created"
-    changed(database, connection, actor, kind, name, {"source": source, "description": description})
+    needed = None if actor.principal == name else Action.ADMIN  # it came by itself
+    told = {"source": source, "description": description}
+    changed(database, connection, actor, kind, name, told, action=needed)
     return int(made)
 
 

@@ -17,19 +17,20 @@ from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from registry.access import trust_rules
 from registry.access.actions import Action
 from registry.access.actors import Actor, Kind, Proof
-from registry.access.limits import Limits, parse_scopes
+from registry.access.limits import Limits, any_of, parse_scopes
 from registry.access.policy import ANYBODY, Policy, Verdict
 from registry.access.reach import Reach
 from registry.access.rules import EVERYBODY, Circumstances, PolicyRule, parse_policy_rule
 from registry.audit.entries import write
 from registry.db.base import table
 from registry.db.engine import Database
-from registry.db.models import AccessRule, AccessState, ApiKey, Principal, Team, TeamMember
+from registry.db.models import AccessRule, AccessState, ApiKey, Principal, Team, TeamMember, Trust
 
 FRESH_SECONDS = 0.5
-_MOST_VERDICTS, _MOST_REACHES = 50_000, 500
+_MOST_VERDICTS, _MOST_REACHES, _MOST_PRINCIPALS = 50_000, 500, 50_000
 _STATE = table(AccessState)
 _REVISION = select(AccessState.revision).where(AccessState.id == 1)
 _BUMP = update(_STATE).where(_STATE.c.id == 1).values(revision=_STATE.c.revision + 1)
@@ -43,6 +44,11 @@ _MEMBERS = (
 _COLUMNS = (Principal.id, Principal.name, Principal.source, Principal.disabled, Principal.valid_from_ms)
 _BY_NAME = select(*_COLUMNS).where(Principal.name == bindparam("principal"))
 
+_TRUSTS = (
+    select(Trust.id, Trust.name, Trust.principal_id, Principal.name.label("robot"), Trust.definition)
+    .join(Principal, Principal.id == Trust.principal_id)
+    .order_by(Trust.name)
+)
 _KEY_BY_ID = select(ApiKey.principal_id, ApiKey.scopes, ApiKey.expires_ms).where(ApiKey.id == bindparam("key"))
 
 
@@ -72,6 +78,17 @@ class KeyState:
     expires_ms: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class TrustState:
+    """A trust in tokens of others, and the robot for which they stand."""
+
+    id: int
+    name: str
+    principal_id: int
+    robot: str
+    trust: trust_rules.Trust
+
+
 class Vouching(Protocol):
     """Knows whether a source still vouches for its principals."""
 
@@ -93,6 +110,8 @@ class Standing:
     kept: int = 0
     """How many verdicts there are."""
     reaches: dict[tuple[str, Action], Reach] = field(default_factory=dict)
+    trusts: Mapping[int, TrustState] | None = None
+    """By their ids, in the order of their names; None: not read yet."""
 
     def verdict(
         self,
@@ -186,11 +205,15 @@ class Standings:
 
     def principal(self, standing: Standing, name: str) -> PrincipalState | None:
         """Return a principal as of a standing; None where there is none."""
-        if name not in standing.principals:
+        known = standing.principals
+        found = known.get(name)
+        if found is None and name not in known:
             with self._database.read() as connection:
                 row = connection.execute(_BY_NAME, {"principal": name}).first()
-            standing.principals[name] = None if row is None else PrincipalState(*row)
-        return standing.principals[name]
+            if len(known) >= _MOST_PRINCIPALS:  # a token service elsewhere may know any number of them
+                known.clear()
+            found = known[name] = None if row is None else PrincipalState(*row)
+        return found
 
     def key(self, standing: Standing, key_id: int) -> KeyState | None:
         """Return an API key as of a standing; None where there is none."""
@@ -201,11 +224,31 @@ class Standings:
             standing.keys[key_id] = None if row is None else KeyState(row.principal_id, limits, row.expires_ms)
         return standing.keys[key_id]
 
+    def trusts(self, standing: Standing) -> Mapping[int, TrustState]:
+        """Return the trusts as of a standing, by their ids, in the order of their names."""
+        if standing.trusts is None:
+            with self._database.read() as connection:
+                rows = connection.execute(_TRUSTS).all()
+            standing.trusts = {row.id: TrustState(*row[:-1], _trust(row.definition)) for row in rows}
+        return standing.trusts
+
+    def limits(self, standing: Standing, proof: Proof) -> Limits | None:
+        """Return to what the API key or the trusts of a proof narrow it; None: to nothing less."""
+        if proof.key_id is not None:
+            key = self.key(standing, proof.key_id)
+            return key.limits if key else None
+        if not proof.trust_ids:
+            return None
+        trusts = self.trusts(standing)
+        return any_of(trusts[one].trust.limits for one in proof.trust_ids if one in trusts)
+
     def gone(self, standing: Standing, actor: Actor) -> str | None:
         """Return why what an actor is known by is worth nothing any more, or None."""
         if actor.kind in (Kind.ANONYMOUS, Kind.INSIDER):
             return None
         state, proof = self.principal(standing, actor.principal), actor.proof
+        if actor.granted is not None:  # somebody of elsewhere: the name may be known here, or not
+            return f"{actor.principal} is disabled" if state is not None and state.disabled else None
         if state is None or (proof is not None and proof.principal_id != state.id):
             return f"{actor.principal} was deleted"
         if state.disabled or not self._sources.vouches(state.source, state.name):
@@ -215,6 +258,8 @@ class Standings:
     def _outdated(self, standing: Standing, state: PrincipalState, proof: Proof) -> str | None:
         if proof.valid_from_ms < state.valid_from_ms:
             return "this is from before a change of the password"
+        if any(one not in self.trusts(standing) for one in proof.trust_ids):
+            return "the trust was deleted"
         if proof.key_id is None:
             return None
         key = self.key(standing, proof.key_id)
@@ -244,6 +289,11 @@ def _parsed(name: str, definition: str) -> PolicyRule:
     return parse_policy_rule(name, json.loads(definition))
 
 
+@lru_cache(maxsize=2048)
+def _trust(definition: str) -> trust_rules.Trust:
+    return trust_rules.parse_trust(json.loads(definition))
+
+
 def changed(
     database: Database,
     connection: Connection,
@@ -252,11 +302,11 @@ def changed(
     name: str,
     detail: Mapping[str, object] | None = None,
     *,
-    action: Action = Action.ADMIN,
+    action: Action | None = Action.ADMIN,
 ) -> None:
     """Let every process know that something about access changes with the caller's transaction, and keep who did it.
 
-    The audit log has it as ``kind``, about what is called ``name``; ``action`` is what it needed.
+    The audit log has it as ``kind``, about what is called ``name``; ``action`` is what it needed, None: a login alone.
     """
     connection.execute(_BUMP)
     write(database, connection, actor, kind, name, detail, action=action)

@@ -6,10 +6,7 @@ which is taken away ends with the next request.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +15,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, GuestProtocol
 
 from registry.access.actors import Actor, Kind, Proof
-from registry.access.limits import TokenLimits
+from registry.access.jwks import TokenRefused
+from registry.access.limits import TokenLimits, parse_access
+from registry.access.remembered import Remembered
 from registry.access.token_keys import ALGORITHM, TokenKeys
 
 LIVES_SECONDS = 300
@@ -30,10 +29,6 @@ _REMEMBERED = 4096
 _MOST = 1 << 63
 _TYPE = "at+jwt"
 _NONE = "this is no token of this registry"
-
-
-class TokenRefused(Exception):
-    """The token proves nothing; the message says why, in words for its owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +46,11 @@ class Tokens:
 
     def __init__(self, keys: TokenKeys, service: str, lives_seconds: int, clock_ms: Callable[[], int]) -> None:
         """Sign for ``service``, the name under which clients know this registry, at the time of ``clock_ms``."""
-        self.lives_seconds = lives_seconds
+        self._lives_seconds = lives_seconds
         self._keys = keys
         self._service = service
         self._clock_ms = clock_ms
-        self._proven: OrderedDict[bytes, Claims] = OrderedDict()
-        self._turn = threading.Lock()
+        self._proven: Remembered[Claims] = Remembered(_REMEMBERED)
 
     def give(
         self,
@@ -65,15 +59,19 @@ class Tokens:
         granted: Mapping[str, Sequence[str]],
         *,
         catalog: bool,
-    ) -> tuple[str, int]:
-        """Return a token for actions by repository, and when it was issued, in seconds since 1970."""
+    ) -> tuple[str, int, int]:
+        """Return a token for actions by repository, when it was issued, and when it ends, in seconds since 1970.
+
+        That is no later than what it was got for.
+        """
         key, now = self._keys.signing(), self._clock_ms() // 1000
+        ends = min(now + self._lives_seconds, (proof and proof.until) or now + self._lives_seconds)
         access: list[dict[str, object]] = [
             {"type": "repository", "name": name, "actions": list(actions)} for name, actions in granted.items()
         ]
         if catalog:
             access.append({"type": "registry", "name": "catalog", "actions": ["*"]})
-        claims = {
+        claims: dict[str, object] = {
             "iss": self._service,
             "aud": self._service,
             "sub": principal,
@@ -82,26 +80,24 @@ class Tokens:
             "key": proof.key_id if proof else None,
             "iat": now,
             "nbf": now,
-            "exp": now + self.lives_seconds,
+            "exp": ends,
             "jti": secrets.token_hex(16),
             "access": access,
         }
+        if proof and proof.trust_ids:
+            claims["tru"] = list(proof.trust_ids)
         header = {"alg": ALGORITHM, "kid": key.kid, "typ": _TYPE}
-        return jwt.encode(header, claims, key, algorithms=[ALGORITHM]), now
+        return jwt.encode(header, claims, key, algorithms=[ALGORITHM]), now, ends
 
     def read(self, text: str) -> Claims:
         """Return what a token says; raises :class:`TokenRefused`.
 
         The key is one of this registry's own, by its id; whatever else the header says about keys is not looked at.
         """
-        mark = hashlib.sha256(text.encode(errors="replace")).digest()
-        claims = self._proven.get(mark)
+        claims = self._proven.get(text)
         if claims is None:
             claims = self._proved(text)
-            with self._turn:
-                self._proven[mark] = claims
-                if len(self._proven) > _REMEMBERED:
-                    self._proven.popitem(last=False)
+            self._proven.keep(text, claims)
         if claims.expires + LEEWAY_SECONDS <= self._clock_ms() // 1000:
             raise TokenRefused("the token has expired")
         return claims
@@ -136,7 +132,7 @@ class Tokens:
         kinds = (Kind.ANONYMOUS,) if proof is None else (Kind.USER, Kind.ROBOT)
         if not isinstance(principal, str) or Actor(principal).kind not in kinds:
             raise TokenRefused(_NONE)
-        return Claims(principal, proof, expires, _limits(claims["access"]))
+        return Claims(principal, proof, expires, parse_access(claims["access"]))
 
 
 def _proof(claims: Mapping[str, object]) -> Proof | None:
@@ -145,26 +141,17 @@ def _proof(claims: Mapping[str, object]) -> Proof | None:
         return None
     if valid_from is None:
         raise TokenRefused(_NONE)
-    return Proof(principal_id, valid_from, key_id)
+    return Proof(principal_id, valid_from, key_id, _trust_ids(claims.get("tru", [])))
+
+
+def _trust_ids(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        raise TokenRefused(_NONE)
+    found = tuple(_number(one) for one in value)
+    return tuple(one for one in found if one is not None)
 
 
 def _number(value: object) -> int | None:
     if value is not None and (type(value) is not int or not 0 < value < _MOST):
         raise TokenRefused(_NONE)
     return value
-
-
-def _limits(access: object) -> TokenLimits:
-    repositories: dict[str, frozenset[str]] = {}
-    catalog = False
-    if not isinstance(access, list):
-        raise TokenRefused(_NONE)
-    for entry in access:
-        kind, name, actions = entry["type"], entry["name"], entry["actions"]
-        if not isinstance(actions, list):
-            raise TokenRefused(_NONE)
-        if kind == "repository":
-            repositories[name] = repositories.get(name, frozenset()) | frozenset(actions)
-        elif (kind, name) == ("registry", "catalog"):
-            catalog = True
-    return TokenLimits(repositories, catalog)

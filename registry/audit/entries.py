@@ -69,9 +69,12 @@ def write(
     detail: Mapping[str, object] | None = None,
     *,
     repository: str = "",
-    action: Action = Action.ADMIN,
+    action: Action | None = Action.ADMIN,
 ) -> None:
-    """Write an entry in the caller's transaction; ``reference`` is what was changed, ``action`` what that needed."""
+    """Write an entry in the caller's transaction: of what was changed, and the ``action`` that it needed.
+
+    ``reference`` is what was changed; the action is None where the policy was not asked, as somebody just logged in.
+    """
     row = {
         "time_ms": database.now(connection),
         "kind": kind,
@@ -81,8 +84,8 @@ def write(
         "user_agent": bounded(actor.user_agent, MOST_AGENT),
         "repository": repository,
         "reference": bounded(reference),
-        "action": action.value,
-        "rule": RULE.get(),
+        "action": "" if action is None else action.value,
+        "rule": "" if action is None else RULE.get(),
         "request_id": actor.request_id,
         "count": 1,
         "detail": encode(dict(detail or {})),

@@ -25,7 +25,9 @@ def challenges(error: Unauthorized) -> Iterator[str]:
         yield f'Basic realm="{_REALM}", charset="UTF-8"'
     if basic:
         return
-    parts = [f'realm="{base_url()}/token"', f'service="{services().access.terms.service}"']
+    external = services().access.terms.external
+    realm = external.realm if external else f"{base_url()}/token"
+    parts = [f'realm="{realm}"', f'service="{(external or services().access.terms).service}"']
     if error.wanted:
         parts.append(f'scope="{error.wanted}{_of_mount()}"')
     if error.reason:

@@ -40,7 +40,7 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class Answer(Response):
-    """A response that claims no content type of its own: nothing here is ever HTML."""
+    """A response that claims no content type of its own: nothing is HTML but the pages of logins."""
 
     default_mimetype = None
 

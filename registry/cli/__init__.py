@@ -25,8 +25,9 @@ Undo:
   moorage repo undelete      a deleted repository
 
 \b
-Credentials for --server, from the environment alone:
+Credentials for --server, from the environment, or else of a login:
   MOORAGE_USER and MOORAGE_PASSWORD, or MOORAGE_API_KEY
+  moorage login --server https://registry.example
 
 \b
 Shell completion, in your shell's start file:

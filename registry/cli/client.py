@@ -121,8 +121,13 @@ class Client:
 
 
 @contextmanager
-def connect(server: str | None, flags: Mapping[str, object]) -> Iterator[Client]:
-    """Yield a client of ``server``, or of the data that ``flags`` and settings name."""
+def connect(
+    server: str | None, flags: Mapping[str, object], credentials: Mapping[str, str] | None = None
+) -> Iterator[Client]:
+    """Yield a client of ``server``, or of the data that ``flags`` and settings name.
+
+    ``credentials`` replace the header of who the environment or a login says that one is.
+    """
     headers = {"User-Agent": f"moorage/{version('moorage')}"}
     if not server:
         from registry.cli.local import opened  # noqa: PLC0415 - who asks a server waits for no registry's imports
@@ -135,7 +140,7 @@ def connect(server: str | None, flags: Mapping[str, object]) -> Iterator[Client]
         return
     if not server.startswith(("http://", "https://")):
         raise click.ClickException(f"--server: expected a URL such as http://127.0.0.1:5000, not {server!r}")
-    headers |= credentials_for(server)
+    headers |= credentials_for(server) if credentials is None else credentials
     with httpx.Client(base_url=server.rstrip("/"), headers=headers, timeout=_PATIENCE) as http:
         yield Client(http, hide_password(server))
 

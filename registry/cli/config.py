@@ -11,17 +11,25 @@ from pathlib import Path
 import click
 
 from registry import schema
+from registry.access.actors import OPERATOR, Actor
+from registry.access.external import read_keys
 from registry.access.htpasswd import read_users
+from registry.access.issuers import IssuerFailed
+from registry.access.providers import Sent
 from registry.certificates import ending
 from registry.cli.common import json_flag, print_json, read_settings, settings_flags
 from registry.cli.opening import inspected, told
 from registry.cli.tables import show
 from registry.db.engine import system_clock
 from registry.db.sqlite import library, wal_is_safe
+from registry.egress.client import EgressClient
+from registry.errors import PrincipalUnknown, ProviderFailed
 from registry.hooks.configuration import PluginSettingsRefused
 from registry.hooks.manager import PluginError
 from registry.plugin_loading import find_plugins, settings_of_plugins
+from registry.services import Services
 from registry.serving.tls import refuse_unusable_tls
+from registry.setting_providers import OIDC, OidcProvider, variable_of
 from registry.setting_values import is_loopback
 from registry.settings import Settings, SettingsError, refuse_open_listen
 
@@ -104,7 +112,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         return
     try:
         with told(), inspected(settings) as app:
-            services = app.extensions["moorage"]
+            services: Services = app.extensions["moorage"]
             pending = schema.status(app).pending
             schema_state = f"pending: {', '.join(pending)}; moorage serve applies them" if pending else "up to date"
             nobody = settings.authentication and not pending and services.access.first.missing()
@@ -115,12 +123,37 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield Finding("schema", WARNING if pending else OK, schema_state)
     if nobody:
         yield Finding("administrator", WARNING, "nobody can log in yet: moorage user add NAME --admin")
+    for name in settings.oidc if not pending else ():
+        yield _answers(services, name)
+        yield from _teams(services, name)
     for part in checks:
         yield Finding(part.name, OK if part.ok else FAILED, part.detail)
     for plugin in services.plugins:
         if plugin.state == "failed":
             yield Finding(f"plugin {plugin.name}", WARNING, plugin.reason)
     yield from _blocked(settings, [plugin.name for plugin in services.plugins])
+
+
+def _answers(services: Services, name: str) -> Finding:
+    """Tell whether a provider answers, and where it must send browsers back to."""
+    providers = services.access.providers
+    back = f"it must know the redirect URI {providers.redirect_uri(providers.find(name))}"
+    try:
+        providers.page(providers.find(name), Sent.new())
+    except ProviderFailed as error:
+        return Finding(f"{OIDC}.{name}", WARNING, error.message)
+    return Finding(f"{OIDC}.{name}", OK, f"answers; {back}")
+
+
+def _teams(services: Services, name: str) -> Iterator[Finding]:
+    """Name the teams that groups are mapped to, and that are not there."""
+    for team in sorted(set(services.access.providers.find(name).teams.values())):
+        try:
+            services.access.teams.show(Actor(OPERATOR), team)
+        except PrincipalUnknown:
+            yield Finding(
+                f"{OIDC}.{name}", WARNING, f"nobody joins team {team}, which is not there: moorage team add {team}"
+            )
 
 
 def _plugin_settings(settings: Settings) -> Iterator[Finding]:
@@ -172,6 +205,38 @@ def _access(settings: Settings) -> Iterator[Finding]:
         yield Finding("trusted_proxies", WARNING, f"where clients get tokens follows the Host that they send: {advice}")
     if settings.htpasswd is not None:
         yield from _htpasswd(settings.htpasswd)
+    for provider in settings.oidc.values():
+        yield from _provider(provider)
+    if settings.token_keys:
+        yield _token_keys(settings)
+
+
+def _provider(provider: OidcProvider) -> Iterator[Finding]:
+    """Tell what of a provider's settings lets nobody in, or everybody."""
+    name = f"{OIDC}.{provider.name}"
+    try:
+        secret = provider.secret()
+    except (OSError, ValueError) as error:
+        yield Finding(name, FAILED, f"client_secret_file cannot be read: {error}")
+        return
+    if not secret:
+        advice = f"it must be a public client; if it has a secret, set {variable_of(provider.name, 'client_secret')}"
+        yield Finding(name, OK, f"logs in without a secret: {advice}")
+    if provider.allow_anybody:
+        yield Finding(
+            name, WARNING, f"everybody whom {provider.issuer} knows becomes a user, and is everybody to rules"
+        )
+    elif not provider.limited:
+        advice = "allowed_domains or required_claims let others in"
+        yield Finding(name, OK, f"lets in only who is linked by hand (moorage user link); {advice}")
+
+
+def _token_keys(settings: Settings) -> Finding:
+    try:
+        read_keys(EgressClient(settings.egress_allow, settings.egress_ca, private=True), settings.token_keys)
+    except IssuerFailed as error:
+        return Finding("token_keys", FAILED, f"no token of {settings.token_issuer} lets anybody in: {error}")
+    return Finding("token_keys", OK, settings.token_keys)
 
 
 def _htpasswd(path: Path) -> Iterator[Finding]:

@@ -24,6 +24,9 @@ _PLACES = ("config", "data", "database_url", "storage_url")
 _MICROSECONDS = re.compile(r"(?<=\d\d:\d\d:\d\d)(\.\d{3})000Z$")
 
 yes_flag = click.option("--yes", is_flag=True, help="Do not ask.")
+server_flag = click.option(
+    "--server", metavar="URL", envvar=SERVER_VARIABLE, show_envvar=True, help="The server's address."
+)
 
 
 class Parsed(click.ParamType[T], Generic[T]):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from registry.cli.credentials import WAYS
+from registry.cli.credentials import LOGIN, WAYS
 
 _REPOSITORY = re.compile(r"/repositories/(.+?)(?:/-/.*)?")
 _HINTS = (
@@ -22,9 +22,11 @@ _HINTS = (
     ("LABEL_UNKNOWN", "label", "their ids: moorage label list {repository} {digest}"),
     ("RULE_UNKNOWN", "name", "what there is: moorage {rules} list"),
     ("RULE_TAKEN", "name", "to give it another definition: moorage {rules} change {name}"),
-    ("UNAUTHORIZED", "code", f"who asks is told by the environment: {WAYS}"),
+    ("UNAUTHORIZED", "code", f"who asks is told by the environment: {WAYS}; {LOGIN}"),
     ("DENIED", "action", "why: moorage access explain PRINCIPAL {action} {repository}"),
     ("PRINCIPAL_UNKNOWN", "code", "what there is: moorage user list, moorage robot list, moorage team list"),
+    ("PROVIDER_UNKNOWN", "provider", "what there is: moorage config show, where the registry runs"),
+    ("IDENTITY_UNKNOWN", "owner", "what there is: moorage user identities {owner}"),
     ("KEY_UNKNOWN", "owner", "what there is: moorage key list {owner}"),
     (
         "INSUFFICIENT_STORAGE",

@@ -13,6 +13,14 @@ from registry.cli.passwords import choose_password, generate_flag, htpasswd_flag
 if TYPE_CHECKING:
     from registry.cli.client import Client
 
+_IDENTITIES = {
+    "id": "id",
+    "provider": "provider",
+    "subject": "subject",
+    "linked by": "actor",
+    "created": "created",
+    "last login": "last_login",
+}
 _COLUMNS = {
     "user": "name",
     "password": "kept",
@@ -26,7 +34,8 @@ _COLUMNS = {
 def command() -> None:
     """Make users, give them passwords, disable, enable and delete them.
 
-    What a user may do, rules of the policy say: `moorage policy grant`. Programs are robots: `moorage robot`.
+    What a user may do, rules of the policy say: `moorage policy grant`. Programs are robots: `moorage robot`. Who logs
+    in at a provider (`moorage login`) is made a user by that.
     """
 
 
@@ -146,6 +155,52 @@ def delete(client: Client, name: str, *, yes: bool) -> None:
     confirm(f"Delete the user {name} with its keys?", yes=yes)
     client.send("DELETE", below("/users", name))
     click.echo(f"deleted {name}")
+
+
+@command.command(
+    "link",
+    short_help="Let somebody of a provider log in as a user.",
+    epilog="\b\nExample:\n  moorage user link alice --oidc company --subject 248289761001",
+)
+@with_client
+@click.argument("name")
+@click.option(
+    "--oidc", "provider", metavar="PROVIDER", required=True, help="The provider, as [oidc.PROVIDER] names it."
+)
+@click.option("--subject", metavar="SUB", required=True, help="Who it is there: the claim sub.")
+@json_flag
+def link(client: Client, name: str, *, provider: str, subject: str, as_json: bool) -> None:
+    """Let a subject of a provider log in as a user that is there. Who is refused is shown this command."""
+    made = client.send("POST", below("/users", name, "identities"), {"provider": provider, "subject": subject})
+    if as_json:
+        print_json(made)
+        return
+    click.echo(f"{subject} of {provider} logs in as {name} from now on")
+
+
+@command.command(
+    "unlink",
+    short_help="Let an identity log in as a user no more.",
+    epilog="\b\nExample:\n  moorage user unlink alice 17",
+)
+@with_client
+@click.argument("name")
+@click.argument("identity", metavar="ID", type=int)
+def unlink(client: Client, name: str, identity: int) -> None:
+    """Let an identity of a provider, by its ID, log in as a user no more; keys that it has got go on until they end."""
+    client.send("DELETE", below("/users", name, "identities", str(identity)))
+    click.echo(f"identity {identity} is {name} no more; its keys go on: moorage key list {name}")
+
+
+@command.command(
+    "identities", short_help="List who logs in as a user.", epilog="\b\nExample:\n  moorage user identities alice"
+)
+@with_client
+@click.argument("name")
+@json_flag
+def identities(client: Client, name: str, *, as_json: bool) -> None:
+    """List the identities of providers that log in as a user."""
+    print_items(client.get(below("/users", name, "identities"))["items"], _IDENTITIES, as_json=as_json)
 
 
 def _set(client: Client, names: tuple[str, ...], *, disabled: bool, as_json: bool) -> None:

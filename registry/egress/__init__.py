@@ -1,1 +1,1 @@
-"""The one way out of the registry: requests that plugins send to other hosts."""
+"""The one way out of the registry: requests of plugins to other hosts, and to issuers of tokens."""

@@ -39,6 +39,10 @@ _NEVER_BY_NAME = tuple(
         "64:ff9b:1::/48",
     )
 )
+_PRIVATE = tuple(
+    ipaddress.ip_network(text)
+    for text in ("10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7")
+)
 # Compatible, mapped, translated, NAT64.
 _ENDING_IN_IPV4 = tuple(
     ipaddress.ip_network(text)
@@ -49,10 +53,14 @@ _LOW_32 = 0xFFFFFFFF
 
 
 class AddressRules:
-    """What may be spoken to beyond the public addresses: ``allow`` holds networks, addresses, and host names."""
+    """What may be spoken to beyond the public addresses: ``allow`` holds networks, addresses, and host names.
 
-    def __init__(self, allow: Iterable[str]) -> None:
+    ``private`` adds this machine and private networks, but never where clouds hand out credentials.
+    """
+
+    def __init__(self, allow: Iterable[str], *, private: bool = False) -> None:
         """Read the list; a text that is no network or address is a host name."""
+        self._private = private
         self._networks: list[_Network] = []
         self._hosts: set[str] = set()
         for text in allow:
@@ -83,6 +91,8 @@ class AddressRules:
             return True
         if _within(address, _NEVER_BY_NAME):  # whoever answers for the name would get credentials
             return False
+        if self._private and _within(address, _PRIVATE):
+            return True
         return host in self._hosts or not _within(address, _SPECIAL)
 
 

@@ -51,10 +51,14 @@ class EgressClient:
         allow: Sequence[str] = (),
         ca_file: Path | None = None,
         *,
+        private: bool = False,
         resolve: Resolver | None = None,
     ) -> None:
-        """Take what to ``allow`` (networks, addresses, hosts), and a PEM file of authorities to trust as well."""
-        self._rules = AddressRules(allow)
+        """Take what to ``allow`` (networks, addresses, hosts), and a PEM file of authorities to trust as well.
+
+        ``private`` allows this machine and private networks, too: for URLs that an administrator chose.
+        """
+        self._rules = AddressRules(allow, private=private)
         self._ca_file = ca_file
         self._resolve = resolve or SystemResolver()
 
@@ -66,9 +70,18 @@ class EgressClient:
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_seconds: float) -> EgressResponse:
         """Send a request; see :class:`~registry.hooks.Egress`."""
+        return self._send("POST", url, body, headers, timeout_seconds)
+
+    def get(self, url: str, timeout_seconds: float) -> EgressResponse:
+        """Ask for a document, within the bounds of :meth:`post`."""
+        return self._send("GET", url, b"", {"Accept": "application/json"}, timeout_seconds)
+
+    def _send(
+        self, method: str, url: str, body: bytes, headers: Mapping[str, str], timeout_seconds: float
+    ) -> EgressResponse:
         target, deadline = _parsed(url), Deadline(timeout_seconds)
         request = httpcore.Request(
-            "POST",
+            method,
             httpcore.URL(
                 scheme=target.url.scheme.encode(),
                 host=target.url.raw_host,

@@ -706,7 +706,7 @@ def cli_commands(open_context: Callable[[], PluginContext]) -> Iterable[object] 
 
 @hookspec
 def blueprints(context: PluginContext) -> Iterable[object] | None:
-    """Add pages and endpoints: blueprints of Flask, anywhere but under ``/v2``, ``/api``, ``/token`` and ``/health``.
+    """Add pages and endpoints: blueprints of Flask, not under ``/v2``, ``/api``, ``/token``, ``/health`` or ``/login``.
 
     A path's first part is fixed, and two rules for one path stop the start with both plugins' names. What fails here
     is answered by a 500 (``application/problem+json``), and what is refused by ``flask.abort`` by a problem, too. A

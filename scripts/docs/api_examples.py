@@ -33,7 +33,9 @@ _ALICE = MappingProxyType({"user": "alice"})
 _ROBOT = MappingProxyType({"robot": "team+ci"})
 _MEMBER = MappingProxyType({"team": "builders", "member": "alice"})
 _KEY = MappingProxyType({"principal": "alice", "key": "$PREFIX"})
+_TRUST = MappingProxyType({"trust": "app"})
 _RULE = MappingProxyType({"rule": "team"})
+_NO_PROVIDER = "it needs a provider"
 _ADD_ALICE = "moorage user add alice --no-password"
 _DELETED = "moorage manifest delete team/app $SHA --yes"
 
@@ -115,9 +117,25 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
             path=_KEY, body='{"overlap_seconds": 3600}', before="MADE=$(moorage key add alice ci); PREFIX=${MADE:3:10}"
         ),
         "delete_key": Example(path=_KEY),
+        "list_identities": Example(path=_ALICE, before=_ADD_ALICE),
+        "link_identity": Example(
+            path=_ALICE, body='{"provider": "company", "subject": "248289761001"}', not_run=_NO_PROVIDER
+        ),
+        "unlink_identity": Example(path={**_ALICE, "identity": "1"}, not_run=_NO_PROVIDER),
+        "request_login": Example(body='{"host": "laptop", "expires_in_seconds": 7200}', not_run=_NO_PROVIDER),
+        "poll_login": Example(body='{"poll_secret": "..."}', not_run=_NO_PROVIDER),
         "create_policy_rule": Example(
             body='{"name": "team", "definition": {"to": ["everybody"], "on": ["team/*"], "role": "pull"}}'
         ),
+        "create_trust": Example(
+            body='{"name": "app", "robot": "team+ci", "issuer": "https://token.actions.githubusercontent.com", '
+            '"audiences": ["https://registry.example"], "claims": {"repository": ["acme/app"]}}',
+            before="moorage robot add team+ci",
+        ),
+        "list_trusts": Example(query="limit=100"),
+        "explain_trusts": Example(body='{"token": "...", "robot": "team+ci"}', not_run="it needs a token"),
+        "show_trust": Example(path=_TRUST),
+        "delete_trust": Example(path=_TRUST),
         "list_policy_rules": Example(),
         "show_policy_rule": Example(path=_RULE),
         "change_policy_rule": Example(

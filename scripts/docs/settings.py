@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from registry.setting_providers import OPTIONS, OidcProvider, described
 from registry.settings import Settings
 
 _HEAD = """\
@@ -27,9 +30,19 @@ $ moorage config show --json
 ```
 
 Options of a storage driver are a table named after its scheme: `[s3]` with `endpoint_url = "…"`, or
-`MOORAGE_S3_ENDPOINT_URL`. Those of a plugin are in `[plugins.NAME]`, see [below](#settings-of-plugins).
+`MOORAGE_S3_ENDPOINT_URL`. Providers at which people log in are tables [`[oidc.NAME]`](#providers-of-logins), and what
+is set of a plugin is in [`[plugins.NAME]`](#settings-of-plugins).
 
 ## All settings
+
+| TOML | variable | default | meaning |
+|---|---|---|---|
+"""
+_PROVIDERS = """
+## Providers of logins
+
+People [log in](logging-in.md) at providers of OpenID Connect: a table `[oidc.NAME]` for each. NAME is part of URLs: up
+to 32 of a-z, 0-9, and dashes between. In a variable, NAME is in capitals, with underscores for dashes; tables are JSON.
 
 | TOML | variable | default | meaning |
 |---|---|---|---|
@@ -72,10 +85,21 @@ def page() -> str:
         f"| `{item.name}` | `{item.variable}` | {_cell(item.default)} | {item.help} |\n"
         for item in Settings().describe()
     ]
-    return "".join([_HEAD, *rows, _PLUGINS])
+    return "".join([_HEAD, *rows, _PROVIDERS, *_of_provider(), _PLUGINS])
+
+
+def _of_provider() -> Iterator[str]:
+    usual = OidcProvider(name="NAME", issuer="", client_id="")
+    for item in described({"NAME": usual}, {}):
+        option = item.name.rpartition(".")[2]
+        meaning = f"{item.help} (required)" if OPTIONS[option].required else item.help
+        name = f"`{option}`" if option != "client_secret" else ""
+        yield f"| {name} | `{item.variable}` | {_cell(item.default)} | {meaning} |\n"
 
 
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return "" if value in ("", None, []) else f"`{value}`"
+    if isinstance(value, list):
+        return f"`{', '.join(value)}`" if value else ""
+    return "" if value in ("", None, {}) else f"`{value}`"

@@ -10,13 +10,15 @@ from registry.access.authentication import Credentials
 from registry.access.authorizer import Action
 from registry.access.principals import PrincipalWish
 from registry.app import create_app
-from registry.errors import Denied, TooManyRequests, Unauthorized
+from registry.errors import Denied, TooManyRequests, TrustTaken, Unauthorized
 from registry.names import RepositoryName
+from registry.revisions import Condition
 from registry.schema import upgrade
 from registry.settings import Settings
 from tests.access.routes import ARGUMENTS, BODIES, QUERIES, address, routes
 from tests.access.test_hostile import FORMS, HEADERS, SCOPES
-from tests.support.asking import CHIEF, OPERATOR, PASSWORD, bearer, world
+from tests.support.asking import CHIEF, OPERATOR, PASSWORD, basic, bearer, world
+from tests.support.issuer import Issuer
 
 pytestmark = pytest.mark.needs_tools
 SCOPE = "repository:team/app:pull,push,delete"
@@ -159,3 +161,48 @@ def test_another_process_refuses_at_once(pair, url, tmp_path):
     asked.put(False)
     process.join(30)
     assert process.exitcode == 0
+
+
+def test_a_job_that_is_trusted_ends_at_once_in_another_process(pair, tmp_path):
+    one, other = pair
+    with Issuer(tmp_path) as issuer:
+        issuer.at(one.clock() // 1000)
+        one.robot("jobs", "ci")
+        one.rule("jobs", "robot:jobs+ci", ["team/*"], role="push")
+        definition = {"issuer": issuer.url, "audiences": ["a"], "claims": {"sub": ["J\u00f6b-\u212a"]}}
+        one.access.trusts.create(CHIEF, "jobs", "jobs+ci", definition)
+        job = issuer.sign(aud="a", sub="J\u00f6b-\u212a")
+        given = other.client.get("/token", query_string={"scope": SCOPE}, headers=basic("jobs+ci", job))
+        headers = [basic("jobs+ci", job), bearer(given.json["token"])]
+        for app in (one, other):
+            for header in headers:
+                assert app.client.post("/v2/team/app/blobs/uploads/", headers=header).status_code == 202
+        assert (
+            one.client.get("/v2/", headers=basic("jobs+ci", issuer.sign(aud="a", sub="J\u00f6b-K"))).status_code == 401
+        )
+        assert one.client.get("/v2/", headers=basic("jobs+ci", issuer.sign(aud="a\0", sub="\0"))).status_code == 401
+        one.access.trusts.delete(CHIEF, "jobs", Condition())
+        for app in (other, one):
+            for header in headers:
+                assert app.client.post("/v2/team/app/blobs/uploads/", headers=header).status_code == 401
+
+
+def test_of_trusts_made_at_once_one_is_made(pair):
+    one, other = pair
+    one.robot("races", "ci")
+    definition = {"issuer": "https://issuer.example", "audiences": ["a"], "claims": {"sub": ["x"]}}
+    outcomes = []
+
+    def make(app):
+        try:
+            app.access.trusts.create(CHIEF, "race", "races+ci", definition)
+            outcomes.append("made")
+        except TrustTaken:
+            outcomes.append("taken")
+
+    threads = [threading.Thread(target=make, args=(app,)) for app in (one, other) * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["made"] + ["taken"] * 7

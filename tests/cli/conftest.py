@@ -12,8 +12,9 @@ from tests.support.plugins import install
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run in an empty folder, without settings from the environment."""
+    """Run in an empty folder, without settings from the environment, and without logins of whoever runs the tests."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name in [name for name in os.environ if name.startswith("MOORAGE_")]:
         monkeypatch.delenv(name)
 

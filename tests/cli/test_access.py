@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import bcrypt
 import pytest
 from click.testing import CliRunner
+from joserfc.jwk import ECKey
 
 from registry.cli import connecting, main, passwords, serve
 from registry.cli.common import FlagRefused
@@ -436,3 +437,76 @@ def test_questions_are_asked_where_somebody_is_there(app, monkeypatch):
     assert "Aborted" in call("user", "delete", "alice", stdin="n\n", code=1).output
     assert ask("user", "show", "alice")
     assert "deleted alice" in call("user", "delete", "alice", stdin="y\n").output
+
+
+# Trusts
+
+
+def test_trusts_are_made_shown_explained_and_removed(app, tmp_path):
+    call("robot", "add", "team+ci")
+    claims = {"iss": "https://issuer.example", "aud": "a", "sub": "x", "ref": "main"}
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    (tmp_path / "token").write_text(f"e30.{body}.e30\n")
+    add = ("trust", "add", "app", "--robot", "team+ci", "--issuer", "https://issuer.example", "--audience", "a")
+    made = call(*add, "--claim", "sub=x", "--claim", "ref=main", "--claim", "ref=v=*", "--lifetime", "2m")
+    assert "tokens of https://issuer.example for a stand for team+ci" in made.output
+    assert ask("trust", "show", "app")["claims"] == {"sub": ["x"], "ref": ["main", "v=*"]}
+    assert ask("trust", "show", "app")["lifetime_seconds"] == 120
+    shown = call("trust", "list").output
+    assert "ref=v=*" in shown
+    keys = {"keys": [ECKey.generate_key("P-256").as_dict(private=False)]}
+    (tmp_path / "keys.json").write_text(json.dumps(keys))
+    call("trust", "add", "kept", *add[3:], "--claim", "sub=y", "--keys", str(tmp_path / "keys.json"))
+    assert ask("trust", "show", "kept")["keys"] == keys
+    assert "1 of its own" in call("trust", "show", "kept").output
+    told = call("trust", "explain", str(tmp_path / "token"), "--robot", "team+ci").output
+    assert "  ref: main" in told
+    assert "trust kept does not let it in as team+ci\n  this is no token that the issuer signed" in told
+    assert "claim sub is 'x', not y" in told
+    assert json.loads(call("trust", "explain", "-", "--json", stdin=f"e30.{body}.e30").stdout)["claims"] == claims
+    assert (
+        "no trust of team+b is in its issuer"
+        in call("trust", "explain", "-", "--robot", "team+b", stdin=f"e30.{body}.e30").output
+    )
+    call("trust", "delete", "app", "--yes")
+    assert [one["name"] for one in ask("trust", "list")] == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("claims", "words", "code"),
+    [
+        (["sub"], "NAME=PATTERN", 2),
+        (["=x"], "NAME=PATTERN", 2),
+        (["sub=*"], "add a claim that says whose", 1),
+        (["sub="], "1 to 512 printable", 1),
+        ([], "Missing option '--claim'", 2),
+    ],
+)
+def test_a_trust_that_cannot_be_says_why(app, claims, words, code):
+    call("robot", "add", "team+ci")
+    given = [part for claim in claims for part in ("--claim", claim)]
+    add = ("trust", "add", "app", "--robot", "team+ci", "--issuer", "https://issuer.example", "--audience", "a")
+    assert words in call(*add, *given, code=code).output
+
+
+def test_a_token_that_cannot_be_read_says_why(app, tmp_path):
+    call("trust", "explain", str(tmp_path / "none"), code=2)
+    (tmp_path / "token").write_bytes(b"\xff\xfe")
+    assert "cannot read" in call("trust", "explain", str(tmp_path / "token"), code=2).output
+    assert "no signed token" in call("trust", "explain", "-", code=1, stdin="x").output
+
+
+def test_config_check_tells_of_keys_of_a_token_service(elsewhere, tmp_path, monkeypatch):
+    keys = tmp_path / "keys.json"
+    keys.write_text("{}")
+    for name, value in (("REALM", "https://auth.example/token"), ("ISSUER", "auth.example"), ("KEYS", str(keys))):
+        monkeypatch.setenv(f"MOORAGE_TOKEN_{name}", value)
+    monkeypatch.setenv("MOORAGE_AUTHENTICATION", "true")
+    (found,) = [
+        one for one in json.loads(call("config", "check", "--json", code=1).stdout) if one["name"] == "token_keys"
+    ]
+    assert found["state"] == "failed"
+    assert "no set of keys" in found["detail"]
+    keys.write_text(json.dumps({"keys": [ECKey.generate_key("P-256").as_dict(private=False)]}))
+    (found,) = [one for one in json.loads(call("config", "check", "--json").stdout) if one["name"] == "token_keys"]
+    assert found["state"] == "ok"

@@ -1,9 +1,13 @@
-"""Every client logs in: as who may push, who may only pull, a robot with its key, nobody; and is told why it may not.
+"""Every client logs in: as who may push, who may only pull, a robot, nobody; and is told why it may not.
+
+The robot logs in with its key, and with a token of an issuer that is trusted, as a CI job does.
 
 The repositories of ``team`` are for who is named in a rule; those of ``open`` may be pulled by everybody.
 """
 
 import json
+import re
+import time
 
 import httpx
 import pytest
@@ -14,6 +18,7 @@ from registry.testing.client import RegistryClient
 from registry.testing.images import DOCKER, simple_image
 from tests.support.access import AUTHENTICATION, OPERATOR_ACTOR, PASSWORD, prepare
 from tests.support.images import write_layout
+from tests.support.issuer import Issuer
 from tests.support.server import MoorageServer
 from tests.support.services import Containerd, Dockerd
 
@@ -33,12 +38,22 @@ OLDEST_ROOTLESS = {"_CONTAINERS_ROOTLESS_UID": "1000"}
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    """A server that asks who everybody is, and the texts of its keys."""
+    """A server that asks who everybody is, and the texts of its keys, with the token of a job that is the robot."""
     data = tmp_path_factory.mktemp("login") / "data"
-    made = prepare(data, RULES, users=("builder", "reader", "gone"), robots=(("team", "ci"),), disabled=("gone",))
-    keys = made.keys | worn_keys(data)
-    with MoorageServer(data, threads=8, env=AUTHENTICATION) as running:
-        yield running, keys
+    with Issuer(data.parent) as issuer:
+        trust = {"issuer": issuer.url, "audiences": ["moorage"], "claims": {"repository": ["acme/app"]}}
+        made = prepare(
+            data,
+            RULES,
+            users=("builder", "reader", "gone"),
+            robots=(("team", "ci"),),
+            disabled=("gone",),
+            trusts={"job": ("team+ci", trust)},
+        )
+        job = issuer.sign(aud="moorage", repository="acme/app", exp=int(time.time()) + 86_400)
+        keys = {**made.keys, **worn_keys(data), "job": job}
+        with MoorageServer(data, threads=8, env=AUTHENTICATION) as running:
+            yield running, keys
 
 
 def worn_keys(data):
@@ -117,8 +132,9 @@ def check(login, push, pull, name, keys, *, expired=EXPIRED):
     assert (done := pull()).returncode == 0, done.stderr
     said = screen(push("4"))
     assert NARROW.format(name=name) in said, said
-    assert login("team+ci", keys["team+ci"]).returncode == 0
-    assert (done := push("3")).returncode == 0, done.stderr
+    for tag, secret in {"3": "team+ci", "5": "job"}.items():
+        assert login("team+ci", keys[secret]).returncode == 0
+        assert (done := push(tag)).returncode == 0, done.stderr
 
 
 def test_docker(command, server, team, public, name, keys, build_context):
@@ -266,12 +282,13 @@ def test_containerd(command, server, team, public, name, keys):
         assert "403" in screen(images.run(*push, "-u", f"builder:{keys['narrow']}", f"{team}:3", f"{team}:1"))
         for worn in ("expired", "rotated"):
             assert "401" in screen(images.run(*push, "-u", f"builder:{keys[worn]}", f"{team}:2", f"{team}:1"))
-        images(*push, "-u", f"team+ci:{keys['team+ci']}", f"{team}:2", f"{team}:1")
+        for secret in ("team+ci", "job"):
+            images(*push, "-u", f"team+ci:{keys[secret]}", f"{team}:2", f"{team}:1")
 
 
 def test_the_log_of_the_server_holds_no_secret(server, keys):
     text = server.log.read_text()
     assert PASSWORD not in text
-    assert not [key for key in keys.values() if key in text or key.rpartition("_")[2] in text]
+    assert not [key for key in keys.values() if key in text or re.split(r"[_.]", key)[-1] in text]
     answers = [json.loads(line) for line in text.splitlines() if '"status"' in line]
     assert not [answer for answer in answers if answer["status"] >= 500]

@@ -10,6 +10,7 @@ import time
 import pytest
 from cryptography import x509
 
+from registry.egress.addresses import AddressRules
 from registry.egress.client import BODY_LIMIT, EgressClient
 from registry.hooks import EgressFailed, EgressRefused
 from tests.support.certificates import make_pair
@@ -296,3 +297,35 @@ def test_a_certificate_may_be_for_an_address(tmp_path):
     authority, context = made_certificate(tmp_path, x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
     with Listener(answering(OK), context) as receiver:
         assert post(EgressClient(LOOPBACK, authority), receiver.url).status == 204
+
+
+def test_a_document_is_asked_for_without_a_body():
+    seen = []
+
+    def answer(connection):
+        seen.append(read_request(connection))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with Listener(answer) as receiver:
+        response = EgressClient(private=True).get(f"http://127.0.0.1:{receiver.port}/a?b", PATIENCE)
+    assert (response.status, response.body) == (200, b"{}")
+    assert seen[0].startswith(b"GET /a?b HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        *(("10.1.2.3", True), ("172.16.0.1", True), ("192.168.1.1", True), ("127.0.0.1", True), ("::1", True)),
+        *(("fd12::1", True), ("8.8.8.8", True)),
+        *(("169.254.169.254", False), ("fe80::1", False), ("fd00:ec2::254", False), ("100.100.100.200", False)),
+        *(("168.63.129.16", False), ("192.0.0.192", False), ("100.64.0.1", False), ("0.0.0.0", False)),
+        *(("224.0.0.1", False), ("::ffff:169.254.169.254", False), ("64:ff9b::a9fe:a9fe", False)),
+    ],
+)
+def test_private_networks_are_allowed_but_not_where_clouds_hand_out_credentials(address, allowed):
+    rules = AddressRules([], private=True)
+    if allowed:
+        rules.check("issuer.internal", [ipaddress.ip_address(address)])
+        return
+    with pytest.raises(EgressRefused):
+        rules.check("issuer.internal", [ipaddress.ip_address(address)])

@@ -1,10 +1,13 @@
 """The registries that pages of docs/ are about: made once, and copied for each page."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from flask import Flask
+from joserfc import jwt
+from joserfc.jwk import ECKey
 from sqlalchemy import Connection, text
 
 from registry import schema
@@ -94,7 +97,7 @@ def push_aged(app: Flask) -> None:
 
 
 def guarded(folder: Path) -> Mapping[str, str]:
-    """Make the registry of docs/access.md and docs/audit.md, which asks who its clients are; `admin` is its administrator."""
+    """Make the registry of several pages, which asks who its clients are; `admin` is its administrator."""
     variables = small(folder)
     with running_app(folder, authentication=True) as app:
         principals = app.extensions["moorage"].access.principals
@@ -102,9 +105,28 @@ def guarded(folder: Path) -> Mapping[str, str]:
     return {**variables, "MOORAGE_AUTHENTICATION": "true", "PASSWORD": _PASSWORD}
 
 
+def federated(folder: Path) -> Mapping[str, str]:
+    """Make the registry of docs/ci-without-secrets.md, with a token of a cluster, and its keys."""
+    variables, key = guarded(folder), ECKey.generate_key("P-256", {"kid": "cluster"})
+    now = int(time.time())
+    claims = {
+        "iss": "https://kubernetes.default.svc.cluster.local",
+        "aud": ["https://registry.example"],
+        "sub": "system:serviceaccount:builds:pusher",
+        "kubernetes.io": {"namespace": "builds", "serviceaccount": {"name": "pusher"}},
+        "iat": now,
+        "exp": now + DAY // 1000,
+    }
+    token = jwt.encode({"alg": "ES256", "kid": "cluster"}, claims, key)
+    keys = {"keys": [key.as_dict(private=False)]}
+    return {**variables, "ID_TOKEN": token, "JWKS": json.dumps(keys)}
+
+
 WORLDS: Mapping[str, Callable[[Path], Mapping[str, str]]] = {
     "docs/access.md": guarded,
     "docs/audit.md": guarded,
+    "docs/ci-without-secrets.md": federated,
+    "docs/logging-in.md": guarded,
     "docs/retention.md": aged,
 }
 """Pages that are about another registry than the usual one."""

@@ -201,6 +201,7 @@ def test_secrets_are_shown_nowhere():
     assert "moorage:********@db" in str(settings.describe())
     assert "hush" not in str(problems({"database_url": "//moorage:hush@db"}, {}))
     assert hide_password("a://u:p@ss@h and b://u:x@h") == "a://u:********@h and b://u:********@h"
+    assert hide_password("/x?code=a&state=b&n=1&my_token=c") == "/x?code=********&state=********&n=1&my_token=********"
 
 
 def test_every_setting_describes_itself():

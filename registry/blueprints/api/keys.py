@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from flask import Blueprint
 
 from registry.access.actors import Actor
-from registry.access.keys import KeyRow, NewKey
 from registry.blueprints._http import services
 from registry.blueprints._problems import PREFIX
 from registry.blueprints.api._inputs import Body
+from registry.blueprints.api._keys import Key, MadeKey, made_key, shown_key
 from registry.blueprints.api._operations import Reply, operation
 from registry.blueprints.api._pages import PageOf, PageQuery, page_of
-from registry.blueprints.api._times import maybe_moment, moment
 from registry.errors import KeyUnknown, PaginationInvalid, PrincipalInvalid, PrincipalUnknown, ScopeInvalid
 from registry.pages import cut
 
 blueprint = Blueprint("api_keys", __name__, url_prefix=PREFIX)
 _LONGEST_SECONDS = 36_500 * 86_400
 _OVERLAP_SECONDS = 3600
-
-
-class Key(msgspec.Struct):
-    """A key as it may be shown. ``prefix`` is the part of it between the underscores, by which it is known.
-
-    Without ``scopes`` it is good for all that its principal may do, but for making keys and changing the password.
-    """
-
-    prefix: str
-    principal: str
-    name: str
-    scopes: list[str]
-    actor: str
-    created: datetime
-    expires: datetime | None
-    last_used: datetime | None
-
-
-class MadeKey(msgspec.Struct):
-    """A key that was just made; ``text`` is the key itself, which nobody can be shown again."""
-
-    key: Key
-    text: str
 
 
 class KeyWish(Body):
@@ -66,7 +41,7 @@ def list_keys(actor: Actor, principal: str, query: PageQuery) -> PageOf[Key]:
     """List the keys of a user or robot, oldest first; those that expired are listed for thirty days."""
     (last,) = query.after(0)
     later = [row for row in services().access.keys.list(actor, principal) if row.id > int(last)]
-    return page_of(cut(later[: query.size + 1], query.size), _shown, lambda row: (row.id,))
+    return page_of(cut(later[: query.size + 1], query.size), shown_key, lambda row: (row.id,))
 
 
 @operation(
@@ -80,7 +55,7 @@ def create_key(actor: Actor, principal: str, wanted: KeyWish) -> Reply[MadeKey]:
     """Make a key of a user or robot: one's own with one's password, or anybody's as an administrator."""
     lives_ms = None if wanted.expires_in_seconds is None else wanted.expires_in_seconds * 1000
     made = services().access.keys.create(actor, principal, wanted.name, wanted.scopes, lives_ms=lives_ms)
-    return _made(made)
+    return made_key(made)
 
 
 @operation(
@@ -93,27 +68,10 @@ def create_key(actor: Actor, principal: str, wanted: KeyWish) -> Reply[MadeKey]:
 def rotate_key(actor: Actor, principal: str, key: str, wanted: Rotation) -> Reply[MadeKey]:
     """Make a key as another one (its prefix), which ends after an overlap; the new one lives as long as that was to."""
     made = services().access.keys.rotate(actor, principal, key, overlap_ms=wanted.overlap_seconds * 1000)
-    return _made(made)
+    return made_key(made)
 
 
 @operation(blueprint, "DELETE", "/principals/{principal}/keys/{key}", errors=(KeyUnknown,))
 def delete_key(actor: Actor, principal: str, key: str) -> None:
     """End a key (its prefix) at once, with the tokens that were got with it."""
     services().access.keys.delete(actor, principal, key)
-
-
-def _made(made: NewKey) -> Reply[MadeKey]:
-    return Reply(MadeKey(_shown(made.key), made.text), secret=True)
-
-
-def _shown(row: KeyRow) -> Key:
-    return Key(
-        row.prefix,
-        row.owner,
-        row.name,
-        list(row.scopes),
-        row.actor,
-        moment(row.created_ms),
-        maybe_moment(row.expires_ms),
-        maybe_moment(row.last_used_ms),
-    )

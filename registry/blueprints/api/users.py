@@ -24,7 +24,10 @@ blueprint = Blueprint("api_users", __name__, url_prefix=PREFIX)
 
 
 class User(msgspec.Struct):
-    """A user. ``source`` says who keeps the password: ``local`` (the registry) or ``htpasswd`` (that file)."""
+    """A user. ``source`` says who keeps the password: ``local`` (the registry) or ``htpasswd`` (that file).
+
+    ``oidc`` has none: it was made when somebody of a provider logged in.
+    """
 
     name: str
     source: str

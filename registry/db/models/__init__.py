@@ -15,10 +15,12 @@ from registry.db.models.access import (
     Team,
     TeamMember,
     TokenKey,
+    Trust,
 )
 from registry.db.models.audit import AuditEntry, AuditRecord, AuditState
 from registry.db.models.content import Blob, PurgedDigest, RepositoryBlob, StorageDeletion, Upload, UploadPart
 from registry.db.models.events import EventConsumer, EventDelivery, Outbox
+from registry.db.models.federated import BrowserLogin, Identity, LoginRequest
 from registry.db.models.legacy import LegacyImageRow, ManifestLegacyImage
 from registry.db.models.manifests import Label, Manifest, ManifestBlob, ManifestChild
 from registry.db.models.plugins import PluginBlock, PluginHealth, PluginValue
@@ -34,14 +36,17 @@ __all__ = [
     "AuditRecord",
     "AuditState",
     "Blob",
+    "BrowserLogin",
     "EventConsumer",
     "EventDelivery",
     "GcReview",
+    "Identity",
     "Job",
     "JobRun",
     "Label",
     "LegacyImageRow",
     "LoginFailure",
+    "LoginRequest",
     "Manifest",
     "ManifestBlob",
     "ManifestChild",
@@ -65,6 +70,7 @@ __all__ = [
     "Team",
     "TeamMember",
     "TokenKey",
+    "Trust",
     "Upload",
     "UploadPart",
 ]

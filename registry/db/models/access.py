@@ -19,7 +19,7 @@ from registry.db.base import (
 
 
 class AccessState(Base):
-    """One row: ``revision`` goes up with every change of principals, teams, keys and rules, in its transaction."""
+    """One row: ``revision`` goes up with every change of anything about access, in its transaction."""
 
     __tablename__ = "access_state"
 
@@ -90,6 +90,20 @@ class ApiKey(Base):
     created_ms: Mapped[Milliseconds]
     expires_ms: Mapped[MaybeMilliseconds]
     last_used_ms: Mapped[MaybeMilliseconds]
+
+
+class Trust(Base):
+    """Which tokens of another issuer speak for a robot; ``definition`` is the JSON text of what it says."""
+
+    __tablename__ = "trust"
+    __table_args__ = (NEVER_REUSED,)
+
+    id: Mapped[Id]
+    name: Mapped[Name] = mapped_column(unique=True)
+    principal_id: Mapped[int] = mapped_column(BigInteger, reference("principal.id", cascade=True), index=True)
+    definition: Mapped[LongText]
+    actor: Mapped[Actor]
+    created_ms: Mapped[Milliseconds]
 
 
 class RefreshToken(Base):
