@@ -4,6 +4,8 @@ Flags win over ``MOORAGE_*`` variables, those over the TOML file, and that over 
 remembers where it came from. All durations are in seconds.
 """
 
+# Long: a line a setting, and all that reads them in one place.
+
 from __future__ import annotations
 
 import dataclasses

@@ -18,18 +18,17 @@ from registry.access.federation import Federation, is_token
 from registry.access.htpasswd import HTPASSWD
 from registry.access.jwks import TokenRefused
 from registry.access.limits import Limits, narrowed
+from registry.access.login_notes import LoginNotes, of_key
 from registry.access.principal_rows import LOCAL, NO_PASSWORD, check_user_name, insert_principal
-from registry.access.secrets import KEY_SIGN, REFRESH_SIGN, KeyText, Passwords, hashed
+from registry.access.secrets import KEY_SIGN, KeyText, Passwords, hashed
 from registry.access.sources import Sources
 from registry.access.standing import Standings
 from registry.access.throttle import Throttle, Try
 from registry.access.tokens import Tokens
-from registry.audit.entries import ALLOWED, DENIED, encode
-from registry.audit.notes import LOGIN, Notes
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import ApiKey, Principal
-from registry.errors import PrincipalInvalid, TooManyRequests, Unauthorized, Unavailable
+from registry.errors import PrincipalInvalid, Unauthorized, Unavailable
 from registry.hooks.access import LoginCredentials
 
 _KEY = table(ApiKey)
@@ -57,7 +56,7 @@ _BY_PREFIX = (
 _USED = update(_KEY).where(_KEY.c.id == bindparam("b_key")).values(last_used_ms=bindparam("b_now"))
 _USED_EVERY_MS = 60_000
 _WRONG = "the user name or password is wrong"
-_LONGEST, _LONGEST_NAME = 8192, 128
+_LONGEST = 8192
 _OF_PASSWORD, _OF_ISSUER = {"with": "password"}, {"with": "token of another issuer"}
 
 
@@ -84,7 +83,7 @@ class Authenticator:
         sources: Sources,
         federation: Federation,
         external: ExternalTokens | None,
-        notes: Notes,
+        notes: LoginNotes,
     ) -> None:
         """Compare with what ``database`` and ``sources`` hold.
 
@@ -125,23 +124,13 @@ class Authenticator:
         Raises :class:`Unauthorized`, :class:`TooManyRequests`, or :class:`Unavailable` where who may know fails.
         """
         if password.startswith(KEY_SIGN):
-            return self._noted(nobody, name, _of_key(password), lambda: self._by_key(password, nobody, name))
+            return self._noted(nobody, name, of_key(password), lambda: self._by_key(password, nobody, name))
         if is_token(password) and Actor(name).kind is Kind.ROBOT:
             return self.exchange(password, name, nobody)
         return self._noted(nobody, name, _OF_PASSWORD, lambda: self._by_password(name, password, nobody))
 
     def _noted(self, nobody: Actor, name: str, how: Mapping[str, str], log_in: Callable[[], Actor]) -> Actor:
-        """Log in and note ``how`` that was, or why not."""
-        try:
-            actor = log_in()
-        except (Unauthorized, TooManyRequests, Unavailable) as error:
-            many = isinstance(error, TooManyRequests)
-            why = "too many wrong credentials came from there" if many else error.message
-            detail = encode({**how, "why": why})
-            self._notes.note(nobody, LOGIN, DENIED, principal=_typed(name), detail=detail)
-            raise
-        self._notes.note(actor, LOGIN, ALLOWED, detail=encode(how))
-        return actor
+        return self._notes.of(nobody, name, how, log_in, lambda actor: actor.principal)
 
     def _by_password(self, name: str, password: str, nobody: Actor) -> Actor:
         if "\0" in name:  # PostgreSQL takes no such text, and nobody is called so
@@ -193,7 +182,7 @@ class Authenticator:
 
     def _bearer(self, text: str, nobody: Actor) -> Actor:
         if text.startswith(KEY_SIGN):
-            return self._noted(nobody, "", _of_key(text), lambda: self._by_key(text, nobody))
+            return self._noted(nobody, "", of_key(text), lambda: self._by_key(text, nobody))
         principal = ""
         try:
             if self._external is not None and self._external.issued(text):
@@ -207,8 +196,7 @@ class Authenticator:
             refusal = Unauthorized(str(error), reason="invalid_token")
         except Unauthorized as error:
             refusal = error
-        detail = encode({"with": "token", "why": refusal.message})
-        self._notes.note(nobody, LOGIN, DENIED, principal=principal, detail=detail)
+        self._notes.refused(nobody, principal, {"with": "token"}, refusal.message)
         raise refusal
 
     def _of_elsewhere(self, actor: Actor) -> Actor:
@@ -293,21 +281,6 @@ class Authenticator:
     def _key(self, prefix: str) -> Row[*tuple[Any, ...]] | None:
         with self._database.read() as connection:
             return connection.execute(_BY_PREFIX, {"prefix": prefix}).first()
-
-
-def _of_key(text: str) -> Mapping[str, str]:
-    """Return how somebody logs in who shows an API key: by its prefix, if it is written as one."""
-    key = KeyText.parse(text)
-    return {"with": "key", "key": key.prefix if key else ""}
-
-
-def _typed(name: str) -> str:
-    """Return a name that somebody typed as it may be noted: keys and tokens are typed there by mistake."""
-    for sign in (KEY_SIGN, REFRESH_SIGN):
-        before, found, _ = name.partition(sign)
-        if found:
-            return f"{before[:_LONGEST_NAME]}{sign}..."
-    return name[:_LONGEST_NAME]
 
 
 def _used(connection: Connection, key_id: int, now: int) -> None:

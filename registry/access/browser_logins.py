@@ -20,16 +20,15 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 from registry.access.actors import Actor
 from registry.access.arrivals import Arrivals
 from registry.access.keys import NewKey
+from registry.access.login_notes import LoginNotes
 from registry.access.login_steps import LIVES_MS, LoginSteps, with_dash
 from registry.access.providers import Providers, Sent
 from registry.access.secrets import hashed
 from registry.access.throttle import Throttle, source_of
-from registry.audit.entries import ALLOWED, DENIED, encode
-from registry.audit.notes import LOGIN, Notes
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import BrowserLogin, LoginRequest, Principal
-from registry.errors import LoginInvalid, LoginRefused, ProviderFailed
+from registry.errors import LoginInvalid, LoginRefused
 from registry.setting_providers import OidcProvider
 
 _GONE = "this login was not begun in this browser, is done already, or has expired: begin anew"
@@ -98,7 +97,7 @@ class BrowserLogins:
         arrivals: Arrivals,
         steps: LoginSteps,
         throttle: Throttle,
-        notes: Notes,
+        notes: LoginNotes,
     ) -> None:
         """Keep logins that are under way in ``database``; ``notes`` is told how each ended."""
         self._database = database
@@ -149,12 +148,9 @@ class BrowserLogins:
         """
         provider = self._providers.find(provider_name)
         how = {"with": "provider", "provider": provider.name}
-        try:
-            name, another = self._finished(actor, provider, browser, answer)
-        except (ProviderFailed, LoginInvalid, LoginRefused) as error:
-            self._notes.note(actor, LOGIN, DENIED, principal="", detail=encode({**how, "why": error.message}))
-            raise
-        self._notes.note(actor, LOGIN, ALLOWED, principal=name, detail=encode(how))
+        _, another = self._notes.of(
+            actor, "", how, lambda: self._finished(actor, provider, browser, answer), lambda found: found[0]
+        )
         return another
 
     def _finished(

@@ -18,7 +18,8 @@ from registry.access.actors import Actor, Proof
 from registry.access.authorizer import Action, Authorizer
 from registry.access.issuers import IssuerFailed, Issuers, check_times, claimed, proved
 from registry.access.jwks import KeySet, TokenRefused
-from registry.access.standing import Standings, TrustState
+from registry.access.standing import Standings
+from registry.access.states import TrustState
 from registry.access.trust_rules import Trust
 from registry.errors import TrustInvalid, Unauthorized, Unavailable
 from registry.texts import readable

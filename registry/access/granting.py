@@ -14,12 +14,11 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 from registry.access.actors import Actor, Proof
 from registry.access.authorizer import AccessRequest, Action, Authorizer
 from registry.access.limits import EVERY
+from registry.access.login_notes import LoginNotes
 from registry.access.principal_rows import LOCAL
 from registry.access.secrets import REFRESH_SIGN, hashed, random_text
 from registry.access.standing import Standings
 from registry.access.tokens import Tokens
-from registry.audit.entries import ALLOWED, DENIED, encode
-from registry.audit.notes import LOGIN, TOKEN, Notes
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Principal, RefreshToken
@@ -87,7 +86,7 @@ class TokenService:
     """Gives tokens to who is known, and to nobody's clients for what everybody may do."""
 
     def __init__(
-        self, database: Database, authorizer: Authorizer, standings: Standings, tokens: Tokens, notes: Notes
+        self, database: Database, authorizer: Authorizer, standings: Standings, tokens: Tokens, notes: LoginNotes
     ) -> None:
         """Give ``tokens`` for what ``authorizer`` allows, and tell ``notes`` of each."""
         self._database = database
@@ -109,7 +108,7 @@ class TokenService:
             "scopes": (["registry:catalog:*"] if catalog else []) + scopes[:_MOST_NOTED],
             "refresh": bool(refresh),
         }
-        self._notes.note(actor, TOKEN, ALLOWED, detail=encode(detail))
+        self._notes.token_given(actor, detail)
         return Given(token, issued, ends - issued, granted, refresh)
 
     def renew(self, nobody: Actor, text: str, wanted: Wanted) -> Given:
@@ -117,8 +116,7 @@ class TokenService:
         try:
             actor = self._owner(nobody, text)
         except Unauthorized as error:
-            detail = encode({"with": "refresh token", "why": error.message})
-            self._notes.note(nobody, LOGIN, DENIED, principal="", detail=detail)
+            self._notes.refused(nobody, "", {"with": "refresh token"}, error.message)
             raise
         return self.give(actor, wanted)
 

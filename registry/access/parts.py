@@ -21,6 +21,7 @@ from registry.access.identity import IdentityService
 from registry.access.issuers import Issuers
 from registry.access.keys import KeyService
 from registry.access.links import LinkService
+from registry.access.login_notes import LoginNotes
 from registry.access.login_requests import LoginRequests
 from registry.access.login_steps import LoginSteps
 from registry.access.policies import PolicyService
@@ -109,8 +110,9 @@ def wire_access(
     throttle, issuers = Throttle(database), Issuers(egress, database.clock_ms)
     federation = Federation(standings, issuers, authorizer, database.clock_ms)
     external = None if terms.external is None else ExternalTokens(terms.external, egress, database.clock_ms)
+    logins = LoginNotes(notes)
     authenticator = Authenticator(
-        database, standings, tokens, passwords, throttle, sources, federation, external, notes
+        database, standings, tokens, passwords, throttle, sources, federation, external, logins
     )
     keys = KeyService(database, authorizer)
     providers = Providers(terms.providers, issuers, egress, terms.address)
@@ -127,7 +129,7 @@ def wire_access(
         TeamService(database, authorizer),
         keys,
         PolicyService(database, authorizer),
-        TokenService(database, authorizer, standings, tokens, notes),
+        TokenService(database, authorizer, standings, tokens, logins),
         token_keys,
         AccessExplainer(database, authorizer, policy, standings),
         IdentityService(database, standings),
@@ -138,5 +140,5 @@ def wire_access(
         providers,
         LinkService(database, authorizer, providers),
         LoginRequests(database, providers, steps, throttle),
-        BrowserLogins(database, providers, Arrivals(database), steps, throttle, notes),
+        BrowserLogins(database, providers, Arrivals(database), steps, throttle, logins),
     )

@@ -37,7 +37,8 @@ def refuse(request: AccessRequest, decision: Decision, *, named: bool = False) -
         message = f"this token is not for {action} on {where}"
         raise Unauthorized(message, detail=detail, wanted=wanted, reason="insufficient_scope")
     if decision.elsewhere:
-        reason = f"the scopes of this API key do not include {action} on {where}"
+        holder = "the trusts that this token fits" if actor.proof and actor.proof.trust_ids else "this API key"
+        reason = f"the scopes of {holder} do not include {action} on {where}"
     else:
         lacks = f"role {least_role(action)} is missing" if not decision.rule else "a rule denies it"
         reason = f"{actor.principal} may not {action} on {where}: {lacks}"

@@ -24,6 +24,7 @@ from registry.access.limits import Limits, any_of, parse_scopes
 from registry.access.policy import ANYBODY, Policy, Verdict
 from registry.access.reach import Reach
 from registry.access.rules import EVERYBODY, Circumstances, PolicyRule, parse_policy_rule
+from registry.access.states import KeyState, PrincipalState, TrustState
 from registry.audit.entries import write
 from registry.db.base import table
 from registry.db.engine import Database
@@ -52,41 +53,10 @@ _TRUSTS = (
 _KEY_BY_ID = select(ApiKey.principal_id, ApiKey.scopes, ApiKey.expires_ms).where(ApiKey.id == bindparam("key"))
 
 
-@dataclass(frozen=True, slots=True)
-class PrincipalState:
-    """What a credential of a principal is worth now."""
-
-    id: int
-    name: str
-    source: str
-    disabled: bool
-    valid_from_ms: int
-
-
 _Asker = tuple[str, Action, bool]
 """Who, what, and whether for any tag."""
 _Named = str | None | tuple[str | None, str]
 """In which repository, and for which tag where it is about one."""
-
-
-@dataclass(frozen=True, slots=True)
-class KeyState:
-    """What an API key is worth now; ``expires_ms`` is None for one that does not end by itself."""
-
-    owner_id: int
-    limits: Limits | None
-    expires_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class TrustState:
-    """A trust in tokens of others, and the robot for which they stand."""
-
-    id: int
-    name: str
-    principal_id: int
-    robot: str
-    trust: trust_rules.Trust
 
 
 class Vouching(Protocol):

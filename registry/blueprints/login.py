@@ -14,9 +14,8 @@ from pathlib import Path
 
 from flask import Blueprint, Response, render_template, request
 
-from registry.access.actors import Actor
 from registry.access.login_steps import LIVES_MS
-from registry.blueprints._asking import client_address
+from registry.blueprints._asking import anybody, client_address
 from registry.blueprints._forms import read_form
 from registry.blueprints._http import Answer, drain_body, services, text_argument
 from registry.errors import LoginInvalid, RegistryError
@@ -44,7 +43,7 @@ def choose() -> Response:
 @blueprint.get("/<provider>")
 def begin(provider: str) -> Response:
     """Send a browser to a provider."""
-    page, browser = services().access.browser_logins.begin(_nobody(), provider, text_argument("code"))
+    page, browser = services().access.browser_logins.begin(anybody(), provider, text_argument("code"))
     return _sent(page, browser)
 
 
@@ -52,7 +51,7 @@ def begin(provider: str) -> Response:
 def callback(provider: str) -> Response:
     """Take a browser back from a provider; what it brings does not stay in its address."""
     answer = {name: text_argument(name) for name in request.args}
-    browser = services().access.browser_logins.finish(_nobody(), provider, _browser(), answer)
+    browser = services().access.browser_logins.finish(anybody(), provider, _browser(), answer)
     return _sent(_CONFIRM, browser)
 
 
@@ -70,7 +69,7 @@ def confirm() -> Response:
         raise LoginInvalid("this answer comes from another site")
     form, browser = read_form(), _browser()
     allow = form.get("answer") == "allow"
-    key = services().access.browser_logins.confirm(_nobody(), browser, form.get("token", ""), allow=allow)
+    key = services().access.browser_logins.confirm(anybody(), browser, form.get("token", ""), allow=allow)
     response = _page("done", allowed=allow, key=key)
     response.delete_cookie(_cookie(), path="/", secure=_secure(), httponly=True, samesite="Lax")
     return response
@@ -83,10 +82,6 @@ def refuse(error: RegistryError) -> Response:
     response = _page("refused", status=error.http_status, error=error)
     response.headers.update(error.headers)
     return response
-
-
-def _nobody() -> Actor:
-    return Actor(address=client_address(), user_agent=request.headers.get("User-Agent", ""))
 
 
 def _secure() -> bool:

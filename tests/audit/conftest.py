@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from registry.setting_providers import OidcProvider
 from registry.testing.apps import quick_folder
 from tests.support.asking import world
 from tests.support.auditing import Log
@@ -21,7 +22,8 @@ def folder(blank):
 @pytest.fixture
 def registry(folder: Path):
     """Give a registry of the test's own."""
-    with world(folder) as made:
+    company = OidcProvider(name="company", issuer="https://login.example", client_id="moorage")
+    with world(folder, oidc={"company": company}, external_url="https://registry.example") as made:
         yield made
 
 

@@ -1,0 +1,60 @@
+"""What the audit log is told of logins and tokens: how somebody tried to get in, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from registry.access.actors import Actor
+from registry.access.secrets import KEY_SIGN, REFRESH_SIGN, KeyText
+from registry.audit.entries import ALLOWED, DENIED, encode
+from registry.audit.notes import LOGIN, TOKEN, Notes
+from registry.errors import LoginInvalid, LoginRefused, ProviderFailed, TooManyRequests, Unauthorized, Unavailable
+
+T = TypeVar("T")
+_LONGEST_NAME = 128
+_REFUSALS = (Unauthorized, TooManyRequests, Unavailable, LoginInvalid, LoginRefused, ProviderFailed)
+
+
+class LoginNotes:
+    """Notes each login, and each token."""
+
+    def __init__(self, notes: Notes) -> None:
+        """Tell ``notes``."""
+        self._notes = notes
+
+    def of(
+        self, nobody: Actor, name: str, how: Mapping[str, str], log_in: Callable[[], T], name_of: Callable[[T], str]
+    ) -> T:
+        """Log in and note ``how`` that was, and as whom, or why not; ``name`` is what the client says of itself."""
+        try:
+            found = log_in()
+        except _REFUSALS as error:
+            many = isinstance(error, TooManyRequests)
+            self.refused(nobody, name, how, "too many wrong credentials came from there" if many else error.message)
+            raise
+        self._notes.note(nobody, LOGIN, ALLOWED, principal=name_of(found), detail=encode(how))
+        return found
+
+    def refused(self, nobody: Actor, name: str, how: Mapping[str, str], why: str) -> None:
+        """Note that somebody was not let in."""
+        self._notes.note(nobody, LOGIN, DENIED, principal=_typed(name), detail=encode({**how, "why": why}))
+
+    def token_given(self, actor: Actor, detail: Mapping[str, object]) -> None:
+        """Note that somebody was given a token: for what, and whether it can be renewed."""
+        self._notes.note(actor, TOKEN, ALLOWED, detail=encode(dict(detail)))
+
+
+def of_key(text: str) -> Mapping[str, str]:
+    """Return how somebody logs in who shows an API key: by its prefix, if it is written as one."""
+    key = KeyText.parse(text)
+    return {"with": "key", "key": key.prefix if key else ""}
+
+
+def _typed(name: str) -> str:
+    """Return a name that somebody typed as it may be noted: keys and tokens are typed there by mistake."""
+    for sign in (KEY_SIGN, REFRESH_SIGN):
+        before, found, _ = name.partition(sign)
+        if found:
+            return f"{before[:_LONGEST_NAME]}{sign}..."
+    return name[:_LONGEST_NAME]
