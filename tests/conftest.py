@@ -11,7 +11,7 @@ import pytest
 
 from registry.hooks import manager
 from registry.testing.apps import blank_data
-from tests.support.alone import turn
+from tests.support.alone import made_once, turn
 from tests.support.network import loopback_only
 from tests.support.plugins import Plugged, made_plugin
 from tests.support.scale import scale
@@ -29,9 +29,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
             return (yield)
     if not hasattr(item.config, "workerinput"):
         return (yield)
-    base = item.config._tmp_path_factory.getbasetemp()  # in the folder that all processes of the run share
-    with turn(base.parent, alone=item.get_closest_marker("alone") is not None):
+    with turn(_shared(item.config), alone=item.get_closest_marker("alone") is not None):
         return (yield)
+
+
+def _shared(config: pytest.Config) -> Path:
+    """Return the folder that all processes of the run share."""
+    base: Path = config._tmp_path_factory.getbasetemp()
+    return base.parent if hasattr(config, "workerinput") else base
 
 
 def pytest_configure() -> None:
@@ -57,9 +62,9 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a data folder whose schema is up to date, to be copied."""
-    return blank_data(tmp_path_factory.mktemp("blank") / "data")
+def blank(pytestconfig: pytest.Config) -> Path:
+    """Give a data folder whose schema is up to date, to be copied; all processes of the run have the same."""
+    return made_once(_shared(pytestconfig) / "blank", blank_data)
 
 
 @pytest.fixture

@@ -254,7 +254,7 @@ def test_no_breadcrumbs_are_left_behind_by_a_server_that_ends_as_it_should(servi
     folder: Path = folder_of(tmp_path / "data")
     with serving({"note": owner(NOTE)}) as server:
         assert put(server, NOTE).status_code == 201
-        assert len(list(folder.glob("*.run"))) == 2
+        wait_until(lambda: len(list(folder.glob("*.run"))) == 2, PATIENCE, "both workers are there")
     assert list(folder.glob("*")) == []
 
 

@@ -15,7 +15,7 @@ from registry.app import create_app
 from registry.schema import upgrade
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
-from registry.testing.apps import quick_folder
+from registry.testing.apps import quick_folder, running_app
 from tests.support.direct import Direct, ManualClock
 from tests.support.services import PostgresServer
 
@@ -57,30 +57,22 @@ class Pool:
         return Direct(create_app(Settings(**values), clock=clock), clock)
 
 
-def migrate(database_url: str) -> None:
-    """Make the schema of today."""
-    with quick_folder() as folder:
-        app = create_app(Settings(data=folder, storage_url="memory:", database_url=database_url))
-        upgrade(app)
-        app.extensions["moorage"].database.close_idle()
-
-
 @pytest.fixture(scope="session")
-def pool_sqlite(tmp_path_factory) -> Iterator[Pool]:
+def pool_sqlite(blank) -> Iterator[Pool]:
     """Give the apps that tests share on SQLite, whose database is a copy of what was migrated once."""
-    template = tmp_path_factory.mktemp("template") / "moorage.db"
-    migrate(f"sqlite:///{template}")
     with quick_folder() as folder:
-        database = folder / "moorage.db"
-        yield Pool(folder, f"sqlite:///{database}", lambda: shutil.copyfile(template, database) and None)
+        yield Pool(
+            folder, f"sqlite:///{folder / 'moorage.db'}", lambda: shutil.copy(blank / "moorage.db", folder) and None
+        )
 
 
 @pytest.fixture(scope="session")
 def pool_postgresql(postgres: PostgresServer) -> Iterator[Pool]:
     """Give the apps that tests share on PostgreSQL, whose database keeps its tables and loses their rows."""
     url = postgres.create_database("services")
-    migrate(url)
     with quick_folder() as folder:
+        with running_app(folder, storage_url="memory:", database_url=url) as app:
+            upgrade(app)
         yield Pool(folder, url, partial(postgres.empty_database, "services", keep=["alembic_version", "access_state"]))
 
 

@@ -1,7 +1,7 @@
-"""Tests that have the machine to themselves, while the others run in several processes."""
+"""What the several processes of a run have to agree on: who has the machine alone, and who makes what all use."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,3 +17,14 @@ def turn(folder: Path, *, alone: bool) -> Iterator[None]:
         fcntl.flock(machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(door, fcntl.LOCK_UN)
         yield
+
+
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Return the folder, which the first process that asks for it makes; the others wait for it."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished = folder.with_suffix(".new")
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
