@@ -131,6 +131,9 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     for plugin in services.plugins:
         if plugin.state == "failed":
             yield Finding(f"plugin {plugin.name}", WARNING, plugin.reason)
+        elif "authenticate" in plugin.hooks and not settings.authentication:
+            advice = "it knows users, but nobody is asked who they are: set authentication = true"
+            yield Finding(f"plugin {plugin.name}", WARNING, advice)
     yield from _blocked(settings, [plugin.name for plugin in services.plugins])
 
 

@@ -54,7 +54,12 @@ conditions = {
     "networks": st.lists(st.sampled_from(["10.0.0.0/8", "127.0.0.1", "2001:db8::/32"]), min_size=1, max_size=2),
     "times": st.lists(st.sampled_from(WINDOWS), min_size=1, max_size=2),
 }
-rules = often([st.fixed_dictionaries(plain)] * 2 + [st.fixed_dictionaries(plain, optional=conditions)])
+rules = often(
+    [st.fixed_dictionaries(plain)] * 3
+    + [st.fixed_dictionaries({**plain, "tags": conditions["tags"]})] * 3
+    + [st.fixed_dictionaries({**plain, name: conditions[name]}) for name in ("networks", "times")]
+    + [st.fixed_dictionaries(plain, optional=conditions)]
+)
 roles = st.sampled_from([*Role, *[Role.PUSH, Role.MAINTAIN, Role.ADMIN] * 4])
 allowing = st.builds(lambda rule, role: {**rule, "role": role.value}, rules, roles)
 denying = st.builds(
@@ -62,7 +67,7 @@ denying = st.builds(
     rules,
     st.lists(st.sampled_from([one.value for one in Action]), max_size=2, unique=True),
 )
-policies = st.lists(often([allowing] * 6 + [denying]), min_size=1, max_size=6)
+policies = st.lists(often([allowing] * 6 + [denying]), min_size=1, max_size=4)
 
 
 @dataclass(frozen=True)

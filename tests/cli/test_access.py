@@ -14,8 +14,10 @@ from joserfc.jwk import ECKey
 from registry.cli import connecting, main, passwords, serve
 from registry.cli.common import FlagRefused
 from registry.cli.credentials import credentials_for
+from registry.hooks import Denial
 from registry.settings import Settings
 from registry.testing.apps import quick_folder, running_app
+from tests.support.plugins import install, made_plugin
 from tests.support.server import MoorageServer
 
 KEY = f"mk_{'a' * 10}_{'b' * 40}"
@@ -224,6 +226,18 @@ def test_a_file_that_is_no_policy_is_told(app, tmp_path, text, told):
 # Explanations, identity, token keys
 
 
+def test_a_plugin_s_denial_is_explained(app, monkeypatch):
+    call("user", "add", "alice", "--no-password")
+    call("policy", "grant", "push", "--to", "user:alice", "--on", "team/*")
+    install(monkeypatch, curfew=made_plugin("curfew", authorize=lambda requests: [Denial("not today")] * len(requests)))
+    for action in ("push", "list"):
+        told = call("access", "explain", "alice", action, "team/app").output
+        assert "denied: plugin curfew says: not today" in told
+        assert "to see what that is: moorage plugins show curfew" in told
+        assert "moorage policy" not in told
+    assert "role maintain is missing" in call("access", "explain", "alice", "delete", "team/app").output
+
+
 def test_access_is_explained(app):
     call("user", "add", "alice", "--no-password")
     told = call("access", "explain", "alice", "delete", "team/app:v1").output
@@ -397,6 +411,18 @@ def test_a_check_warns_of_passwords_in_the_clear(tmp_path, monkeypatch, variable
     found = {name: (how, detail) for name, how, detail in findings(monkeypatch, **variables)}
     assert found["authentication"][0] == state
     assert ("in the clear" in found["authentication"][1]) == (state == "warning")
+
+
+def test_a_check_tells_of_a_plugin_that_knows_users_whom_nobody_asks(tmp_path, monkeypatch):
+    plugin = made_plugin("directory", authenticate=lambda: None)
+    for authentication, told in (("false", True), ("true", False)):
+        install(monkeypatch, directory=plugin)
+        monkeypatch.setenv("MOORAGE_DATA", str(tmp_path))
+        found = {name: (state, detail) for name, state, detail in findings(monkeypatch, AUTHENTICATION=authentication)}
+        assert ("plugin directory" in found) is told
+        if told:
+            advice = "it knows users, but nobody is asked who they are: set authentication = true"
+            assert found["plugin directory"] == ("warning", advice)
 
 
 def test_it_is_told_where_nobody_can_log_in(app, caplog):

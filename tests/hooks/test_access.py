@@ -48,7 +48,7 @@ def test_authenticate_is_asked_in_turn_until_one_knows(calls_of, make_plugin):
         make_plugin("one", authenticate=no),
         make_plugin("two", authenticate=lambda: Identity("ann", ["dev"])),
         make_plugin("three", authenticate=lambda: asked.append("three")),
-        make_plugin("none", label_actions=list),
+        make_plugin("none", label_actions=lambda: ()),
     ]
     logins = Logins(calls_of(*plugins), lambda name: f"context of {name}", check_name)
     assert logins.plugins == ["one", "two", "three"]
@@ -110,7 +110,7 @@ def test_authorize_that_fails_refuses_all(calls_of, make_plugin):
 
 
 def test_authorize_that_nobody_implements_asks_nobody(calls_of, make_plugin):
-    assert not Denials(calls_of(make_plugin("other", label_actions=list)), lambda name: None).asks
+    assert not Denials(calls_of(make_plugin("other", label_actions=lambda: ())), lambda name: None).asks
 
 
 def test_what_crosses_cannot_be_changed_and_hides_the_password():
