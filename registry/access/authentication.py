@@ -112,7 +112,7 @@ class Authenticator:
         file_hash = self._htpasswd.find(name) if row is None else in_file
         proven = any(kept_hash and self._passwords.remembers(kept_hash, password) for kept_hash in (kept, file_hash))
         if not proven:
-            attempt = self._throttle.begin(name[:255], nobody.address)
+            attempt = self._throttle.begin(name, nobody.address)
             proven = self._verify(kept, file_hash, password)
             if not proven:
                 self._throttle.failed(attempt)
