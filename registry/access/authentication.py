@@ -143,7 +143,7 @@ class Authenticator:
         known = self._elsewhere.remembered(plugins, shown)
         proven = any(kept_hash and self._passwords.remembers(kept_hash, password) for kept_hash in (kept, file_hash))
         if not proven and known is None:
-            attempt = self._throttle.begin(name[:255], nobody.address)
+            attempt = self._throttle.begin(name, nobody.address)
             if not self._verify(kept, file_hash, password):
                 known = self._asked(plugins, shown, nobody, attempt)
             self._throttle.succeeded(attempt)

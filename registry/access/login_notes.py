@@ -6,22 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from registry.access.actors import Actor
-from registry.access.secrets import KEY_SIGN, REFRESH_SIGN, KeyText
+from registry.access.secrets import KeyText
 from registry.audit.entries import ALLOWED, DENIED, encode
 from registry.audit.notes import LOGIN, TOKEN, Notes
 from registry.errors import LoginInvalid, LoginRefused, ProviderFailed, TooManyRequests, Unauthorized, Unavailable
 
 T = TypeVar("T")
-_LONGEST_NAME = 128
 _REFUSALS = (Unauthorized, TooManyRequests, Unavailable, LoginInvalid, LoginRefused, ProviderFailed)
 
 
 class LoginNotes:
     """Notes each login, and each token."""
 
-    def __init__(self, notes: Notes) -> None:
-        """Tell ``notes``."""
+    def __init__(self, notes: Notes, knows: Callable[[str], bool]) -> None:
+        """Tell ``notes``; of names, those alone that the registry ``knows``: others may be passwords, typed there."""
         self._notes = notes
+        self._knows = knows
 
     def of(
         self, nobody: Actor, name: str, how: Mapping[str, str], log_in: Callable[[], T], name_of: Callable[[T], str]
@@ -38,7 +38,8 @@ class LoginNotes:
 
     def refused(self, nobody: Actor, name: str, how: Mapping[str, str], why: str) -> None:
         """Note that somebody was not let in."""
-        self._notes.note(nobody, LOGIN, DENIED, principal=_typed(name), detail=encode({**how, "why": why}))
+        known = name if name and self._knows(name) else ""
+        self._notes.note(nobody, LOGIN, DENIED, principal=known, detail=encode({**how, "why": why}))
 
     def token_given(self, actor: Actor, detail: Mapping[str, object]) -> None:
         """Note that somebody was given a token: for what, and whether it can be renewed."""
@@ -49,12 +50,3 @@ def of_key(text: str) -> Mapping[str, str]:
     """Return how somebody logs in who shows an API key: by its prefix, if it is written as one."""
     key = KeyText.parse(text)
     return {"with": "key", "key": key.prefix if key else ""}
-
-
-def _typed(name: str) -> str:
-    """Return a name that somebody typed as it may be noted: keys and tokens are typed there by mistake."""
-    for sign in (KEY_SIGN, REFRESH_SIGN):
-        before, found, _ = name.partition(sign)
-        if found:
-            return f"{before[:_LONGEST_NAME]}{sign}..."
-    return name[:_LONGEST_NAME]

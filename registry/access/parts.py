@@ -110,7 +110,7 @@ def wire_access(
     throttle, issuers = Throttle(database), Issuers(egress, database.clock_ms)
     federation = Federation(standings, issuers, authorizer, database.clock_ms)
     external = None if terms.external is None else ExternalTokens(terms.external, egress, database.clock_ms)
-    logins = LoginNotes(notes)
+    logins = LoginNotes(notes, lambda name: standings.principal(standings.now(), name) is not None)
     authenticator = Authenticator(
         database, standings, tokens, passwords, throttle, sources, federation, external, logins
     )

@@ -7,6 +7,7 @@ which one client has.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ _FAILURE = table(LoginFailure)
 _FREE_OF_PAIR, _FREE_OF_ADDRESS = 5, 50
 _LONGEST_SECONDS = 900
 _OF_ONE_CLIENT, _LONGEST_ADDRESS = 64, 64
+_TOLD_APART = 8
+"""So many hex digits of a hash are kept of a name: too few to find out by them what it was."""
 _FORGOTTEN_MS = 3_600_000
 _FIND = select(LoginFailure.name, LoginFailure.failures, LoginFailure.last_ms).where(
     LoginFailure.address == bindparam("address"), LoginFailure.name.in_(["", bindparam("name")])
@@ -31,7 +34,7 @@ _SWEEP = delete(_FAILURE).where(_FAILURE.c.last_ms < bindparam("b_before"))
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """A try to log in as ``name`` from ``address``; ``failed`` tells whether there were wrong ones before."""
+    """A try to log in from ``address``, as whom ``name`` tells apart; ``failed``: there were wrong ones before."""
 
     name: str
     address: str
@@ -46,8 +49,8 @@ class Throttle:
         self._database = database
 
     def begin(self, name: str, address: str) -> Try:
-        """Raise :class:`TooManyRequests` where too many tries failed lately."""
-        source = source_of(address)
+        """Raise :class:`TooManyRequests` where too many tries failed lately; ``name`` is empty where none was shown."""
+        source, name = source_of(address), _told_apart(name)
         with self._database.read() as connection:
             rows = connection.execute(_FIND, {"address": source, "name": name}).all()
             now = self._database.now(connection) if rows else 0
@@ -80,6 +83,11 @@ class Throttle:
         if attempt.failed:
             values = {"b_address": attempt.address, "b_name": attempt.name}
             self._database.write(lambda connection: connection.execute(_FORGET, values).rowcount, durable=False)
+
+
+def _told_apart(name: str) -> str:
+    """Return what tells a name from others, and does not tell it: a password may have been typed as a name."""
+    return hashlib.sha256(name.encode(errors="replace")).hexdigest()[:_TOLD_APART] if name else ""
 
 
 def source_of(address: str) -> str:

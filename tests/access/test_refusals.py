@@ -1,12 +1,12 @@
 """What a refusal says: the action that is missing, and the rule that denies it to who may read the rules."""
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
 from registry.access.actions import Action
 from registry.access.actors import Actor, Proof
-from registry.db.models import Namespace
+from registry.db.models import LoginFailure, Namespace
 from registry.errors import Denied
 from registry.names import RepositoryName
 from tests.access.conftest import OPERATES, basic, bearer
@@ -64,3 +64,12 @@ def test_values_of_a_statement_that_fails_are_in_no_message(app):
     with pytest.raises(IntegrityError) as caught, database.read() as connection:
         connection.execute(insert(Namespace), [{"name": "hush-hush"}, {"name": "hush-hush"}])
     assert "hush" not in str(caught.value)
+
+
+def test_what_was_typed_as_a_name_is_not_kept(app):
+    refused = app.test_client().get("/v2/", headers=basic("hush-hush", "typed into the wrong field"))
+    assert refused.status_code == 401
+    with app.extensions["moorage"].database.read() as connection:
+        names = connection.scalars(select(LoginFailure.name)).all()
+    assert len(names) == 2
+    assert not [name for name in names if "hush" in name]
