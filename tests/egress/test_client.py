@@ -1,6 +1,5 @@
 """The client: what it refuses to send, where it connects, and when it stops waiting."""
 
-import datetime as dt
 import ipaddress
 import re
 import socket
@@ -10,12 +9,10 @@ import time
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from registry.egress.client import BODY_LIMIT, EgressClient
 from registry.hooks import EgressFailed, EgressRefused
+from tests.support.certificates import make_certificate
 from tests.support.listening import OK, Listener, answering, read_request
 from tests.support.ports import PATIENCE, free_port
 
@@ -275,26 +272,7 @@ def test_headers_that_would_change_the_request_are_refused(headers):
 
 def made_certificate(folder, *names):
     """Return the PEM file of a certificate for these names, which is its own authority, and the server's context."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a test")])
-    now = dt.datetime.now(dt.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(list(names)), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = folder / "certificate.pem", folder / "key.pem"
-    certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    certificate, private = make_certificate(folder, *names)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, private)
     return certificate, context
