@@ -53,8 +53,12 @@ def test_the_pieces_of_an_upload_go_to_different_replicas(proxy, replicas, conne
     assert done.status_code == 201, done.text
     assert client.get(f"/v2/{repository}/blobs/{digest}").content == b"".join(pieces)
 
-    wrote = [answered(replica, f"/v2/{repository}/blobs/uploads/") for replica in replicas]
-    assert all(any(line["method"] == "PATCH" for line in lines) for lines in wrote)
+    def wrote(replica):
+        lines = answered(replica, f"/v2/{repository}/blobs/uploads/")
+        return any(line["method"] == "PATCH" for line in lines)
+
+    for replica in replicas:
+        wait_until(lambda replica=replica: wrote(replica), PATIENCE, "each replica wrote a piece")
 
 
 def test_the_log_tells_the_clients_address_and_not_what_it_says_of_itself(
@@ -62,8 +66,12 @@ def test_the_log_tells_the_clients_address_and_not_what_it_says_of_itself(
 ):
     client = connect(CLIENT_ADDRESS, headers={"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http"})
     client.get(f"/v2/{repository}/tags/list")
-    lines = [line for replica in replicas for line in answered(replica, repository)]
-    assert {(line["remote"], line["actor"]) for line in lines} == {(CLIENT_ADDRESS, "ann")}
+
+    def lines():
+        return [line for replica in replicas for line in answered(replica, repository)]
+
+    wait_until(lines, PATIENCE, "the request is in the log")
+    assert {(line["remote"], line["actor"]) for line in lines()} == {(CLIENT_ADDRESS, "ann")}
 
 
 def test_answers_lead_back_to_the_proxy(proxy, connect, repository):

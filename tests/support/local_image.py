@@ -1,15 +1,49 @@
-"""A base image of what is installed here: no image can be pulled where tests run."""
+"""The image of deploy/Containerfile on a base of what is installed here: no image can be pulled where tests run."""
 
 import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from tests.support.commands import Command
+
+ROOT = Path(__file__).resolve().parents[2]
+_PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
 _WANTED = ("bash", "ca-certificates", "coreutils", "dash", "libc-bin", "libstdc++6", "media-types", "python3", "python3-venv", "tzdata")
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9+.-]*", re.MULTILINE)
 _DOCS = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/lintian/")
+
+
+def build(buildah: Command, folder: Path, name: str) -> None:
+    """Build the image and name it so; what pip installs in it is downloaded to the folder before."""
+    root, wheels = folder / "base", folder / "wheels"
+    make_root(root)
+    container = buildah("from", "scratch").strip()
+    buildah("add", "--quiet", container, root, "/")
+    buildah("commit", "--quiet", "--rm", container, "localhost/base")
+    shutil.rmtree(root)
+    download_wheels(wheels)
+    offline = ("--build-arg", "PIP_NO_INDEX=1", "--build-arg", "PIP_FIND_LINKS=/wheels", "--volume", f"{wheels}:/wheels:ro")
+    flags = ("--isolation", "chroot", "--format", "docker", "--build-arg", "BASE=localhost/base", *offline)
+    buildah("bud", *flags, "--file", ROOT / "deploy/Containerfile", "--tag", name, ROOT)
+    shutil.rmtree(wheels)
+
+
+def download_wheels(folder: Path) -> None:
+    """Download what the distribution needs, and what builds it, for Debian's Python."""
+    version = "import sys; print('%d.%d' % sys.version_info[:2])"
+    python = subprocess.run(["/usr/bin/python3", "-c", version], capture_output=True, text=True, check=True)
+    machine = os.uname().machine
+    target = [word for one in _PLATFORMS for word in ("--platform", f"{one}_{machine}")]
+    target += ["--only-binary", ":all:", "--implementation", "cp", "--python-version", python.stdout.strip()]
+    dist = folder / "dist"
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(dist)], cwd=ROOT, check=True)
+    (wheel,) = dist.glob("*.whl")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder), *target]
+    subprocess.run([*pip, str(wheel), "hatchling"], check=True)
 
 
 def make_root(folder: Path) -> None:
