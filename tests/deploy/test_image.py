@@ -124,7 +124,6 @@ def test_the_image_is_what_it_says(podman):
     assert not [name for name in outside if Path(name).name in {"source", "tests", ".git", "wheels", "moorage.db"}]
 
 
-
 def test_from_the_files_to_a_push_through_nginx(composed, podman, tmp_path):
     composed.run("migrate")
     ports = [free_port(), free_port()]

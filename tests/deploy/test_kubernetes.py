@@ -139,7 +139,11 @@ def test_selectors_find_their_own_pods_alone(tmp_path):
         return [labels["app.kubernetes.io/component"] for labels in pods if selector.items() <= labels.items()]
 
     assert found(named(objects, "Service", "moorage")["spec"]["selector"]) == ["web"]
-    for kind, key in (("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector"), ("Deployment", "selector")):
+    for kind, key in (
+        ("PodDisruptionBudget", "selector"),
+        ("NetworkPolicy", "podSelector"),
+        ("Deployment", "selector"),
+    ):
         for one in (one for one in objects if one["kind"] == kind):
             (part,) = found(one["spec"][key]["matchLabels"])
             assert part == one["metadata"]["labels"]["app.kubernetes.io/component"]

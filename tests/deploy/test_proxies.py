@@ -83,11 +83,9 @@ def test_answers_lead_back_to_the_proxy(proxy, connect, repository):
 
 
 def test_plain_http_is_sent_to_tls(proxy):
-    if type(proxy).__name__ == "Caddy":
-        return  # it does so by itself, where it may listen on port 80
-    moved = httpx.get(f"http://127.0.0.1:{proxy.plain}/v2/a?b=c")
+    moved = httpx.get(f"http://localhost:{proxy.plain}/v2/a?b=c")
     assert moved.status_code == 308
-    assert moved.headers["Location"].startswith("https://127.0.0.1")
+    assert moved.headers["Location"].startswith("https://localhost")
     assert moved.headers["Location"].endswith("/v2/a?b=c")
 
 

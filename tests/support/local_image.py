@@ -12,7 +12,18 @@ from tests.support.commands import Command
 
 ROOT = Path(__file__).resolve().parents[2]
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
-_WANTED = ("bash", "ca-certificates", "coreutils", "dash", "libc-bin", "libstdc++6", "media-types", "python3", "python3-venv", "tzdata")
+_WANTED = (
+    "bash",
+    "ca-certificates",
+    "coreutils",
+    "dash",
+    "libc-bin",
+    "libstdc++6",
+    "media-types",
+    "python3",
+    "python3-venv",
+    "tzdata",
+)
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9+.-]*", re.MULTILINE)
 _DOCS = ("/usr/share/doc/", "/usr/share/man/", "/usr/share/locale/", "/usr/share/lintian/")
 
@@ -26,7 +37,14 @@ def build(buildah: Command, folder: Path, name: str) -> None:
     buildah("commit", "--quiet", "--rm", container, "localhost/base")
     shutil.rmtree(root)
     download_wheels(wheels)
-    offline = ("--build-arg", "PIP_NO_INDEX=1", "--build-arg", "PIP_FIND_LINKS=/wheels", "--volume", f"{wheels}:/wheels:ro")
+    offline = (
+        "--build-arg",
+        "PIP_NO_INDEX=1",
+        "--build-arg",
+        "PIP_FIND_LINKS=/wheels",
+        "--volume",
+        f"{wheels}:/wheels:ro",
+    )
     flags = ("--isolation", "chroot", "--format", "docker", "--build-arg", "BASE=localhost/base", *offline)
     buildah("bud", *flags, "--file", ROOT / "deploy/Containerfile", "--tag", name, ROOT)
     shutil.rmtree(wheels)

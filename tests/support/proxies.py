@@ -22,7 +22,7 @@ fastcgi_temp_path tmp/f; uwsgi_temp_path tmp/u; scgi_temp_path tmp/s;
 {site}
 }}
 """
-_CADDY = "{{\n\tadmin off\n\thttp_port {plain}\n\tauto_https disable_redirects\n}}\n{site}"
+_CADDY = "{{\n\tadmin off\n\tdefault_bind 127.0.0.1\n\thttp_port {plain}\n\thttps_port {port}\n}}\n{site}"
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Caddy(Proxy):
             "/etc/caddy/tls/tls.key": str(self.folder / "key.pem"),
         }
         config = self.folder / "Caddyfile"
-        config.write_text(_CADDY.format(plain=self.plain, site=self.site("caddy/Caddyfile", replaced)))
+        config.write_text(_CADDY.format(plain=self.plain, port=self.port, site=self.site("caddy/Caddyfile", replaced)))
         return [tool("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"]
 
 
