@@ -2,12 +2,15 @@
 
 import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.ports import PATIENCE
 from tests.support.proxies import DEPLOY
+from tests.support.server import MoorageServer
 from tests.support.tools import tool
 
 pytestmark = pytest.mark.needs_tools
@@ -61,6 +64,17 @@ def test_little_is_exposed(unit, figure):
     assert level, done.stdout
     figure(f"exposure {level[1]} of 10, as systemd counts")
     assert float(level[1]) <= EXPOSURE, done.stdout
+
+
+def test_the_server_tells_systemd_when_it_is_ready(tmp_path):
+    """Type=notify: without this word, systemd would take the start for one that hangs (sd_notify(3))."""
+    assert "Type=notify\n" in (DEPLOY / "systemd/moorage.service").read_text()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(PATIENCE)
+        with MoorageServer(tmp_path / "data", env={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as server:
+            assert "READY=1" in systemd.recv(4096).decode().splitlines()
+            assert server.is_ready()
 
 
 def test_both_are_confined_alike():
