@@ -11,10 +11,10 @@ IN_MEMORY = $(shell test -w /dev/shm && test "$$(df -Pk /dev/shm | awk 'END { pr
   && echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
 PYTHONS := python3.13 python3.12 python3.11 python3
 
-.PHONY: help setup serve test test-all soak bench docs lint format tools clean
+.PHONY: help setup serve test test-all soak bench docs manifests lint format tools clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv and install Moorage into it, editable, with all that developers use
 
@@ -80,6 +80,10 @@ docs: setup ## make the pages of docs/ that repeat code, and the site of all of 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo 'docs: open site/index.html in a browser; for the search, which browsers allow to servers alone:'
 	@echo '  $(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8000   (http://127.0.0.1:8000)'
+
+manifests: setup ## make the manifests of deploy/kubernetes/ from the chart (see make tools: helm)
+	HELM="$$(PATH="$${MOORAGE_TOOLS:-$${XDG_CACHE_HOME:-$$HOME/.cache}/moorage-tools}/bin:$$PATH" command -v helm)" \
+	  $(BIN)/python scripts/generate_manifests.py
 
 lint: setup ## style, format and types
 	@status=0; \

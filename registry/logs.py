@@ -125,7 +125,7 @@ def access_fields(
         "bytes_in": int(environ.get("CONTENT_LENGTH") or 0) if received is None else received,
         "bytes_out": resp.sent or 0,
         "ms": round(took.total_seconds() * 1000, 2),
-        "remote": environ.get("REMOTE_ADDR", ""),
+        "remote": environ.get("moorage.address") or environ.get("REMOTE_ADDR", ""),
         "actor": environ.get("moorage.actor", ""),
         "repository": environ.get("moorage.repository", ""),
         "agent": agent[:_LONGEST_AGENT],
@@ -158,7 +158,8 @@ def human_line(fields: Mapping[str, Any]) -> bytes:
 class GunicornLogger(BaseLogger):  # type: ignore[misc] # gunicorn has no types
     """Gunicorn's messages by the one log, and its access log written in one call a request.
 
-    The app may leave ``moorage.request_id``, ``moorage.actor`` and ``moorage.repository`` in the environ.
+    The app may leave ``moorage.request_id``, ``moorage.address`` (that of the client behind proxies), ``moorage.actor``
+    and ``moorage.repository`` in the environ.
     """
 
     line: Callable[[Mapping[str, Any]], bytes] | None = staticmethod(json_line)

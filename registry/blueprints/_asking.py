@@ -68,8 +68,14 @@ def anybody() -> Actor:
 def client_address() -> str:
     """Return the client's address: the last of those that proxies tell which is none of a trusted proxy.
 
-    What is no address was not told by one: what is before it is not believed.
+    What is no address was not told by one: what is before it is not believed. The access log tells it, too.
     """
+    found = _client_address()
+    request.environ["moorage.address"] = found
+    return found
+
+
+def _client_address() -> str:
     address: str = request.environ.get("REMOTE_ADDR", "")
     trusted = services().trusted_proxies
     if not trusted.hold(address):

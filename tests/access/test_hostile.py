@@ -6,6 +6,7 @@ import re
 import shutil
 
 import pytest
+from flask import request
 
 from registry.blueprints._asking import client_address
 from registry.testing.apps import quick_folder
@@ -192,6 +193,7 @@ def test_an_address_is_believed_from_trusted_proxies_alone(proxied, socket, forw
     environ = {"REMOTE_ADDR": socket, "HTTP_X_FORWARDED_FOR": forwarded}
     with proxied.app.test_request_context("/v2/", environ_overrides=environ):
         assert client_address() == client
+        assert request.environ["moorage.address"] == client  # as the access log has it
     answer = proxied.client.get("/v2/team/app/tags/list", headers=proxied.as_("alice"), environ_overrides=environ)
     assert answer.status_code == (200 if client.startswith("10.") else 403)
     wrong = proxied.client.get("/v2/", headers=basic("alice", "wrong"), environ_overrides=environ)

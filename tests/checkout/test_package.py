@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.needs_tools  # they need none, but take long
 
 ROOT = Path(__file__).resolve().parents[2]
-HANDED_OUT = ("registry", "plugins", "migrations", "tests", "benchmarks", "docs", "examples", "scripts")
+HANDED_OUT = ("registry", "plugins", "migrations", "tests", "benchmarks", "deploy", "docs", "examples", "scripts")
 PLUGINS = sorted(folder.name for folder in (ROOT / "plugins").glob("moorage_*"))
 
 

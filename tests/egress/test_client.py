@@ -272,6 +272,7 @@ def test_headers_that_would_change_the_request_are_refused(headers):
 
 
 def made_certificate(folder, *names):
+    """Return the PEM file of a certificate for these names, which is its own authority, and the server's context."""
     certificate, private = make_pair(folder, names=names)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, private)

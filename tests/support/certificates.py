@@ -1,6 +1,7 @@
-"""Certificates for servers under test, each signed by its own key."""
+"""Certificates for servers on this machine, each its own authority."""
 
 import datetime as dt
+import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ KEYS: Mapping[str, Callable[[], ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey]]
 }
 
 
-LOCALHOST = (x509.DNSName("localhost"),)
+LOCALHOST = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
 
 
 def make_pair(

@@ -56,15 +56,21 @@ class Report:
 
 
 def run_conformance(
-    host: str, version: str, folder: Path, timeout: float = 600, login: tuple[str, str] | None = None
+    host: str,
+    version: str,
+    folder: Path,
+    timeout: float = 600,
+    login: tuple[str, str] | None = None,
+    tls: str = "disabled",
 ) -> Report:
     """Run the program with all that can be turned on, and return its report.
 
-    `version` is "1.1" or "dev" (1.1 and the drafts), `login` a name and a password. Reports are written to `folder`.
+    `version` is "1.1" or "dev" (1.1 and the drafts), `login` a name and a password, `tls` the program's own word.
+    Reports are written to `folder`.
     """
     settings = {
         "OCI_REGISTRY": host,
-        "OCI_TLS": "disabled",
+        "OCI_TLS": tls,
         "OCI_VERSION": version,
         "OCI_DATA_SPARSE": "true",
         "OCI_RESULTS_DIR": str(folder),

@@ -136,6 +136,10 @@ def test_the_access_line_tells_who_did_what():
     }
 
 
+def test_the_access_line_tells_the_client_that_a_proxy_told_of():
+    assert fields(**{"moorage.address": "203.0.113.9"})["remote"] == "203.0.113.9"
+
+
 def test_bytes_received_are_those_counted_else_those_announced():
     assert fields(CONTENT_LENGTH="12")["bytes_in"] == 12
     assert fields(CONTENT_LENGTH="12", received=3)["bytes_in"] == 3
