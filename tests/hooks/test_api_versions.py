@@ -30,6 +30,9 @@ OF_PLUGINS = {
     "PrefersChunks",
     "ListsKeys",
     "RemovesMany",
+    "ListsUploads",
+    "GivesUrls",
+    "TriesCalls",
 }
 """What plugins implement: a method more would be one that they lack."""
 
@@ -217,7 +220,7 @@ def test_labels_for_1_1_run_unchanged(with_plugins):
     assert "is one of: nightly" in direct.labels(stages["odd"])["org.example.eleven"].warning
 
 
-@pytest.mark.parametrize("version", ["1_0", "1_1"])
+@pytest.mark.parametrize("version", ["1_0", "1_1", "1_2"])
 def test_a_driver_for_an_earlier_version_runs_unchanged(with_plugins, make_plugin, version):
     driver = load(f"driver_{version}")
     drivers = make_plugin("drivers", storage_drivers=lambda: {"recorded": driver.open_memory})
