@@ -20,6 +20,7 @@ from registry.content.catalogue import BlobCatalogue
 from registry.content.deletions import Deletions
 from registry.content.leases import Leases
 from registry.content.mounts import MountService
+from registry.content.redirects import Redirects
 from registry.content.reviews import Reviews
 from registry.content.uploads import UploadService
 from registry.db.engine import Database
@@ -123,6 +124,7 @@ class Services:
     tags: TagService
     blobs: BlobService
     mounts: MountService
+    redirects: Redirects
     uploads: UploadService
     creator: ManifestCreator
     reader: ManifestReader
@@ -259,6 +261,7 @@ def build_services(
         tags=made.tags,
         blobs=made.blobs,
         mounts=MountService(database, made.authorizer, made.blobs),
+        redirects=Redirects(storage, settings.storage_redirect, settings.storage_redirect_min),
         uploads=made.uploads(),
         creator=made.creator(),
         reader=reader,

@@ -20,13 +20,15 @@ http: {{addr: "127.0.0.1:{port}"}}
 """
 
 
-@pytest.fixture(params=["sqlite-files", "sqlite-s3", "postgresql-files", "postgresql-s3"])
+@pytest.fixture(params=["sqlite-files", "sqlite-s3", "sqlite-s3-redirects", "postgresql-files", "postgresql-s3"])
 def parts(request):
     """The settings of one database and one storage."""
     name, settings = f"conformance-{uuid.uuid4().hex[:8]}", {}
     if "s3" in request.param:
         gateway = request.getfixturevalue("s3_gateway")
         settings |= gateway.settings(gateway.create_bucket(name))
+    if "redirects" in request.param:
+        settings |= {"MOORAGE_STORAGE_REDIRECT": "always", "MOORAGE_STORAGE_REDIRECT_MIN": "1"}
     if "postgresql" in request.param:
         settings["MOORAGE_DATABASE_URL"] = request.getfixturevalue("postgres").create_database(name)
     return settings
