@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from registry.hooks import Part, StorageError, StoredKey, StoredUpload, TriedCall, UploadState, UploadWriter
 from registry.storage.keys import PIECE, blob_path, check_key, is_key, upload_path
@@ -18,8 +18,13 @@ from registry.storage.s3 import Bucket, open_bucket
 from registry.storage.s3_trial import S3Trial
 from registry.storage.s3_writer import MIB, MIN_PART, S3Writer, new_tail, seal_path, stored_tails, tail_path
 
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+
 # The longest piece that one call copies: the answer comes when it is done, and must come before the time-out.
 _COPY = 512 * MIB
+_BREAKS = 3
+"""So often a read is gone on with whose body breaks off."""
 
 
 class S3Storage:
@@ -208,16 +213,38 @@ class S3Storage:
                 return
         stop = "" if length is None else str(start + length - 1)
         body, announced = self._bucket.get(blob_path(key), f"bytes={start}-{stop}" if start or stop else "")
-        with contextlib.closing(body):
-            if length is not None and announced != length:
-                raise StorageError(f"{key} gives {announced} of the {length} bytes that were asked for")
+        if length is not None and announced != length:
+            body.close()
+            raise StorageError(f"{key} gives {announced} of the {length} bytes that were asked for")
+        with contextlib.closing(self._body(blob_path(key), body, start, announced)) as pieces:
             yield b""
-            left = announced
+            yield from pieces
+
+    def _body(self, name: str, body: StreamingBody, start: int, left: int) -> Generator[bytes, None, None]:
+        """Yield the ``left`` bytes of a body from ``start``; where it breaks off, the rest is asked for anew."""
+        for breaks in itertools.count(1):
+            try:
+                for piece in self._sent(name, body, left):
+                    start, left = start + len(piece), left - len(piece)
+                    yield piece
+            except StorageError:
+                if breaks > _BREAKS:
+                    raise
+            else:
+                return
+            body, announced = self._bucket.get(name, f"bytes={start}-{start + left - 1}")
+            if announced != left:
+                body.close()
+                raise StorageError(f"{name} gives {announced} of the {left} bytes that are left")
+
+    def _sent(self, name: str, body: StreamingBody, left: int) -> Iterator[bytes]:
+        """Yield what a body has of ``left`` bytes; raises StorageError where it ends before."""
+        with contextlib.closing(body):
             while left and (piece := self._bucket.read_piece(body, min(PIECE, left))):
                 left -= len(piece)
                 yield piece
         if left:
-            raise StorageError(f"{key} ended {left} bytes early")
+            raise StorageError(f"{name} ended {left} bytes early")
 
 
 def _key_of(name: str) -> str:
