@@ -19,6 +19,7 @@ from registry.content.blobs import BlobService
 from registry.content.catalogue import BlobCatalogue
 from registry.content.deletions import Deletions
 from registry.content.leases import Leases
+from registry.content.leftovers import Leftovers
 from registry.content.mounts import MountService
 from registry.content.redirects import Redirects
 from registry.content.reviews import Reviews
@@ -88,6 +89,7 @@ from registry.work.builtin import (
     events_job,
     history_job,
     lapses_job,
+    leftovers_job,
     restore_job,
     retention_job,
     scrub_job,
@@ -246,6 +248,7 @@ def build_services(
         restore_job(restoration),
         scrub_job(made.scrub()),
         collection_job(collector, made.deletions),
+        leftovers_job(Leftovers(database, storage, settings.upload_expiry * 1000)),
         retention_job(Sweep(database, retention), settings.retention_every),
         *plugin_jobs(hooks.calls, made.contexts),
     ]
