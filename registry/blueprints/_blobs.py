@@ -44,9 +44,12 @@ def blob_answer(blob: StoredBlob) -> Response:
 
 def _elsewhere(blob: StoredBlob, *, ranged: bool) -> str | None:
     """Return where the client gets the blob, None where only the registry can answer as it was asked."""
-    if any(name in request.headers for name in _CONDITIONS) or ("Range" in request.headers and not ranged):
+    redirects = services().redirects
+    if not redirects.any or any(name in request.headers for name in _CONDITIONS):
         return None
-    return services().redirects.url(blob, client_address())
+    if "Range" in request.headers and not ranged:
+        return None
+    return redirects.url(blob, client_address())
 
 
 def _content(blob: StoredBlob, start: int, length: int, response: Response) -> Response:

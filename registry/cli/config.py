@@ -18,6 +18,8 @@ from registry.cli.tables import show
 from registry.db.sqlite import library, wal_is_safe
 from registry.hooks.configuration import PluginSettingsRefused
 from registry.hooks.manager import PluginError
+from registry.hooks.ports import GivesUrls, StorageDriver
+from registry.media_types import OCTET_STREAM
 from registry.plugin_loading import find_plugins, settings_of_plugins
 from registry.serving.tls import refuse_unusable_tls
 from registry.setting_values import is_loopback
@@ -107,12 +109,14 @@ def _findings(settings: Settings) -> Iterator[Finding]:
             schema_state = f"pending: {', '.join(pending)}; moorage serve applies them" if pending else "up to date"
             nobody = settings.authentication and not pending and services.access.first.missing()
             checks = [part for part in services.readiness() if not pending or part.name != "database"]
+            found = list(_redirect(settings, services.storage))
     except click.ClickException as error:
         yield Finding("start", FAILED, error.message)
         return
     yield Finding("schema", WARNING if pending else OK, schema_state)
     if nobody:
         yield Finding("administrator", WARNING, "nobody can log in yet: moorage user add NAME --admin")
+    yield from found
     for part in checks:
         yield Finding(part.name, OK if part.ok else FAILED, part.detail)
     for plugin in services.plugins:
@@ -169,6 +173,19 @@ def _access(settings: Settings) -> Iterator[Finding]:
         yield Finding("trusted_proxies", WARNING, f"where clients get tokens follows the Host that they send: {advice}")
     if settings.htpasswd is not None:
         yield from _htpasswd(settings.htpasswd)
+
+
+def _redirect(settings: Settings, storage: StorageDriver) -> Iterator[Finding]:
+    """Tell where the URLs lead that clients get of the store."""
+    if not settings.storage_redirect or not isinstance(storage, GivesUrls):
+        return
+    scheme, _, rest = storage.url_of("0" * 32, OCTET_STREAM, 1).partition("://")
+    host = rest.partition("/")[0]
+    if scheme == "http" and (settings.tls_cert or settings.external_url.startswith("https:")):
+        detail = f"blobs, and URLs that open them, cross the network in the clear to {host}: give the store https"
+        yield Finding("storage_redirect", WARNING, detail)
+    else:
+        yield Finding("storage_redirect", OK, f"clients fetch blobs from {host}")
 
 
 def _htpasswd(path: Path) -> Iterator[Finding]:

@@ -29,6 +29,11 @@ class Redirects:
         self._networks = Networks.of(() if self._all else clients)
         self._least = max(1, least)
 
+    @property
+    def any(self) -> bool:
+        """Tell whether any client is sent to the store."""
+        return self._storage is not None
+
     def url(self, blob: StoredBlob, address: str) -> str | None:
         """Return where the client at ``address`` gets a blob, None where that is here.
 

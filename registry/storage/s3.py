@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 
 _MISSING = {"NoSuchKey", "NoSuchUpload", "InvalidPart"}
 _FULL = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
-_UNKNOWN_CALL = {"NotImplemented", "XNotImplemented", "MethodNotAllowed", "UnsupportedOperation"}
+_UNKNOWN_CALL = {
+    "MethodNotAllowed",
+    "MissingContentMD5",  # of a service that knows the call from before the newer checksums
+    "NotImplemented",
+    "UnsupportedOperation",
+    "XNotImplemented",
+}
 _INSUFFICIENT_STORAGE, _NOT_IMPLEMENTED = 507, 501
 _BATCH = 1000
 """So many keys S3 removes in one call."""

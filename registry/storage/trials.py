@@ -52,8 +52,10 @@ def tried(steps: Sequence[Step]) -> Iterator[TriedCall]:
                 answer = step.work()
             except CallMissing as error:
                 outcome, answer = Outcome.MISSING, str(error)
-            except (StorageError, OSError, ValueError) as error:
-                outcome, answer = Outcome.FAILED, str(error) or type(error).__name__
+            except StorageError as error:
+                outcome, answer = Outcome.FAILED, str(error)
+            except Exception as error:  # noqa: BLE001 - what a driver raises that it must not is a finding, too
+                outcome, answer = Outcome.FAILED, f"{type(error).__name__}: {error}"
         if outcome is not Outcome.OK:
             lost.add(step.call)
         yield TriedCall(step.call, outcome, answer, step.meaning, step.needed)

@@ -48,3 +48,30 @@ def test_what_the_store_cannot_is_told_with_its_answer(monkeypatch):
 @pytest.mark.parametrize("url", ["s3://", "ftp://host"])
 def test_a_store_that_cannot_be_opened_is_told(url):
     assert "Error" in check("--storage-url", url, code=1)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "external", "state", "told"),
+    [
+        ("http://store.example.org:9000", "https://registry.example.org", "warning", "in the clear"),
+        ("https://store.example.org:9000", "https://registry.example.org", "ok", "from store.example.org:9000"),
+        ("http://store.example.org:9000", "http://registry.example.org", "ok", "from store.example.org:9000"),
+    ],
+)
+def test_config_check_tells_where_clients_fetch_blobs(monkeypatch, endpoint, external, state, told):
+    monkeypatch.setattr("registry.storage.s3.Bucket.check", lambda _: None)
+    settings = {
+        "STORAGE_URL": "s3://blobs",
+        "STORAGE_REDIRECT": "10.0.0.0/8",
+        "EXTERNAL_URL": external,
+        "S3_ENDPOINT_URL": endpoint,
+        "S3_ACCESS_KEY_ID": "a",
+        "S3_SECRET_ACCESS_KEY": "b",
+        "S3_REGION": "r",
+    }
+    env = {f"MOORAGE_{name}": value for name, value in settings.items()}
+    result = CliRunner().invoke(main, ["config", "check", "--json"], prog_name="moorage", env=env)
+    found = {one["name"]: one for one in json.loads(result.output)}["storage_redirect"]
+    assert found["state"] == state
+    assert told in found["detail"]
+    assert "Signature" not in result.output

@@ -9,6 +9,7 @@ import pytest
 from registry.access.actors import Actor
 from registry.app import create_app
 from registry.settings import load_settings
+from tests.support.ports import PATIENCE, wait_until
 from tests.support.pushers import pushing
 from tests.support.s3_proxy import s3_proxy
 from tests.support.scale import hang_guard, scaled
@@ -50,12 +51,15 @@ def test_pushes_over_a_store_that_fails_lose_nothing(tmp_path, s3_gateway, ledge
             "MOORAGE_GRACE_SECONDS": str(180 * 86_400),
         }
         server = stack.enter_context(MoorageServer(tmp_path / "data", workers=2, threads=8, env=settings))
+        for call in COUNTED:
+            proxy.fail(call, kind, every=2)
         proxy.fail("*", kind, times=1_000_000, every=5)
         with (
             pushing(server.url, ledger, clients=2, length=SHORT, lasting=True),
             pushing(server.url, ledger, clients=2, length=IN_PARTS, seed=1000, lasting=True),
         ):
             ledger.wait_for(scaled(200, minimum=20))
+            wait_until(lambda: all(proxy.struck[f"{kind} {one}"] for one in COUNTED), PATIENCE, "each call has failed")
             proxy.fail("*", kind, times=scaled(1000, minimum=60))  # now each call, until the budget is gone
             ledger.wait_for(ledger.acknowledged + scaled(100, minimum=10))
         proxy.heal()
@@ -64,7 +68,6 @@ def test_pushes_over_a_store_that_fails_lose_nothing(tmp_path, s3_gateway, ledge
         left, unknown, lost = settle(tmp_path / "data", settings)
     struck = sum(proxy.struck.values())
     figure(f"S3 calls with {kind}: {struck} of {sum(proxy.calls.values())}; {kept}; left after the sweep: {len(left)}")
-    assert all(proxy.struck[f"{kind} {call}"] for call in COUNTED), proxy.struck
     assert set(ledger.refused) <= {0, 404, 409, 416, 503}, ledger.texts
     assert left == []
     assert lost == set()

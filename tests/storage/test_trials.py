@@ -99,6 +99,12 @@ def test_a_method_that_fails_is_named(operation, lost):
     assert "no such thing" in {one.answer for one in found}
 
 
+def test_what_a_driver_must_not_raise_is_a_finding():
+    driver = FaultyStorage(MemoryStorage(), [Fault("size", error=KeyError("oops"))])
+    (found,) = [one for one in try_driver(driver) if one.outcome is not Outcome.OK]
+    assert (found.call, found.answer) == ("size", "KeyError: 'oops'")
+
+
 def test_bytes_that_were_changed_are_told():
     driver = FaultyStorage(MemoryStorage(), [Fault("read", cut=3, error=None)])
     (found,) = [one for one in try_driver(driver) if one.outcome is not Outcome.OK]
