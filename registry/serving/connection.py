@@ -16,8 +16,18 @@ from registry.errors import RegistryError
 HEAD_LIMIT = 64 * 1024
 """The most bytes of a head that are gathered, and so the longest head that is served."""
 _END = b"\r\n\r\n"
+_CLIENT_HELLO = b"\x16\x03"
+"""What a client begins with that speaks TLS (RFC 8446, 5.1)."""
 _BODY_OR_EXPECT = re.compile(rb"\r\n(?:content-length|transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError, TimeoutError)
+
+
+class SpeaksTls(errors.ParseException):  # type: ignore[misc] # gunicorn has no types
+    """The client speaks TLS where there is none; many try that first, and then without."""
+
+    def __str__(self) -> str:
+        """Say what there is instead."""
+        return "it speaks TLS, and this port plain HTTP"
 
 
 class Kind(Enum):
@@ -93,7 +103,9 @@ class Connection:
         return Arrival.PARTIAL if len(self.head) < HEAD_LIMIT else Arrival.TOO_LARGE
 
     def next_request(self) -> Any:  # noqa: ANN401 - gunicorn's request, which has no public type
-        """Parse the request whose head is in hand; raises gunicorn's errors for a malformed one."""
+        """Parse the request whose head is in hand; raises gunicorn's errors for a malformed one, :class:`SpeaksTls`."""
+        if self.head.startswith(_CLIENT_HELLO):
+            raise SpeaksTls
         self.parser.unreader.unread(bytes(self.head))
         self.head.clear()
         req = next(self.parser)

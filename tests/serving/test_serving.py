@@ -432,6 +432,15 @@ def test_tls_is_served_and_a_silent_handshake_is_closed(tmp_path, certificate):
         assert exchange(port, b"\x16\x03\x01") == b""
 
 
+def test_a_client_that_speaks_tls_to_a_plain_port_is_refused_at_once_and_the_log_says_so(tmp_path):
+    port = free_port()
+    with server(tmp_path, port, header_timeout="1h") as serving:
+        context = ssl.create_default_context()
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock, pytest.raises(ssl.SSLError):
+            context.wrap_socket(sock, server_hostname="localhost")
+        wait_until(lambda: "it speaks TLS, and this port plain HTTP" in serving.log.read_text(), PATIENCE, "it is told")
+
+
 def test_files_of_tls_that_cannot_work_are_told_before_the_start(tmp_path, certificate, monkeypatch):
     monkeypatch.setattr("registry.serving.options.configure", lambda _: None)
     cert, key = (Path(name) for name in certificate)
