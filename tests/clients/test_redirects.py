@@ -9,6 +9,7 @@ import pytest
 
 from registry.testing.client import RegistryClient
 from registry.testing.images import Blob, image, layer, simple_image
+from tests.support.access import AUTHENTICATION, PASSWORD, prepare
 from tests.support.images import layout_blobs
 from tests.support.ports import PATIENCE, wait_until
 from tests.support.server import MoorageServer
@@ -104,3 +105,39 @@ def test_a_large_layer_and_a_range_of_it(registry, repository, server):
         part = client.get(path, headers={"Range": "bytes=70-89"}, follow_redirects=True)
     assert (part.status_code, part.content) == (206, blob.data[70:90])
     assert part.headers["Content-Type"] == "application/octet-stream"
+
+
+@pytest.fixture(scope="module")
+def guarded(s3_gateway, tmp_path_factory):
+    """A registry that asks who everybody is, before a store that has a host name of its own."""
+    data = tmp_path_factory.mktemp("guarded") / "data"
+    prepare(data, {"pushers": {"to": ["user:ann"], "role": "push"}}, users=("ann",))
+    settings = {
+        **AUTHENTICATION,
+        **s3_gateway.settings(s3_gateway.create_bucket("guarded")),
+        "MOORAGE_S3_PUBLIC_ENDPOINT_URL": f"http://localhost:{s3_gateway.port}",
+        "MOORAGE_STORAGE_REDIRECT": "127.0.0.0/8",
+        "MOORAGE_STORAGE_REDIRECT_MIN": "1",
+    }
+    with MoorageServer(data, threads=8, env=settings) as running:
+        yield running
+
+
+@pytest.mark.parametrize("client", ["crane", "skopeo"])
+def test_who_logs_in_at_the_registry_sends_the_store_no_credentials(command, guarded, repository, tmp_path, client):
+    sent, ref = simple_image(repository), f"{guarded.host}/{repository}:1"
+    with httpx.Client(base_url=guarded.url, auth=("ann", PASSWORD), timeout=30) as http:
+        RegistryClient(http).push(repository, sent, "1")
+        told = http.get(f"/v2/{repository}/blobs/{sent.config.digest}")
+        assert told.headers["Location"].startswith("http://localhost:")
+    if client == "crane":
+        crane = command("crane", "--insecure")
+        crane("auth", "login", guarded.host, "-u", "ann", "-p", PASSWORD)
+        crane("pull", "--format=oci", ref, tmp_path / "out")
+    else:
+        flags = ("--src-tls-verify=false", "--src-creds", f"ann:{PASSWORD}")
+        command("skopeo", "--insecure-policy")("copy", *flags, f"docker://{ref}", f"oci:{tmp_path}/out")
+    assert layout_blobs(tmp_path / "out").items() >= {blob.digest: blob.data for blob in sent.blobs}.items()
+    with httpx.Client(base_url=guarded.url) as nobody:
+        refused = nobody.get(f"/v2/{repository}/blobs/{sent.config.digest}")
+    assert (refused.status_code, refused.headers.get("Location")) == (401, None)
