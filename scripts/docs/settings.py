@@ -27,7 +27,8 @@ $ moorage config show --json
 ```
 
 Options of a storage driver are a table named after its scheme: `[s3]` with `endpoint_url = "…"`, or
-`MOORAGE_S3_ENDPOINT_URL` ([all of S3](operations.md#s3)). Those of a plugin are in `[plugins.NAME]`, see [below](#settings-of-plugins).
+`MOORAGE_S3_ENDPOINT_URL` ([all of S3](operations.md#s3)). Those of a plugin are in `[plugins.NAME]`, see
+[below](#settings-of-plugins).
 
 ## All settings
 

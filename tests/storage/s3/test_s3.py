@@ -122,8 +122,9 @@ def test_a_tail_that_went_into_the_last_part_goes_with_the_completion(driver, bu
     assert names(bucket) == [blob_path(state.key)]
 
 
-def test_a_store_that_removes_one_at_a_time_is_asked_once(driver, bucket, calls, fail):
-    refused = {"Error": {"Code": "NotImplemented"}, "ResponseMetadata": {"HTTPStatusCode": 501}}
+@pytest.mark.parametrize(("code", "status"), [("NotImplemented", 501), ("", 501), ("MissingContentMD5", 400)])
+def test_a_store_that_removes_one_at_a_time_is_asked_once(driver, bucket, calls, fail, code, status):
+    refused = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
     fail("delete_objects", ClientError(refused, "DeleteObjects"))
     for _ in range(2):
         driver.remove_many([UploadState(store(driver, b"data")), UploadState(store(driver, b"data"))])
