@@ -144,7 +144,7 @@ def test_the_sdk_tells_no_signature_at_any_level(monkeypatch):
     try:
         logs.configure(Settings(log_level="debug", log_format="json"), stream)
         logging.getLogger("botocore.auth").debug("Signature:\n%s", "5ec4e7")
-        logging.getLogger("botocore.client").debug("seen")
+        logging.getLogger("seen").debug("seen")
     finally:
         root.handlers[:], root.level = before
     assert "seen" in stream.getvalue()
