@@ -57,13 +57,13 @@ from registry.db.engine import Database
 from registry.hooks.calls import Calls
 from registry.hooks.facade import Hooks
 from registry.hooks.manager import PluginError
-from registry.hooks.ports import StorageDriver
+from registry.hooks.ports import GivesUrls, StorageDriver
 from registry.plugin_commands import refuse_shared_commands
 from registry.plugin_loading import settings_of_plugins, start_plugins
 from registry.plugin_pages import mount
 from registry.schema import migrations_folder
 from registry.services import build_services
-from registry.settings import Settings, load_settings
+from registry.settings import Settings, SettingsError, load_settings
 from registry.steps import Steps, no_steps
 
 __all__ = ["API", "create_app"]
@@ -150,7 +150,15 @@ def open_storage(settings: Settings, hooks: Hooks) -> StorageDriver:
     if scheme not in hooks.storage_factories:
         offered = ", ".join(sorted(hooks.storage_factories)) or "none"
         raise PluginError(f"no plugin offers storage for {scheme}: URLs (offered: {offered})")
-    return hooks.open_storage(scheme, settings.storage_url, settings.storage_options)
+    options = dict(settings.storage_options)
+    if scheme == "s3":  # the only driver whose connections cost something to make, and are kept
+        options.setdefault("max_connections", str(settings.threads + 2 * settings.transfer_threads))
+    storage = hooks.open_storage(scheme, settings.storage_url, options)
+    if settings.storage_redirect and not isinstance(storage, GivesUrls):
+        raise SettingsError(
+            [f"storage_redirect is set, but nobody can fetch blobs from {scheme}: storage; set it to off"]
+        )
+    return storage
 
 
 def _bind_database(app: Flask, settings: Settings, clock: Clock | None) -> Database:

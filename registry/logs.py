@@ -76,6 +76,8 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
 
 def _quieten(settings: Settings, *, human: bool) -> None:
     """Keep libraries' own chatter out of the log unless it is asked for."""
+    # It tells each signature it makes, and one in a URL opens a blob to whoever reads it.
+    logging.getLogger("botocore.auth").setLevel(logging.WARNING)
     if settings.log_level == "debug":
         return
     for name in ("sqlalchemy", "alembic", "boto3", "botocore", "urllib3", "s3transfer", "flask_migrate"):

@@ -27,7 +27,9 @@ from registry.content.blobs import BlobService
 from registry.content.catalogue import BlobCatalogue
 from registry.content.deletions import Deletions
 from registry.content.leases import Leases
+from registry.content.leftovers import Leftovers
 from registry.content.mounts import MountService
+from registry.content.redirects import Redirects
 from registry.content.reviews import Reviews
 from registry.content.uploads import UploadService
 from registry.db.engine import Database
@@ -96,6 +98,7 @@ from registry.work.builtin import (
     events_job,
     history_job,
     lapses_job,
+    leftovers_job,
     restore_job,
     retention_job,
     scrub_job,
@@ -132,6 +135,7 @@ class Services:
     tags: TagService
     blobs: BlobService
     mounts: MountService
+    redirects: Redirects
     uploads: UploadService
     creator: ManifestCreator
     reader: ManifestReader
@@ -265,6 +269,7 @@ def build_services(
         restore_job(restoration),
         scrub_job(made.scrub()),
         collection_job(collector, made.deletions),
+        leftovers_job(Leftovers(database, storage, settings.upload_expiry * 1000)),
         retention_job(Sweep(database, retention), settings.retention_every),
         *plugin_jobs(hooks.calls, made.contexts),
     ]
@@ -280,6 +285,7 @@ def build_services(
         tags=made.tags,
         blobs=made.blobs,
         mounts=MountService(database, made.authorizer, made.blobs),
+        redirects=Redirects(storage, settings.storage_redirect, settings.storage_redirect_min),
         uploads=made.uploads(),
         creator=made.creator(),
         reader=reader,

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 Reader = Callable[[object], object]
 
 MASK = "********"
+EVERYBODY = "always"
+"""In place of networks: the clients of all of them."""
 _UNITS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -22,7 +24,9 @@ _SECRET_NAME = re.compile(r"secret|password|passphrase|token|credential|private"
 _URL_PASSWORD = re.compile(r"(?<=//)([^/@\s:]*):([^/\s]*)@")
 _DATABASE_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):[^\s\"']*@")
 """In URLs of databases, as SQLAlchemy reads them, a password may hold slashes."""
-_QUERY_SECRET = re.compile(r"([?&](?:[^=&\s]*(?:secret|password|token)[^=&\s]*|code|state)=)[^&\s]*", re.IGNORECASE)
+_QUERY_SECRET = re.compile(
+    r"([?&](?:[^=&\s]*(?:secret|password|token|signature)[^=&\s]*|code|state)=)[^&\s]*", re.IGNORECASE
+)
 """Also what a browser brings back from a provider: ``code`` and ``state`` (RFC 6749, 4.1.2)."""
 _MAX_PORT = 65535
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9.])?")
@@ -135,6 +139,19 @@ def networks(value: object) -> tuple[str, ...]:
         except ValueError:
             raise ValueError(f"expected networks such as 10.1.0.0/16 and addresses ({entry!r} is none)") from None
     return found
+
+
+def clients(value: object) -> tuple[str, ...]:
+    """Read which clients are meant: none (``off``), all (``always``), or those of networks."""
+    word = str(value).strip().lower()
+    if word in ("off", "false"):
+        return ()
+    if word in (EVERYBODY, "true"):
+        return (EVERYBODY,)
+    try:
+        return networks(value)
+    except ValueError as error:
+        raise ValueError(f"expected off, always, or a list of networks: {error}") from None
 
 
 def path(value: object) -> Path:

@@ -58,6 +58,12 @@ class Settings:
         values.database_url, "", "SQLAlchemy URL of the database", shown="sqlite:///DATA/moorage.db"
     )
     storage_url: str = _setting(values.url, "", "where blobs are kept", shown="file://DATA/storage")
+    storage_redirect: tuple[str, ...] = _setting(
+        values.clients, (), "clients that fetch blobs from the store: off, always, or networks of theirs", shown="off"
+    )
+    storage_redirect_min: int = _setting(
+        values.number(0), 256 << 10, "length in bytes from which blobs are fetched from the store"
+    )
     external_url: str = _setting(values.web_url, "", "address clients use; unset: answers hold relative URLs")
     tls_cert: Path | None = _setting(values.existing_file, None, "TLS certificate and its chain, a PEM file")  # noqa: RUF009 - the helper returns a field
     tls_key: Path | None = _setting(values.existing_file, None, "key of the TLS certificate, a PEM file")  # noqa: RUF009 - the helper returns a field

@@ -26,6 +26,8 @@ from registry.egress.client import EgressClient
 from registry.errors import PrincipalUnknown, ProviderFailed
 from registry.hooks.configuration import PluginSettingsRefused
 from registry.hooks.manager import PluginError
+from registry.hooks.ports import GivesUrls, StorageDriver
+from registry.media_types import OCTET_STREAM
 from registry.plugin_loading import find_plugins, settings_of_plugins
 from registry.services import Services
 from registry.serving.tls import refuse_unusable_tls
@@ -117,6 +119,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
             schema_state = f"pending: {', '.join(pending)}; moorage serve applies them" if pending else "up to date"
             nobody = settings.authentication and not pending and services.access.first.missing()
             checks = [part for part in services.readiness() if not pending or part.name != "database"]
+            found = list(_redirect(settings, services.storage))
     except click.ClickException as error:
         yield Finding("start", FAILED, error.message)
         return
@@ -126,6 +129,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     for name in settings.oidc if not pending else ():
         yield _answers(services, name)
         yield from _teams(services, name)
+    yield from found
     for part in checks:
         yield Finding(part.name, OK if part.ok else FAILED, part.detail)
     for plugin in services.plugins:
@@ -240,6 +244,19 @@ def _token_keys(settings: Settings) -> Finding:
     except IssuerFailed as error:
         return Finding("token_keys", FAILED, f"no token of {settings.token_issuer} lets anybody in: {error}")
     return Finding("token_keys", OK, settings.token_keys)
+
+
+def _redirect(settings: Settings, storage: StorageDriver) -> Iterator[Finding]:
+    """Tell where the URLs lead that clients get of the store."""
+    if not settings.storage_redirect or not isinstance(storage, GivesUrls):
+        return
+    scheme, _, rest = storage.url_of("0" * 32, OCTET_STREAM, 1).partition("://")
+    host = rest.partition("/")[0]
+    if scheme == "http" and (settings.tls_cert or settings.external_url.startswith("https:")):
+        detail = f"blobs, and URLs that open them, cross the network in the clear to {host}: give the store https"
+        yield Finding("storage_redirect", WARNING, detail)
+    else:
+        yield Finding("storage_redirect", OK, f"clients fetch blobs from {host}")
 
 
 def _htpasswd(path: Path) -> Iterator[Finding]:

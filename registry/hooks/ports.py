@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from registry.digest import Digest
@@ -132,10 +133,11 @@ class StorageDriver(Protocol):
         """
 
     def abort_upload(self, state: UploadState) -> None:
-        """Remove an upload that was not completed, whatever of it exists. May be repeated.
+        """Remove an upload that was not completed: all that ``state`` names. May be repeated.
 
-        Only who holds the upload may call it: a writer that lost it to a takeover would take the bytes away
-        that are being copied. A completed key stays.
+        What no state names (a writer died before its bytes were acknowledged) may be left to a store that
+        :class:`ListsUploads`: a request waits for this call, and for no list. Only who holds the upload may call it: a
+        writer that lost it to a takeover would take the bytes away that are being copied. A completed key stays.
         """
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
@@ -203,9 +205,75 @@ class RemovesMany(Protocol):
     def remove_many(self, states: Sequence[UploadState]) -> None:
         """Do for each what ``abort_upload`` and ``delete`` of its key do; all are gone when this returns.
 
+        No request waits for this: a store may look for what no state names, too.
         Raises :class:`StorageError`, or :class:`ValueError` for what is no key: any of them may be gone then, and the
         core goes on one by one.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class StoredUpload:
+    """A piece of an upload that a store has: ``state`` names it, so that ``abort_upload`` removes that piece.
+
+    ``modified_ms`` is when it last changed (milliseconds since 1970, by the store's clock).
+    """
+
+    state: UploadState
+    modified_ms: int
+
+
+@runtime_checkable
+class ListsUploads(Protocol):
+    """Optional: the store can tell what it has of uploads, so that a job removes what crashes left there."""
+
+    def list_uploads(self) -> Iterator[StoredUpload]:
+        """Yield every piece of every upload that was not completed, in any order; completed keys are none.
+
+        What is stored or removed meanwhile may be told or not. What is held in memory does not grow with their number.
+        Raises :class:`StorageError`, also on the way.
+        """
+
+
+@runtime_checkable
+class GivesUrls(Protocol):
+    """Optional: clients can fetch blobs from the store themselves, by a URL that is good for a while."""
+
+    def url_of(self, key: str, content_type: str, seconds: int) -> str:
+        """Return a URL at which GET gives a completed ``key``, or a range of it, as ``content_type``.
+
+        It is a secret: whoever has it reads the blob, for ``seconds`` from now. The store is not asked; raises
+        :class:`StorageError` where there is nothing to sign with.
+        """
+
+
+class Outcome(StrEnum):
+    """What came of a call that was tried: the store did it, does not know it, or failed at it."""
+
+    OK = "ok"
+    MISSING = "missing"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class TriedCall:
+    """A call of the store that was tried: what it answered, and what the call is to Moorage.
+
+    ``needed`` is one without which a registry on this store cannot work.
+    """
+
+    call: str
+    outcome: Outcome
+    answer: str
+    meaning: str
+    needed: bool = True
+
+
+@runtime_checkable
+class TriesCalls(Protocol):
+    """Optional: the store can try every call that the driver makes, for ``moorage storage check``."""
+
+    def try_calls(self) -> Iterator[TriedCall]:
+        """Try each and yield what came of it, as it comes; nothing is left in the store. Never raises."""
 
 
 class StorageFactory(Protocol):
@@ -215,6 +283,6 @@ class StorageFactory(Protocol):
         """Return a driver for ``url``.
 
         ``options`` are the settings of the scheme with their prefix taken off (for ``s3``: ``endpoint_url``,
-        ``region``, ``access_key_id``, ``secret_access_key``). Raises :class:`ValueError` that says what to
-        change.
+        ``region``, ``access_key_id``, ``secret_access_key``, and more, as ``docs/operations.md`` says). Raises
+        :class:`ValueError` that says what to change.
         """

@@ -22,10 +22,14 @@ from registry.hooks import (
     StorageFull,
     StorageReadOnly,
     StoredKey,
+    StoredUpload,
+    TriedCall,
     UploadState,
     UploadWriter,
 )
 from registry.storage import disk
+from registry.storage.file_writer import FileWriter, bytes_gone, cut
+from registry.storage.filesystem_trial import FilesystemTrial
 from registry.storage.keys import PIECE, SHARDS, blob_path, is_key, upload_path
 
 _FOLDER_MODE = 0o750
@@ -48,12 +52,12 @@ class FilesystemStorage:
         descriptor = disk.open_new(path) if state.size == 0 else disk.open_existing(path, os.O_WRONLY)
         try:
             with disk.reporting(f"open upload {state.key}"):
-                _cut(descriptor, state)
+                cut(descriptor, state)
                 _require_room(descriptor, length)
         except BaseException:
             os.close(descriptor)
             raise
-        return _FileWriter(path, descriptor, state)
+        return FileWriter(path, descriptor, state)
 
     def complete_upload(self, state: UploadState) -> None:
         """Move the file to its final name; the name is durable on return, the bytes are since ``finish``."""
@@ -83,7 +87,7 @@ class FilesystemStorage:
             try:
                 with disk.reporting(f"take over upload {state.key}"):
                     if disk.copy_all(source, target, state.size) < state.size:
-                        raise _bytes_gone(state)
+                        raise bytes_gone(state)
                     os.fsync(target)
                     disk.sync_folder(path.parent)
             finally:
@@ -127,6 +131,16 @@ class FilesystemStorage:
             for name, size, modified_ms in disk.files(folder):
                 if is_key(name):
                     yield StoredKey(name, size, modified_ms, complete=folder.parent == blobs)
+
+    def list_uploads(self) -> Iterator[StoredUpload]:
+        """Look into the folder of uploads."""
+        for name, _, modified_ms in disk.files(self._root / "uploads"):
+            if is_key(name):
+                yield StoredUpload(UploadState(name), modified_ms)
+
+    def try_calls(self) -> Iterator[TriedCall]:
+        """Try every call on files of its own."""
+        return FilesystemTrial(self._root).try_calls()
 
     def open_file(self, key: str) -> BinaryIO:
         """Return the file, unbuffered, for ``sendfile``."""
@@ -177,7 +191,7 @@ class FilesystemStorage:
             descriptor = disk.open_existing(path, os.O_WRONLY)
             try:
                 with disk.reporting(f"complete upload {state.key}"):
-                    _cut(descriptor, state)
+                    cut(descriptor, state)
                     os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -209,69 +223,6 @@ class FilesystemStorage:
             os.close(descriptor)
 
 
-class _FileWriter:
-    """Appends to an upload's file."""
-
-    def __init__(self, path: Path, descriptor: int, state: UploadState) -> None:
-        self._path = path
-        self._descriptor = descriptor
-        self._state = state
-        self._end = state.size
-        self._sound = True
-
-    def write(self, data: bytes | bytearray | memoryview, /) -> None:
-        """Write ``data`` where the file ends."""
-        view = memoryview(data)
-        try:
-            disk.write_all(self._descriptor, view, self._end)
-        except OSError as error:
-            self._sound = False
-            raise disk.failure(f"write to upload {self._state.key}", error) from error
-        self._end += view.nbytes
-
-    def finish(self) -> UploadState:
-        """Sync the file.
-
-        After a failed fsync the kernel may call pages clean that never reached the disk, so it is not tried
-        again: the surplus stays in the file, the mark by which the next opener knows not to trust it.
-        """
-        if not self._sound:
-            self.discard()
-            raise StorageError(f"upload {self._state.key} failed before, and cannot be finished")
-        try:
-            os.fsync(self._descriptor)
-        except OSError as error:
-            raise disk.failure(f"sync upload {self._state.key}", error) from error
-        finally:
-            self._close()
-        return UploadState(self._state.key, self._end)
-
-    def discard(self) -> None:
-        """Give the room back, and leave one byte too many where there is something to protect."""
-        if self._descriptor < 0:
-            return
-        with contextlib.suppress(OSError):
-            if self._state.size == 0:
-                self._path.unlink(missing_ok=True)
-            elif self._end > self._state.size or not self._sound:
-                os.ftruncate(self._descriptor, self._state.size + 1)
-        self._close()
-
-    def _close(self) -> None:
-        descriptor, self._descriptor, self._sound = self._descriptor, -1, False
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
-
-
-def _cut(descriptor: int, state: UploadState) -> None:
-    """Cut off what was never acknowledged; raises KeyMissing where less is there than was."""
-    size = os.fstat(descriptor).st_size
-    if size < state.size:
-        raise _bytes_gone(state)
-    if size > state.size:
-        os.ftruncate(descriptor, state.size)
-
-
 def _require_room(descriptor: int, length: int | None) -> None:
     """Refuse a long upload before it is received; allocating its blocks ahead made nothing faster."""
     if length is None or length <= PIECE:
@@ -279,10 +230,6 @@ def _require_room(descriptor: int, length: int | None) -> None:
     filesystem = os.fstatvfs(descriptor)
     if filesystem.f_bavail * filesystem.f_frsize < length:
         raise StorageFull(f"{length} bytes are announced, more than the filesystem has left")
-
-
-def _bytes_gone(state: UploadState) -> KeyMissing:
-    return KeyMissing(f"upload {state.key} lacks bytes that were acknowledged")
 
 
 def open_filesystem(url: str, options: Mapping[str, str]) -> StorageDriver:

@@ -1,6 +1,6 @@
 """One bucket of an S3 service: the calls that the driver needs, and what their failures mean.
 
-The only module that imports boto3, and loaded only where S3 is used.
+With :mod:`registry.storage.s3_client` the only one that imports boto3, and loaded only where S3 is used.
 """
 
 from __future__ import annotations
@@ -8,43 +8,48 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Literal, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-import boto3.session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
+from registry.batches import batched
 from registry.hooks import KeyMissing, Part, StorageError, StorageFull
 from registry.setting_values import hide_password
+from registry.storage.s3_client import OPTIONS, TooLate, make_client
+from registry.storage.trials import CallMissing
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
-_OPTIONS = {
-    "access_key_id",
-    "addressing_style",
-    "ca_bundle",
-    "endpoint_url",
-    "region",
-    "secret_access_key",
-    "session_token",
-}
 _MISSING = {"NoSuchKey", "NoSuchUpload", "InvalidPart"}
 _FULL = {"InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"}
-_INSUFFICIENT_STORAGE = 507
+_UNKNOWN_CALL = {
+    "MethodNotAllowed",
+    "MissingContentMD5",  # of a service that knows the call from before the newer checksums
+    "NotImplemented",
+    "UnsupportedOperation",
+    "XNotImplemented",
+}
+_INSUFFICIENT_STORAGE, _NOT_IMPLEMENTED = 507, 501
+_BATCH = 1000
+"""So many keys S3 removes in one call."""
 
 
 class Bucket:
     """The objects under one prefix of a bucket. Names are given and returned without the prefix."""
 
-    def __init__(self, client: S3Client, name: str, prefix: str) -> None:
+    def __init__(self, client: S3Client, name: str, prefix: str, public: S3Client | None = None) -> None:
+        """Speak through ``client``; ``public`` signs URLs for clients that know the service by another address."""
         self.name = name
         self._prefix = prefix
         self._shared_client = client
+        self._public = public or client
+        self._takes_batches = True
         self._pid = os.getpid()
         self._lock = threading.Lock()
 
@@ -77,6 +82,15 @@ class Bucket:
             self.check()
             raise
 
+    def exists(self, name: str) -> bool:
+        """Tell whether there is an object."""
+        try:
+            with self._reporting(f"look at {name}"):
+                self._client.head_object(Bucket=self.name, Key=self._prefix + name)
+        except KeyMissing:
+            return False
+        return True
+
     def copy(self, source: str, target: str) -> None:
         """Copy an object (5 GiB at most) inside the store."""
         with self._reporting(f"copy {source}"):
@@ -87,32 +101,55 @@ class Bucket:
         with contextlib.suppress(KeyMissing), self._reporting(f"remove {name}"):
             self._client.delete_object(Bucket=self.name, Key=self._prefix + name)
 
-    def listed(self) -> Iterator[tuple[str, int, int]]:
+    def delete_all(self, names: Sequence[str]) -> None:
+        """Remove objects, many in one call where the service can."""
+        for some in batched(names, _BATCH):
+            if not self._delete_batch(some):
+                for name in some:
+                    self.delete(name)
+
+    def delete_batch(self, names: Sequence[str]) -> None:
+        """Remove at most 1,000 objects in one call; raises StorageError, also where one of them stays."""
+        keys: list[ObjectIdentifierTypeDef] = [{"Key": self._prefix + name} for name in names]
+        with self._reporting(f"remove {len(names)} objects"):
+            answer = self._client.delete_objects(Bucket=self.name, Delete={"Objects": keys, "Quiet": True})
+        for error in answer.get("Errors", ()):
+            raise StorageError(f"cannot remove {error.get('Key')}: {error.get('Code')} {error.get('Message', '')}")
+
+    def _delete_batch(self, names: Sequence[str]) -> bool:
+        """Tell whether the objects went; a service that refuses such a call altogether is not asked again."""
+        if self._takes_batches:
+            try:
+                self.delete_batch(names)
+            except StorageError as error:
+                self._takes_batches = not isinstance(error, CallMissing)
+            else:
+                return True
+        return False
+
+    def listed(self, prefix: str = "") -> Iterator[tuple[str, int, int]]:
         """Yield every object's name, length in bytes and time of change in milliseconds, a page at a time."""
         pages = self._client.get_paginator("list_objects_v2")
-        with self._reporting("list all"):
-            for page in pages.paginate(Bucket=self.name, Prefix=self._prefix):
+        with self._reporting(f"list {prefix or 'all'}"):
+            for page in pages.paginate(Bucket=self.name, Prefix=self._prefix + prefix):
                 for found in page.get("Contents", ()):
                     changed = round(found["LastModified"].timestamp() * 1000)
                     yield found["Key"].removeprefix(self._prefix), found["Size"], changed
 
-    def listed_multiparts(self) -> Iterator[tuple[str, int]]:
-        """Yield name and time of start in milliseconds of every multipart upload that is open."""
+    def listed_multiparts(self) -> Iterator[tuple[str, str, int]]:
+        """Yield name, id and time of start in milliseconds of every multipart upload that is open."""
         pages = self._client.get_paginator("list_multipart_uploads")
         with self._reporting("list uploads"):
             for page in pages.paginate(Bucket=self.name, Prefix=self._prefix):
                 for found in page.get("Uploads", ()):
-                    yield found["Key"].removeprefix(self._prefix), round(found["Initiated"].timestamp() * 1000)
+                    started = round(found["Initiated"].timestamp() * 1000)
+                    yield found["Key"].removeprefix(self._prefix), found["UploadId"], started
 
-    def names(self, prefix: str) -> list[str]:
-        """List the objects whose names start with ``prefix``."""
-        pages = self._client.get_paginator("list_objects_v2")
-        with self._reporting(f"list {prefix}"):
-            return [
-                found["Key"].removeprefix(self._prefix)
-                for page in pages.paginate(Bucket=self.name, Prefix=self._prefix + prefix)
-                for found in page.get("Contents", ())
-            ]
+    def url_of(self, name: str, content_type: str, seconds: int) -> str:
+        """Return a URL that gives an object as ``content_type`` to whoever has it, for ``seconds``."""
+        named = {"Bucket": self.name, "Key": self._prefix + name, "ResponseContentType": content_type}
+        with self._reporting(f"sign a URL of {name}"):
+            return self._public.generate_presigned_url("get_object", Params=named, ExpiresIn=seconds)
 
     def create_multipart(self, name: str) -> str:
         """Start a multipart upload and return its id."""
@@ -166,16 +203,6 @@ class Bucket:
                 MultipartUpload={"Parts": [{"PartNumber": part.number, "ETag": part.etag} for part in parts]},
             )
 
-    def multiparts(self, name: str) -> list[str]:
-        """List the ids of the multipart uploads that are open for an object."""
-        pages = self._client.get_paginator("list_multipart_uploads")
-        with self._reporting(f"list uploads of {name}"):
-            return [
-                found["UploadId"]
-                for page in pages.paginate(Bucket=self.name, Prefix=self._prefix + name)
-                for found in page.get("Uploads", ())
-            ]
-
     def abort_multipart(self, name: str, handle: str) -> None:
         """Drop a multipart upload and its parts, or nothing."""
         with contextlib.suppress(KeyMissing), self._reporting(f"abort {name}"):
@@ -187,7 +214,12 @@ class Bucket:
             with self._reporting(f"reach bucket {self.name}"):
                 self._client.head_bucket(Bucket=self.name)
         except KeyMissing as error:
-            raise StorageError(f"bucket {self.name} does not exist") from error
+            raise StorageError(f"bucket {self.name} does not exist") from error.__cause__
+
+    def call(self, operation: str, name: str, **named: object) -> None:
+        """Make a call about one object which the driver itself has no use for."""
+        with self._reporting(f"{operation} {name}"):
+            getattr(self._client, operation)(Bucket=self.name, Key=self._prefix + name, **named)
 
     def _source(self, name: str) -> str:
         return f"{self.name}/{self._prefix}{name}"
@@ -209,8 +241,14 @@ class Bucket:
             yield
         except ClientError as error:
             raise _failure(doing, error) from error
-        except (BotoCoreError, HTTPError, OSError) as error:
+        except (BotoCoreError, HTTPError, OSError, TooLate) as error:
             raise StorageError(f"cannot {doing}: {error}") from error
+
+
+def code_of(error: StorageError) -> str:
+    """Return the service's own code of a failure, or nothing where it gave no answer."""
+    cause = error.__cause__
+    return cause.response.get("Error", {}).get("Code", "") if isinstance(cause, ClientError) else ""
 
 
 def _failure(doing: str, error: ClientError) -> StorageError:
@@ -222,7 +260,7 @@ def _failure(doing: str, error: ClientError) -> StorageError:
         return KeyMissing(reason)
     if code in _FULL or status == _INSUFFICIENT_STORAGE:
         return StorageFull(reason)
-    return StorageError(reason)
+    return CallMissing(reason) if code in _UNKNOWN_CALL or status == _NOT_IMPLEMENTED else StorageError(reason)
 
 
 def open_bucket(url: str, options: Mapping[str, str]) -> Bucket:
@@ -230,47 +268,9 @@ def open_bucket(url: str, options: Mapping[str, str]) -> Bucket:
     parts = urlsplit(url)
     if not parts.netloc or "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError(f"an S3 storage URL is s3://bucket or s3://bucket/prefix, not {hide_password(url)}")
-    if unknown := set(options) - _OPTIONS:
+    if unknown := set(options) - OPTIONS:
         raise ValueError(f"S3 storage does not know the options {', '.join(sorted(unknown))}")
     prefix = parts.path.strip("/")
-    return Bucket(_make_client(options), parts.netloc, f"{prefix}/" if prefix else "")
-
-
-def _addressing(options: Mapping[str, str]) -> Literal["auto", "path", "virtual"]:
-    """Return where the bucket's name goes: into the path for services that are not AWS, unless told."""
-    match options.get("addressing_style", ""):
-        case "":
-            return "path" if options.get("endpoint_url") else "auto"
-        case "auto" | "path" | "virtual" as style:
-            return style
-        case other:
-            raise ValueError(f"addressing_style is auto, path or virtual, not {other}")
-
-
-def _make_client(options: Mapping[str, str]) -> S3Client:
-    config = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": _addressing(options)},
-        # What is not AWS often does not know the newer checksums; the signature or TLS guards the bytes.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        retries={"mode": "standard", "total_max_attempts": 4},
-        connect_timeout=5,
-        read_timeout=60,
-        max_pool_connections=64,
-        tcp_keepalive=True,
-    )
-    try:
-        # A session of our own: boto3's default one is global, and not safe for threads.
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=options.get("endpoint_url") or None,
-            region_name=options.get("region") or None,
-            aws_access_key_id=options.get("access_key_id") or None,
-            aws_secret_access_key=options.get("secret_access_key") or None,
-            aws_session_token=options.get("session_token") or None,
-            verify=options.get("ca_bundle") or None,
-            config=config,
-        )
-    except BotoCoreError as error:
-        raise ValueError(f"S3 storage cannot be set up: {error}") from error
+    public_url = options.get("public_endpoint_url", "")
+    public = make_client(options, public_url) if public_url else None
+    return Bucket(make_client(options), parts.netloc, f"{prefix}/" if prefix else "", public)

@@ -1,26 +1,30 @@
 """Blobs in a bucket of an S3 service.
 
 ``blobs/<first two characters>/<key>`` is complete; ``uploads/<key>.<something>`` belongs to an upload that
-is open. What a process killed between storing a tail and the commit leaves behind goes when its upload is
-completed in parts or aborted; a lifecycle rule that expires ``uploads/`` after a few days, and unfinished
-multipart uploads with it, takes the rest.
+is open. What a process killed between storing bytes and the commit leaves behind is named by no state: requests never
+look for it, as that takes a list; the job that goes through :meth:`S3Storage.list_uploads` removes it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Generator, Iterator, Mapping
-from typing import Self
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Self
 
-from registry.hooks import Part, StorageError, StoredKey, UploadState, UploadWriter
+from registry.hooks import Part, StorageError, StoredKey, StoredUpload, TriedCall, UploadState, UploadWriter
 from registry.storage.keys import PIECE, blob_path, check_key, is_key, upload_path
 from registry.storage.s3 import Bucket, open_bucket
-from registry.storage.s3_writer import MIB, MIN_PART, S3Writer, new_tail, predecessor, tail_path
+from registry.storage.s3_trial import S3Trial
+from registry.storage.s3_writer import MIB, MIN_PART, S3Writer, new_tail, seal_path, stored_tails, tail_path
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
 
 # The longest piece that one call copies: the answer comes when it is done, and must come before the time-out.
 _COPY = 512 * MIB
-_SEALED = "sealed"
+_BREAKS = 3
+"""So often a read is gone on with whose body breaks off."""
 
 
 class S3Storage:
@@ -29,13 +33,15 @@ class S3Storage:
     storage_id = "s3"
     min_chunk = MIN_PART
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, ca_bundle: str = "") -> None:
+        """Keep blobs in ``bucket``; ``ca_bundle`` names the authorities that who fetches by URL has to trust."""
         self._bucket = bucket
+        self._ca_bundle = ca_bundle
 
     @classmethod
     def from_url(cls, url: str, options: Mapping[str, str]) -> Self:
         """Return the driver for ``s3://bucket/prefix``; raises ValueError."""
-        return cls(open_bucket(url, options))
+        return cls(open_bucket(url, options), options.get("ca_bundle", ""))
 
     def open_upload(self, state: UploadState, length: int | None = None) -> UploadWriter:
         """Start or go on with an upload. Lost parts are first noticed when one is added, or at the end."""
@@ -56,7 +62,8 @@ class S3Storage:
             if size != state.size:
                 raise StorageError(f"{state.key} has {size} bytes instead of {state.size} after its completion")
         with contextlib.suppress(StorageError):
-            self._drop_tails(state)
+            for name in stored_tails(state):
+                self._bucket.delete(name)
 
     def take_over(self, state: UploadState, key: str) -> UploadState:
         """Seal the old parts as an object, which the store lets nobody add to, and copy that.
@@ -71,24 +78,36 @@ class S3Storage:
             handle = self._bucket.create_multipart(blob_path(key))
             parts = tuple(self._copy_pieces(blob_path(state.key), sealed, blob_path(key), handle))
             taken = UploadState(key, state.size, handle, parts)
-        if state.tail is None:
+        if state.tail is None or not state.tail.size:
             return taken
         tail = new_tail(len(taken.parts) + 1, state.tail.size)
         self._bucket.copy(tail_path(state.key, state.tail), tail_path(key, tail))
         return UploadState(key, state.size, taken.handle, taken.parts, tail)
 
     def abort_upload(self, state: UploadState) -> None:
-        """Remove the parts, the tails, and what a takeover sealed; never a completed object."""
-        blob = blob_path(state.key)
-        handles = set(self._bucket.multiparts(blob))
-        for handle in handles | ({state.handle} if state.handle else set()):
-            self._bucket.abort_multipart(blob, handle)
-        seal = f"{upload_path(state.key)}.{_SEALED}"
-        names = self._bucket.names(f"{upload_path(state.key)}.")
-        if seal in names:
+        """Remove the parts and the tails that are named, and what a takeover sealed; never a completed object."""
+        blob, seal = blob_path(state.key), seal_path(state.key)
+        if state.handle:
+            self._bucket.abort_multipart(blob, state.handle)
+        sealed = self._bucket.exists(seal)
+        if sealed:
             self._bucket.delete(blob)
-        for name in sorted(names, key=lambda name: name == seal):
+        for name in [*stored_tails(state), *([seal] if sealed else [])]:
             self._bucket.delete(name)
+
+    def remove_many(self, states: Sequence[UploadState]) -> None:
+        """Remove all that there is under these keys; one list of what is open tells what no state names."""
+        names = {blob_path(state.key): None for state in states}
+        keys = {state.key for state in states}
+        for state in states:
+            if state.handle:
+                self._bucket.abort_multipart(blob_path(state.key), state.handle)
+            names |= dict.fromkeys(stored_tails(state))
+        for name, handle, _ in self._bucket.listed_multiparts():
+            if _key_of(name) in keys:
+                self._bucket.abort_multipart(name, handle)
+        names |= {name: None for name, _, _ in self._bucket.listed("uploads/") if _key_of(name) in keys}
+        self._bucket.delete_all(list(names))
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> Generator[bytes, None, None]:
         """Return the bytes in pieces; the store has answered when this returns."""
@@ -106,9 +125,30 @@ class S3Storage:
             key, complete = _key_of(name), name.startswith("blobs/")
             if is_key(key):
                 yield StoredKey(key, size if complete else None, modified_ms, complete)
-        for name, started_ms in self._bucket.listed_multiparts():
+        for upload in self._open_multiparts():
+            yield StoredKey(upload.state.key, None, upload.modified_ms, complete=False)
+
+    def list_uploads(self) -> Iterator[StoredUpload]:
+        """List the tails and seals of uploads, and the multipart uploads that are open; never the blobs."""
+        for name, size, modified_ms in self._bucket.listed("uploads/"):
+            key, ending = _key_of(name), name.partition(".")[2]
+            if is_key(key) and name == f"{upload_path(key)}.{ending}" and "," not in ending:
+                tail = None if name == seal_path(key) else Part(1, size, ending)
+                yield StoredUpload(UploadState(key, tail=tail), modified_ms)
+        yield from self._open_multiparts()
+
+    def _open_multiparts(self) -> Iterator[StoredUpload]:
+        for name, handle, started_ms in self._bucket.listed_multiparts():
             if is_key(key := _key_of(name)):
-                yield StoredKey(key, None, started_ms, complete=False)
+                yield StoredUpload(UploadState(key, handle=handle), started_ms)
+
+    def url_of(self, key: str, content_type: str, seconds: int) -> str:
+        """Return a presigned URL of the object."""
+        return self._bucket.url_of(blob_path(key), content_type, seconds)
+
+    def try_calls(self) -> Iterator[TriedCall]:
+        """Try every call on objects of its own."""
+        return S3Trial(self._bucket, self._ca_bundle).try_calls()
 
     def delete(self, key: str) -> None:
         """Remove the object."""
@@ -124,7 +164,7 @@ class S3Storage:
             raise StorageError(f"the parts of upload {state.key} do not add up to {state.size} bytes")
         if state.parts:
             parts = list(state.parts)
-            if tail:
+            if tail and tail.size:
                 number = len(parts) + 1
                 etag = self._bucket.copy_part(blob, state.handle, number, tail_path(state.key, tail))
                 parts.append(Part(number, tail.size, etag))
@@ -134,20 +174,10 @@ class S3Storage:
         else:
             self._bucket.put(blob, b"")
 
-    def _drop_tails(self, state: UploadState) -> None:
-        """Remove the tails; where the blob is small enough for one, the two names that are known must do."""
-        if state.parts:
-            for name in self._bucket.names(f"{upload_path(state.key)}."):
-                self._bucket.delete(name)
-            return
-        for tail in (state.tail, predecessor(state.tail)):
-            if tail:
-                self._bucket.delete(tail_path(state.key, tail))
-
     def _seal(self, state: UploadState) -> int:
         """Complete the old upload's parts and return their length. The seal tells an abort that it may go."""
         blob, size = blob_path(state.key), sum(part.size for part in state.parts)
-        self._bucket.put(f"{upload_path(state.key)}.{_SEALED}", b"")
+        self._bucket.put(seal_path(state.key), b"")
         try:
             self._bucket.complete_multipart(blob, state.handle, list(state.parts))
         except StorageError:
@@ -183,16 +213,38 @@ class S3Storage:
                 return
         stop = "" if length is None else str(start + length - 1)
         body, announced = self._bucket.get(blob_path(key), f"bytes={start}-{stop}" if start or stop else "")
-        with contextlib.closing(body):
-            if length is not None and announced != length:
-                raise StorageError(f"{key} gives {announced} of the {length} bytes that were asked for")
+        if length is not None and announced != length:
+            body.close()
+            raise StorageError(f"{key} gives {announced} of the {length} bytes that were asked for")
+        with contextlib.closing(self._body(blob_path(key), body, start, announced)) as pieces:
             yield b""
-            left = announced
+            yield from pieces
+
+    def _body(self, name: str, body: StreamingBody, start: int, left: int) -> Generator[bytes, None, None]:
+        """Yield the ``left`` bytes of a body from ``start``; where it breaks off, the rest is asked for anew."""
+        for breaks in itertools.count(1):
+            try:
+                for piece in self._sent(name, body, left):
+                    start, left = start + len(piece), left - len(piece)
+                    yield piece
+            except StorageError:
+                if breaks > _BREAKS:
+                    raise
+            else:
+                return
+            body, announced = self._bucket.get(name, f"bytes={start}-{start + left - 1}")
+            if announced != left:
+                body.close()
+                raise StorageError(f"{name} gives {announced} of the {left} bytes that are left")
+
+    def _sent(self, name: str, body: StreamingBody, left: int) -> Iterator[bytes]:
+        """Yield what a body has of ``left`` bytes; raises StorageError where it ends before."""
+        with contextlib.closing(body):
             while left and (piece := self._bucket.read_piece(body, min(PIECE, left))):
                 left -= len(piece)
                 yield piece
         if left:
-            raise StorageError(f"{key} ended {left} bytes early")
+            raise StorageError(f"{name} ended {left} bytes early")
 
 
 def _key_of(name: str) -> str:

@@ -7,7 +7,8 @@ Nothing that was acknowledged is ever overwritten: a writer's part numbers begin
 it was opened with, and each tail has a new name. So what a frozen or discarded writer sends is in no list of
 parts, and no state names its tail. A tail's predecessor may only go once the state that names the tail is
 committed, which the writer cannot know: so a tail's ``etag`` reads ``name,predecessor``, and the next writer,
-who was opened with the committed state, removes the predecessor.
+who was opened with the committed state, removes the predecessor. Where all went into parts the state has a tail
+without bytes and without a name, ``,predecessor``.
 """
 
 from __future__ import annotations
@@ -36,7 +37,17 @@ def part_size(number: int) -> int:
 
 def tail_path(key: str, tail: Part) -> str:
     """Return the name of the object that holds a tail."""
-    return f"{upload_path(key)}.{tail.etag.partition(',')[0]}"
+    return f"{upload_path(key)}.{_name(tail)}"
+
+
+def seal_path(key: str) -> str:
+    """Return the name of the object that tells that ``key`` was completed for a takeover alone, and is no blob."""
+    return f"{upload_path(key)}.sealed"
+
+
+def stored_tails(state: UploadState) -> list[str]:
+    """Return the names of the objects that a state knows of: its tail, and the one that this replaced."""
+    return [tail_path(state.key, tail) for tail in (state.tail, predecessor(state.tail)) if tail and _name(tail)]
 
 
 def predecessor(tail: Part | None) -> Part | None:
@@ -47,8 +58,12 @@ def predecessor(tail: Part | None) -> Part | None:
 
 def new_tail(number: int, size: int, replaced: Part | None = None) -> Part:
     """Return a tail of a name that was never used."""
-    name = uuid.uuid4().hex[:16]
-    return Part(number, size, f"{name},{replaced.etag.partition(',')[0]}" if replaced else name)
+    name = uuid.uuid4().hex[:16] if size else ""
+    return Part(number, size, f"{name},{_name(replaced)}" if replaced and _name(replaced) else name)
+
+
+def _name(tail: Part) -> str:
+    return tail.etag.partition(",")[0]
 
 
 class S3Writer:
@@ -82,9 +97,8 @@ class S3Writer:
             raise StorageError(f"upload {before.key} failed before, and cannot be finished")
         if self._size == before.size:
             return before
-        tail = None
+        tail = new_tail(len(self._parts) + 1, len(self._buffer), before.tail)
         if self._buffer:
-            tail = new_tail(len(self._parts) + 1, len(self._buffer), before.tail)
             try:
                 self._bucket.put(tail_path(before.key, tail), self._buffer)
             except StorageError:
@@ -93,7 +107,7 @@ class S3Writer:
         if stale := predecessor(before.tail):
             with contextlib.suppress(StorageError):
                 self._bucket.delete(tail_path(before.key, stale))
-        return UploadState(before.key, self._size, self._handle, tuple(self._parts), tail)
+        return UploadState(before.key, self._size, self._handle, tuple(self._parts), tail if tail.etag else None)
 
     def discard(self) -> None:
         """Drop what is in memory, and a multipart upload that no state knows."""
@@ -106,7 +120,7 @@ class S3Writer:
 
     def _read_tail(self) -> bytearray:
         tail = self._before.tail
-        if tail is None:
+        if tail is None or not tail.size:
             return bytearray()
         name = tail_path(self._before.key, tail)
         body, length = self._bucket.get(name)

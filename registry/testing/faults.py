@@ -30,7 +30,7 @@ Operation = Literal[
     "check",
 ]
 """What can fail: the methods of a driver, and of the writers that it opens."""
-_OPTIONAL = ("open_file", "min_chunk", "list_keys")
+_OPTIONAL = ("open_file", "min_chunk", "list_keys", "list_uploads", "url_of")
 _LONGEST_WAIT = 30
 Result = TypeVar("Result")
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from registry.audit.trim import AuditTrim
 from registry.collection.collector import Collector
 from registry.content.deletions import Deletions
+from registry.content.leftovers import Leftovers
 from registry.errors import InputInvalid, RequestInvalid
 from registry.events.trim import OutboxTrim
 from registry.fsck.scrub import Scrub
@@ -118,6 +119,17 @@ def collection_job(collector: Collector, deletions: Deletions) -> Job:
         run=run,
         wanted=lambda: collector.wanted() or deletions.wanted(),
         exclusive=False,
+    )
+
+
+def leftovers_job(leftovers: Leftovers) -> Job:
+    """Return the job that removes from the store what crashes left of uploads."""
+    return Job(
+        name="leftovers",
+        about="remove from the store what crashes left of uploads",
+        every_seconds=_DAILY,
+        run=lambda context: asdict(leftovers.run(context.progress, context.stopping)),
+        wanted=leftovers.wanted,
     )
 
 

@@ -30,8 +30,8 @@ $ moorage config show --json
 ```
 
 Options of a storage driver are a table named after its scheme: `[s3]` with `endpoint_url = "…"`, or
-`MOORAGE_S3_ENDPOINT_URL`. Providers at which people log in are tables [`[oidc.NAME]`](#providers-of-logins), and what
-is set of a plugin is in [`[plugins.NAME]`](#settings-of-plugins).
+`MOORAGE_S3_ENDPOINT_URL` ([all of S3](operations.md#s3)). Providers at which people log in are tables
+[`[oidc.NAME]`](#providers-of-logins), and what is set of a plugin is in [`[plugins.NAME]`](#settings-of-plugins).
 
 ## All settings
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import click
 from flask import Blueprint
 
-from registry.hooks import LabelAction, PluginJob
+from registry.hooks import API_VERSION, LabelAction, PluginJob
 from tests.support.cli import run
 from tests.support.plugins import made_plugin
 
@@ -92,7 +92,7 @@ def test_a_plugin_is_shown_with_what_it_adds_and_how_it_does(installed, monkeypa
     text = run("plugins", "show", "note", "--data", "d")
     shown = json.loads(run("plugins", "show", "note", "--data", "d", "--json"))
     assert "hush" not in text + str(shown)
-    assert (shown["state"], shown["plugin API"]) == ("active", "needs 1.3, offered 1.3")
+    assert (shown["state"], shown["plugin API"]) == ("active", f"needs 1.3, offered {API_VERSION}")
     assert (shown["jobs"], shown["commands"], shown["routes"]) == (["note.count"], ["hello"], ["/note/<name>"])
     assert shown["media types"] == ["application/vnd.example.note.v1+json"]
     assert shown["label keys"] == ["org.example.x"]

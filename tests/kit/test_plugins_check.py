@@ -8,12 +8,14 @@ from click.testing import CliRunner
 
 from registry.cli import main
 from registry.cli.plugins.creating import _rendered, _values
+from registry.hooks import API_VERSION
 from registry.plugin_checks import running
 from registry.plugin_checks.project import files_of
 from registry.plugin_checks.source import check_source
 
 ROOT = Path(__file__).resolve().parents[2]
 
+OURS = f'MOORAGE_API = "{API_VERSION}"'
 MODULE, TESTS, PROJECT = "src/moorage_pie/__init__.py", "tests/test_moorage_pie.py", "pyproject.toml"
 
 
@@ -116,9 +118,9 @@ MISTAKES = {
     ),
     "tryfirst": ("label-action", MODULE, "@hookimpl\n", "@hookimpl(tryfirst=True)\n", "tryfirst", "plain"),
     "async": ("label-action", MODULE, "def label_actions", "async def label_actions", "async", "def"),
-    "no API": ("observer", MODULE, 'MOORAGE_API = "1.3"\n', "", "does not say which version", "MOORAGE_API"),
-    "new API": ("observer", MODULE, 'MOORAGE_API = "1.3"', 'MOORAGE_API = "1.99"', "needs plugin API 1.99", "1.3"),
-    "API as a number": ("observer", MODULE, 'MOORAGE_API = "1.3"', "MOORAGE_API = 1.2", "MAJOR.MINOR", '"1.3"'),
+    "no API": ("observer", MODULE, f"{OURS}\n", "", "does not say which version", "MOORAGE_API"),
+    "new API": ("observer", MODULE, OURS, 'MOORAGE_API = "1.99"', "needs plugin API 1.99", API_VERSION),
+    "API as a number": ("observer", MODULE, OURS, "MOORAGE_API = 1.2", "MAJOR.MINOR", f'"{API_VERSION}"'),
     "public name": (
         "observer",
         MODULE,

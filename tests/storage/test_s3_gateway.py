@@ -1,9 +1,12 @@
 import pytest
 
+from registry.hooks import Outcome
 from registry.storage.s3 import Bucket, open_bucket
 from registry.storage.s3_driver import S3Storage
+from registry.storage.trials import try_driver
 from registry.testing.contracts.pieces import MIB, new_key
 from registry.testing.contracts.storage import StorageDriverContract
+from tests.storage.s3.service import left
 
 pytestmark = pytest.mark.needs_tools
 
@@ -37,3 +40,10 @@ class TestS3StorageOnAGateway(StorageDriverContract):
     @pytest.fixture
     def reopen(self, bucket):
         return lambda: S3Storage(bucket)
+
+
+def test_a_service_is_tried_call_by_call(shared):
+    bucket = Bucket(shared._client, shared.name, f"{new_key()}/")
+    found = list(try_driver(S3Storage(bucket)))
+    assert {one.call: one.answer for one in found if one.outcome is not Outcome.OK} == {}
+    assert left(bucket) == ([], [])

@@ -41,7 +41,7 @@ class Proxy(Service):
     @property
     def authority(self) -> Path:
         """The file of the certificate, which is its own authority."""
-        return self.folder / "certificate.pem"
+        return self.folder / "cert.pem"
 
     def prepare(self) -> Child:
         """Make the certificate and the configuration."""
@@ -82,7 +82,7 @@ class Nginx(Proxy):
             "listen 80;": f"listen 127.0.0.1:{self.plain};",
             "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
             "server_name registry.example;": "server_name localhost;",
-            "/etc/nginx/tls/tls.crt": str(self.folder / "certificate.pem"),
+            "/etc/nginx/tls/tls.crt": str(self.folder / "cert.pem"),
             "/etc/nginx/tls/tls.key": str(self.folder / "key.pem"),
         }
         config = self.folder / "nginx.conf"
@@ -97,7 +97,7 @@ class Caddy(Proxy):
         """Put options before the site that keep it from this machine's own ports and folders."""
         replaced = {
             "registry.example {": f"localhost:{self.port} {{",
-            "/etc/caddy/tls/tls.crt": str(self.folder / "certificate.pem"),
+            "/etc/caddy/tls/tls.crt": str(self.folder / "cert.pem"),
             "/etc/caddy/tls/tls.key": str(self.folder / "key.pem"),
         }
         config = self.folder / "Caddyfile"

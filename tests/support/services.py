@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -211,10 +211,11 @@ class PostgresServer(Service):
 
 @dataclass
 class VersityGateway(Service):
-    """An S3 service over a folder. `objects` may name one (on a small disk, say)."""
+    """An S3 service over a folder. `objects` may name one (on a small disk, say); `flags` are further ones of its own."""
 
     port: int = field(default_factory=free_port)
     objects: Path | None = None
+    flags: Sequence[str] = ()
     access_key: str = "test"
     secret_key: str = "testtest"
     region: str = "us-east-1"
@@ -231,6 +232,7 @@ class VersityGateway(Service):
                 f"127.0.0.1:{self.port}",
                 "--region",
                 self.region,
+                *self.flags,
                 "posix",
                 str(objects),
             ],

@@ -161,6 +161,27 @@ def test_what_is_neither_network_nor_address_nor_host_is_refused(entry):
     assert repr(entry) in problem
 
 
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("off", ()),
+        (False, ()),
+        ("Always", ("always",)),
+        (True, ("always",)),
+        ("10.0.0.0/8, ::1", ("10.0.0.0/8", "::1")),
+        (["10.0.0.0/8"], ("10.0.0.0/8",)),
+    ],
+)
+def test_clients_are_none_all_or_those_of_networks(value, read):
+    assert load_settings({"storage_redirect": value}, {}).storage_redirect == read
+
+
+@pytest.mark.parametrize("value", ["on and off", ["always"], ["10.0.0.0/8", "ci.internal"], 5])
+def test_clients_that_are_not_known_by_their_network_are_refused(value):
+    (problem,) = problems({"storage_redirect": value})
+    assert problem.startswith("--storage-redirect: expected off, always, or a list of networks")
+
+
 @pytest.mark.parametrize("url", ["mysql://db/x", "postgres://db/x", "oracle+x://db/x", "sqlitex:///x"])
 def test_databases_that_moorage_does_not_know_are_refused_with_those_it_knows(url):
     assert "expected sqlite:////path/to/moorage.db or postgresql+psycopg://" in problems({"database_url": url})[0]

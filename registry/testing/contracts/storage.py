@@ -18,9 +18,20 @@ import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
-from registry.hooks import KeyMissing, ListsKeys, Part, RemovesMany, StorageDriver, StorageError, UploadState
+from registry.hooks import (
+    GivesUrls,
+    KeyMissing,
+    ListsKeys,
+    ListsUploads,
+    Part,
+    RemovesMany,
+    StorageDriver,
+    StorageError,
+    UploadState,
+)
 from registry.testing.contracts.pieces import MIB, append, fetch, new_key, pattern, store, through_database
 
 BAD_KEYS = ["", "../../../etc/passwd", "A" * 32, "0" * 31, "0" * 33, "0" * 32 + "\n", "0" * 31 + "/"]
@@ -34,7 +45,8 @@ class StorageDriverContract:
     """Subclass it, and give the fixture ``driver``; ``reopen`` as well where the store outlives a driver.
 
     What a driver offers beyond the plain methods (:class:`~registry.hooks.ListsKeys`,
-    :class:`~registry.hooks.RemovesMany`) is held to its contract as well; what it does not offer is not asked for.
+    :class:`~registry.hooks.RemovesMany`, :class:`~registry.hooks.ListsUploads`, :class:`~registry.hooks.GivesUrls`)
+    is held to its contract as well; what it does not offer is not asked for.
     """
 
     mib: int = MIB
@@ -332,6 +344,35 @@ class StorageDriverContract:
         assert not found[upload.key].complete
         assert found[upload.key].size in (None, length + 1)
         assert abs(found[whole].modified_ms / 1000 - time.time()) < _CLOCKS_APART
+
+    @pytest.mark.parametrize("length", ["short", "part", "long"], indirect=True)
+    def test_pieces_of_uploads_go_one_by_one(self, driver: StorageDriver, length: int) -> None:
+        """Where there is ``list_uploads``, each piece names what ``abort_upload`` removes; blobs are none."""
+        if not isinstance(driver, ListsUploads):
+            return
+        whole = store(driver, pattern(length))
+        upload = append(driver, UploadState(new_key()), pattern(length))
+        append(driver, upload, pattern(length + self.mib))  # as a writer leaves it that died before its commit
+        pieces = [one for one in driver.list_uploads() if one.state.key in (whole, upload.key)]
+        assert {one.state.key for one in pieces} == {upload.key}
+        assert all(one.modified_ms / 1000 < time.time() + _CLOCKS_APART for one in pieces)
+        for one in pieces:
+            driver.abort_upload(one.state)
+        assert not [one for one in driver.list_uploads() if one.state.key == upload.key]
+        assert fetch(driver, whole) == pattern(length)
+
+    def test_what_is_fetched_by_url(self, driver: StorageDriver) -> None:
+        """Where there is ``url_of``, whoever has the URL gets the bytes, a range of them too, as what is asked for."""
+        if not isinstance(driver, GivesUrls):
+            return
+        url = driver.url_of(store(driver, pattern(3000)), "application/octet-stream", 60)
+        whole = httpx.get(url)
+        assert (whole.status_code, whole.content) == (200, pattern(3000))
+        assert whole.headers["Content-Type"] == "application/octet-stream"
+        part = httpx.get(url, headers={"Range": "bytes=5-9"})
+        assert (part.status_code, part.content) == (206, pattern(3000)[5:10])
+        with pytest.raises(ValueError, match="key"):
+            driver.url_of(BAD_KEYS[0], "application/octet-stream", 60)
 
     def test_many_are_removed_whatever_they_are(self, driver: StorageDriver) -> None:
         """Where there is ``remove_many``, all are gone when it returns, whatever they were; it may be repeated."""

@@ -8,4 +8,9 @@ LONG = 9 * MIB
 
 def left(bucket):
     """Return what the bucket holds of one test: objects and open multipart uploads."""
-    return bucket.names(""), bucket.multiparts("")
+    return names(bucket), [name for name, _, _ in bucket.listed_multiparts()]
+
+
+def names(bucket, prefix=""):
+    """Return the names of the bucket's objects."""
+    return [name for name, _, _ in bucket.listed(prefix)]

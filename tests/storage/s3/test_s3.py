@@ -3,14 +3,15 @@ import subprocess
 import sys
 
 import pytest
+from botocore.exceptions import ClientError
 
 from registry.hooks import ListsKeys, PrefersChunks, StorageError, UploadState
 from registry.storage.keys import blob_path, upload_path
 from registry.storage.s3_driver import S3Storage
 from registry.storage.s3_writer import part_size
-from registry.testing.contracts.pieces import append, fetch, new_key, pattern, store
+from registry.testing.contracts.pieces import append, fetch, new_key, pattern, store, through_database
 from registry.testing.contracts.storage import StorageDriverContract
-from tests.storage.s3.service import LONG, MIB, left
+from tests.storage.s3.service import LONG, MIB, left, names
 
 
 class TestS3Storage(StorageDriverContract):
@@ -56,25 +57,87 @@ def test_a_plain_read_is_one_call(driver, calls):
 
 
 def test_tails_are_kept_until_their_successor_is_committed(driver, bucket):
-    state, names = UploadState(new_key()), []
+    state, tails = UploadState(new_key()), []
     for _ in range(4):
         state = append(driver, state, b"chunk")
-        names.append(f"{upload_path(state.key)}.{state.tail.etag.partition(',')[0]}")
-        assert sorted(bucket.names("")) == sorted(names[-2:])
+        tails.append(f"{upload_path(state.key)}.{state.tail.etag.partition(',')[0]}")
+        assert sorted(names(bucket)) == sorted(tails[-2:])
     assert len(state.tail.etag) <= 100
     driver.complete_upload(state)
-    assert bucket.names("") == [blob_path(state.key)]
+    assert names(bucket) == [blob_path(state.key)]
 
 
-@pytest.mark.parametrize("length", [5, LONG])
-def test_an_abort_leaves_nothing(driver, bucket, length):
+def crashed(driver, length):
+    """Return an upload that several writers died at, and what a takeover of it copied."""
     state = append(driver, UploadState(new_key()), pattern(length))
     append(driver, state, pattern(LONG))
     driver.open_upload(UploadState(state.key)).write(pattern(LONG))
-    driver.take_over(state, taken := new_key())
-    driver.abort_upload(UploadState(state.key))
-    driver.abort_upload(UploadState(taken))
+    return state, driver.take_over(state, new_key())
+
+
+@pytest.mark.parametrize("length", [5, LONG])
+def test_many_are_removed_with_what_no_state_names(driver, bucket, calls, length):
+    kept, states = crashed(driver, length)[1], [UploadState(one.key) for one in crashed(driver, length)]
+    calls.clear()
+    driver.remove_many(states)
+    assert calls["DeleteObjects"] == 1
+    assert calls["ListObjectsV2"] + calls["ListMultipartUploads"] == 2
+    driver.complete_upload(kept)
+    assert fetch(driver, kept.key) == pattern(length)
+
+
+@pytest.mark.parametrize("length", [5, LONG])
+def test_all_that_is_left_of_uploads_is_listed_and_goes_piece_by_piece(driver, bucket, length):
+    done = store(driver, pattern(LONG))
+    crashed(driver, length)
+    for piece in list(driver.list_uploads()):
+        driver.abort_upload(piece.state)
+    assert left(bucket) == ([blob_path(done)], [])
+
+
+@pytest.mark.parametrize("length", [0, 5, LONG])
+def test_no_request_waits_for_a_list(driver, calls, length):
+    state = append(driver, UploadState(new_key()), pattern(length))
+    state = driver.take_over(append(driver, state, pattern(LONG)), new_key())
+    driver.complete_upload(append(driver, state, b"end"))
+    fetch(driver, state.key, 1, 2)
+    driver.abort_upload(append(driver, UploadState(new_key()), pattern(length)))
+    driver.delete(state.key)
+    assert not [call for call in calls if call.startswith("List")]
+
+
+def test_a_tail_that_went_into_a_part_is_removed(driver, bucket):
+    state = append(driver, append(driver, UploadState(new_key()), pattern(MIB)), pattern(7 * MIB))
+    assert (len(state.parts), state.tail.size) == (1, 0)
+    again = append(driver, through_database(state), pattern(8 * MIB))
+    assert again.tail is None
+    assert names(bucket) == []
+    driver.complete_upload(again)
+    assert fetch(driver, state.key) == pattern(MIB) + pattern(7 * MIB) + pattern(8 * MIB)
+
+
+def test_a_tail_that_went_into_the_last_part_goes_with_the_completion(driver, bucket):
+    state = append(driver, append(driver, UploadState(new_key()), pattern(MIB)), pattern(7 * MIB))
+    driver.complete_upload(through_database(state))
+    assert names(bucket) == [blob_path(state.key)]
+
+
+@pytest.mark.parametrize(("code", "status"), [("NotImplemented", 501), ("", 501), ("MissingContentMD5", 400)])
+def test_a_store_that_removes_one_at_a_time_is_asked_once(driver, bucket, calls, fail, code, status):
+    refused = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    fail("delete_objects", ClientError(refused, "DeleteObjects"))
+    for _ in range(2):
+        driver.remove_many([UploadState(store(driver, b"data")), UploadState(store(driver, b"data"))])
     assert left(bucket) == ([], [])
+    assert calls["DeleteObjects"] == 0
+
+
+def test_an_object_that_stays_is_told(driver, client, monkeypatch):
+    answer = {"Errors": [{"Key": "k", "Code": "AccessDenied", "Message": "no"}]}
+    monkeypatch.setattr(client, "delete_objects", lambda **_: answer)
+    monkeypatch.setattr(client, "delete_object", lambda **_: (_ for _ in ()).throw(ConnectionResetError))
+    with pytest.raises(StorageError):
+        driver.remove_many([UploadState(store(driver, b"data"))])
 
 
 def test_a_discarded_writer_leaves_nothing(driver, bucket):
