@@ -325,7 +325,8 @@ class _Wiring:
         egress = EgressClient(settings.egress_allow, settings.egress_ca)
         self.contexts = Contexts(database, readers, self._tags_of, egress, given)
         service = settings.external_url or "moorage"
-        terms = AccessTerms(settings.authentication, service, settings.htpasswd, settings.token_lifetime)
+        asking = max(1, settings.threads // 2)  # a source that takes its time leaves threads to all others
+        terms = AccessTerms(settings.authentication, service, settings.htpasswd, settings.token_lifetime, asking)
         self.access = wire_access(database, terms, hooks.calls, self.contexts)
         self.authorizer = self.access.authorizer
         self.deletions = Deletions(database, storage, steps)

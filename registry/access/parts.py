@@ -32,12 +32,16 @@ from registry.hooks.calls import Calls
 
 @dataclass(frozen=True, slots=True)
 class AccessTerms:
-    """How access is set up: whether anybody is asked who they are, for whom tokens are, and the file of users."""
+    """How access is set up: whether anybody is asked who they are, for whom tokens are, and the file of users.
+
+    So many logins at once may wait for plugins in a process.
+    """
 
     authentication: bool = False
     service: str = "moorage"
     htpasswd: Path | None = None
     token_seconds: int = LIVES_SECONDS
+    logins_at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,8 @@ class _Sources:
 def wire_access(database: Database, terms: AccessTerms, calls: Calls, contexts: Contexts) -> Access:
     """Wire access over one database; ``calls`` ask plugins, each with its context."""
     htpasswd, passwords = HtpasswdFile(terms.htpasswd), Passwords()
-    elsewhere = Elsewhere(database, Logins(calls, contexts, check_user_name))
+    logins = Logins(calls, contexts, check_user_name)
+    elsewhere = Elsewhere(database, logins, lambda name: bool(htpasswd.find(name)), terms.logins_at_once)
     denials = Denials(calls, contexts)
     standings = Standings(database, _Sources(htpasswd, elsewhere))
     policy = PolicyAuthorizer(standings, denials, database.clock_ms)
