@@ -464,4 +464,5 @@ def _access_terms(settings: Settings) -> AccessTerms:
         login_seconds=settings.login_lifetime,
         address=settings.external_url,
         providers=settings.oidc,
+        logins_at_once=max(1, settings.threads // 2),  # a source that takes its time leaves threads to all others
     )

@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from registry.access.principal_rows import NO_PASSWORD, insert_principal
 from registry.access.secrets import LONGEST_PASSWORD
 from registry.db.engine import Database
 from registry.db.models import Principal
+from registry.errors import Unavailable
 from registry.hooks.access import Identity, LoginCredentials
 from registry.hooks.authenticating import Logins
 
@@ -28,6 +29,8 @@ PLUGIN = "plugin:"
 REMEMBERED_SECONDS = 60.0
 """So long a password that a plugin found right is taken for right: nobody tells of its change."""
 _MOST, _LONGEST_NAME = 4096, 255
+_PATIENCE_SECONDS = 1.0
+"""So long a login waits for others to be answered."""
 _BY_NAME = select(Principal.id, Principal.name, Principal.source, Principal.disabled, Principal.valid_from_ms).where(
     Principal.name == bindparam("name")
 )
@@ -57,10 +60,15 @@ class Known:
 class Elsewhere:
     """Lets in whom plugins know. A user belongs to the plugin that knew it first, and to nobody else."""
 
-    def __init__(self, database: Database, logins: Logins) -> None:
-        """Ask by ``logins``, and keep principals in ``database``."""
+    def __init__(self, database: Database, logins: Logins, is_taken: Callable[[str], bool], at_once: int) -> None:
+        """Ask by ``logins``, ``at_once`` at most, and keep principals in ``database``.
+
+        ``is_taken`` tells of names that are in a file.
+        """
         self._database = database
         self._logins = logins
+        self._is_taken = is_taken
+        self._few = threading.BoundedSemaphore(at_once)
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, tuple[str, float]] = OrderedDict()
         self._turn = threading.Lock()
@@ -87,8 +95,19 @@ class Elsewhere:
         return None
 
     def ask(self, plugins: Sequence[str], shown: LoginCredentials, nobody: Actor) -> Known | None:
-        """Return whose credentials these are, None where nobody knows; raises :class:`SourceFailed`."""
-        asked = self._logins.ask(plugins, shown)
+        """Return whose credentials these are, None where nobody knows.
+
+        Raises :class:`SourceFailed`, or :class:`Unavailable` where too many are asked about: a source that takes its
+        time must not hold all threads.
+        """
+        if not plugins:
+            return None
+        if not self._few.acquire(timeout=_PATIENCE_SECONDS):
+            raise Unavailable("too many log in at once: try again", detail={"plugins": list(plugins)})
+        try:
+            asked = self._logins.ask(plugins, shown)
+        finally:
+            self._few.release()
         if asked.identity is None:
             if asked.failed:
                 raise SourceFailed(asked.failed, refused=asked.refused)
@@ -120,6 +139,11 @@ class Elsewhere:
         with self._database.read() as connection:
             row = connection.execute(_BY_NAME, {"name": identity.name}).first()
             stays = row is not None and moves(connection, row).stays
+        if row is None and self._is_taken(identity.name):
+            _log.warning(
+                "plugin %s knows %s, who is not let in: the name is in the htpasswd file", plugin, identity.name
+            )
+            return None
         if row is None or not stays:
             row = self._database.write(work)
         if _may_enter(row, plugin):

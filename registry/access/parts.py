@@ -52,6 +52,7 @@ class AccessTerms:
     ``audience`` is what tokens of other issuers are for where a trust does not say so; empty: it must. ``external`` is
     a token service elsewhere, whose tokens are taken as well.
     ``providers`` are where people log in; browsers come back from them to ``address``, the registry's own.
+    So many ``logins_at_once`` may wait for plugins in a process.
     """
 
     authentication: bool = False
@@ -63,6 +64,7 @@ class AccessTerms:
     login_seconds: int = 12 * 3600
     address: str = ""
     providers: Mapping[str, OidcProvider] = field(default_factory=dict)
+    logins_at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,9 @@ def wire_access(
     ``egress`` reaches issuers that administrators have named; ``notes`` is told of logins, tokens and denials.
     """
     htpasswd, passwords = HtpasswdFile(terms.htpasswd), Passwords()
-    sources = Sources(htpasswd, Elsewhere(database, Logins(calls, contexts, check_user_name)))
+    logins = Logins(calls, contexts, check_user_name)
+    elsewhere = Elsewhere(database, logins, lambda name: bool(htpasswd.find(name)), terms.logins_at_once)
+    sources = Sources(htpasswd, elsewhere)
     denials = Denials(calls, contexts)
     standings = Standings(database, sources)
     policy = PolicyAuthorizer(standings, denials, database.clock_ms, notes)
@@ -110,9 +114,9 @@ def wire_access(
     throttle, issuers = Throttle(database), Issuers(egress, database.clock_ms)
     federation = Federation(standings, issuers, authorizer, database.clock_ms)
     external = None if terms.external is None else ExternalTokens(terms.external, egress, database.clock_ms)
-    logins = LoginNotes(notes, lambda name: standings.principal(standings.now(), name) is not None)
+    login_notes = LoginNotes(notes, lambda name: standings.principal(standings.now(), name) is not None)
     authenticator = Authenticator(
-        database, standings, tokens, passwords, throttle, sources, federation, external, logins
+        database, standings, tokens, passwords, throttle, sources, federation, external, login_notes
     )
     keys = KeyService(database, authorizer)
     providers = Providers(terms.providers, issuers, egress, terms.address)
@@ -129,7 +133,7 @@ def wire_access(
         TeamService(database, authorizer),
         keys,
         PolicyService(database, authorizer),
-        TokenService(database, authorizer, standings, tokens, logins),
+        TokenService(database, authorizer, standings, tokens, login_notes),
         token_keys,
         AccessExplainer(database, authorizer, policy, standings),
         IdentityService(database, standings),
@@ -140,5 +144,5 @@ def wire_access(
         providers,
         LinkService(database, authorizer, providers),
         LoginRequests(database, providers, steps, throttle),
-        BrowserLogins(database, providers, Arrivals(database), steps, throttle, logins),
+        BrowserLogins(database, providers, Arrivals(database), steps, throttle, login_notes),
     )

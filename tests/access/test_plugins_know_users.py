@@ -127,6 +127,40 @@ def test_a_plugin_takes_over_no_name_of_somebody_else(folder, name, caplog):
             assert "who is not let in" in caplog.text
 
 
+def test_a_plugin_takes_over_no_name_of_the_file_either(folder, directory, tmp_path, caplog):
+    file = tmp_path / "users"
+    file.write_text("hans:$2b$04$" + "a" * 53 + "\n")
+    directory.behave = lambda credentials: Identity("hans")
+    with world(folder, with_plugins=[directory.plugin], htpasswd=file) as town:
+        assert enter(town, "HANS", path="/v2/") == 401
+        assert "who is not let in: the name is in the htpasswd file" in caplog.text
+        assert town.access.principals.list(CHIEF, robots=False, limit=9, last="").items == []
+
+
+def test_a_source_that_takes_its_time_does_not_hold_all_threads(town, directory, monkeypatch):
+    monkeypatch.setattr("registry.access.elsewhere._PATIENCE_SECONDS", 0.01)
+    asked, go = threading.Semaphore(0), threading.Event()
+
+    def slowly(credentials):
+        asked.release()
+        go.wait(30)
+        return Identity(credentials.name)
+
+    directory.behave = slowly
+    thread = threading.Thread(target=enter, args=(town, "bob"))
+    thread.start()
+    assert asked.acquire(timeout=30)
+    town.user("local", PASSWORD)
+    try:
+        answer = town.client.get("/v2/", headers=basic("ann", SECRET))
+        assert (answer.status_code, answer.json["errors"][0]["message"]) == (503, "too many log in at once: try again")
+        assert enter(town, "local", PASSWORD) == 200
+    finally:
+        go.set()
+        thread.join()
+    assert enter(town) == 200
+
+
 def test_a_user_stays_with_the_plugin_that_knew_it_first(folder):
     one, two = Directory("one", ann=("of-one-secret", Identity("ann"))), Directory("two", ann=(SECRET, Identity("ann")))
     with world(folder, with_plugins=[one.plugin, two.plugin]) as town:
@@ -345,14 +379,17 @@ def test_wrong_passwords_count_and_failures_count_for_the_name_alone(town, direc
 
 
 def test_two_first_logins_at_once_make_one_user(town, directory):
-    barrier = threading.Barrier(2)
-
-    def together(credentials):
-        barrier.wait(10)
-        return Identity("ann", [])
-
-    directory.behave = together
+    directory.behave = lambda credentials: Identity("ann", [])
     authenticator = town.access.authenticator
+    elsewhere, barrier = authenticator._elsewhere, threading.Barrier(2)
+    write = town.services.database.write
+
+    def together(work, **more):
+        barrier.wait(10)
+        return write(work, **more)
+
+    town.services.database.write = together
+    elsewhere._few = threading.BoundedSemaphore(2)
     found = []
     threads = [
         threading.Thread(target=lambda: found.append(authenticator.login("ann", SECRET, Actor()).proof))
