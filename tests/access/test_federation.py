@@ -461,7 +461,9 @@ def test_a_new_trust_of_the_same_name_gives_nothing_back(ci, issuer):
     header = bearer(login(ci, token_of(issuer)).json["token"])
     ci.access.trusts.delete(CHIEF, "app", Condition())
     trust(ci, issuer)
-    refusal(ci.client.get(PATH, headers=header), 401, "UNAUTHORIZED")
+    answer = ci.client.get(PATH, headers=header)
+    refusal(answer, 401, "UNAUTHORIZED")
+    assert answer.json["errors"][0]["message"] == "the trust was deleted"
     assert login(ci, token_of(issuer)).status_code == 200
 
 

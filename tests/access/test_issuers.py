@@ -186,6 +186,37 @@ def test_nobody_waits_for_an_issuer_that_hangs_but_who_asks_first(issuer, issuer
     assert len(answers) == 1
 
 
+def test_nobody_waits_again_for_an_issuer_that_failed(issuer, issuers, now, monkeypatch):
+    token = issuer.sign(aud=AUDIENCE)
+    issuer.be(BROKEN)
+    with pytest.raises(IssuerFailed):
+        issuers.verify(token, issuer.url, AUDIENCE)
+    now(module.FAILED_SECONDS)
+    issuer.be(HANGING)
+    asking, answers = threading.Event(), []
+    ask = EgressClient.get
+
+    def get(self, url, timeout):
+        asking.set()
+        return ask(self, url, timeout)
+
+    monkeypatch.setattr(EgressClient, "get", get)
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", PATIENCE)
+    first = threading.Thread(target=lambda: answers.append(issuers.verify(token, issuer.url, AUDIENCE)))
+    first.start()
+    assert asking.wait(PATIENCE)
+    with pytest.raises(IssuerFailed, match="answered 500"):
+        issuers.verify(token, issuer.url, AUDIENCE)  # while the first still asks
+    issuer.be(UP)
+    first.join(PATIENCE)
+    assert len(answers) == 1
+
+
+def test_a_token_of_another_issuer_is_refused_whoever_signed_it(issuer, issuers):
+    with pytest.raises(TokenRefused, match="of another issuer"):
+        issuers.verify(issuer.sign(aud=AUDIENCE, iss="https://issuer.example"), issuer.url, AUDIENCE)
+
+
 def test_a_time_limit_holds_for_an_issuer_that_hangs(issuer, issuers, monkeypatch):
     monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.2)
     token = issuer.sign(aud=AUDIENCE)
