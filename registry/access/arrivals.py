@@ -7,6 +7,7 @@ the provider at each login.
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -154,4 +155,5 @@ def _who(person: Person) -> Mapping[str, str]:
 
 
 def _command(person: Person) -> str:
-    return f"moorage user link NAME --oidc {person.provider.name} --subject {person.subject}"
+    """Return what an administrator types; a subject is quoted as shells need it: Auth0's have a ``|``."""
+    return f"moorage user link NAME --oidc {person.provider.name} --subject {shlex.quote(person.subject)}"

@@ -529,6 +529,13 @@ def test_a_name_that_cannot_be_or_is_somebodys_is_refused(made, issuer, alice, n
     refused(page, 403, "moorage user link NAME --oidc company --subject 248289761001")
 
 
+def test_the_command_for_administrators_can_be_pasted(folder, process):
+    with house(folder, provider(process, allow_anybody=False)) as made:
+        calm(process, made)
+        process.person(**{**ALICE, "sub": "auth0|$(reboot)"})
+        refused(browser(made).go(login()), 403, "--subject 'auth0|$(reboot)'")
+
+
 def test_an_unverified_address_is_no_name(folder, process):
     with house(folder, provider(process, username_claim="email")) as made:
         calm(process, made)
