@@ -130,8 +130,8 @@ def pull_rate(side: Side, seconds: float) -> float:
     return pumped.count / pumped.seconds
 
 
-def page_seconds(side: Side) -> float:
-    """Return the median of one page of the catalog, over all its pages, in seconds."""
+def page_seconds(side: Side) -> Sequence[float]:
+    """Return how long each page of the catalog takes, in seconds."""
     took = []
     with Client(side.port) as client:
         target = f"/v2/_catalog?n={_PAGE}"
@@ -140,7 +140,13 @@ def page_seconds(side: Side) -> float:
             page = client.call("GET", target, 200, headers=side.headers)
             took.append(time.perf_counter() - started)
             target = next_page(page)
-    return statistics.median(took)
+    return took
+
+
+def page_time(rounds: Sequence[Sequence[float]]) -> float:
+    """Return the median over all pages of the least time that each took: what else the machine does makes it longer."""
+    least: list[float] = [min(times) for times in zip(*rounds, strict=True)]
+    return statistics.median(least)
 
 
 def sides(open_port: int, access_port: int) -> Mapping[str, Side]:
@@ -165,7 +171,7 @@ def measure(folder: Path, count: int, rounds: int) -> bool:
     asking = decide(folder / "access", count, [Silent()])
     print(f"the same where a plugin is asked as well, and refuses nothing: {asking:.1f} us")
     rates: dict[str, list[float]] = {}
-    times: dict[str, list[float]] = {}
+    times: dict[str, list[Sequence[float]]] = {}
     with (
         MoorageServer(folder / "open", workers=2) as plain,
         MoorageServer(folder / "access", workers=2, env=AUTHENTICATION) as guarded,
@@ -180,7 +186,7 @@ def measure(folder: Path, count: int, rounds: int) -> bool:
     print(f"manifest pulls with a token lose {lost:.1%} (most {MOST_LOST:.0%})")
     met = lost <= MOST_LOST
     for name in ("ann", "bob"):
-        ratio = statistics.median(times[name]) / statistics.median(times["open"])
+        ratio = page_time(times[name]) / page_time(times["open"])
         met = met and ratio <= MOST_TIMES
         print(f"a page of the catalog for {name}: {ratio:.2f} times that of the open registry (most {MOST_TIMES})")
     return met
