@@ -101,6 +101,7 @@ def wire_access(
 
     ``egress`` reaches issuers that administrators have named; ``notes`` is told of logins, tokens and denials.
     """
+    # Long: a line a part, and no step that depends on another's outcome.
     htpasswd, passwords = HtpasswdFile(terms.htpasswd), Passwords()
     logins = Logins(calls, contexts, check_user_name)
     elsewhere = Elsewhere(database, logins, lambda name: bool(htpasswd.find(name)), terms.logins_at_once)

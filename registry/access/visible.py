@@ -47,10 +47,10 @@ class Narrowed:
     """A statement that lists rows by a column of names, and what it is for each kind of stretch: three in all."""
 
     def __init__(self, database: Database, statement: Select[Any], column: ColumnElement[Any]) -> None:
-        """Narrow ``statement`` to some names, and to a range of them, in ``column``."""
+        """Narrow ``statement``, which has a limit, to some names, and to a range of them, in ``column``."""
         self._database = database
         self._statement = statement
-        self._to_names = statement.where(database.among(column, _NAMES))
+        self._to_names = database.narrowed(statement.limit(None), column, _NAMES)  # which are few: that is a limit
         self._names: MutableMapping[Stretch, Mapping[str, object]] = WeakKeyDictionary()
         self._to_range = statement.where(column >= bindparam(_FIRST), column < bindparam(_BEHIND))
 
@@ -67,7 +67,7 @@ class Narrowed:
 
 
 Fetch = Callable[[Stretch | None, K, int], Sequence[T]]
-"""Returns at most so many rows of a stretch, or of all names, after a key and in order."""
+"""Returns so many rows of a stretch, or of all names, after a key and in order; of a stretch of names all there are."""
 
 
 def at_once(reach: Reach) -> Narrowing | None:
@@ -124,7 +124,7 @@ class _Rows(Generic[K, T]):
         taken: list[T] = []
         while self._left and len(taken) < count:
             wanted = count - len(taken)
-            rows = self._fetch(self._left[0], self._key, wanted)
+            rows = self._fetch(self._left[0], self._key, wanted)[:wanted]
             taken += rows
             if rows:
                 self._key = self._key_of(rows[-1])

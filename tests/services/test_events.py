@@ -365,6 +365,8 @@ SILENT = {
     ),
     **dict.fromkeys(("create_team", "delete_team", "join_team", "leave_team"), "the same"),
     **dict.fromkeys(("create_key", "rotate_key", "delete_key", "rotate_token_key"), "the same"),
+    **dict.fromkeys(("link_identity", "unlink_identity", "create_trust", "delete_trust"), "the same"),
+    **dict.fromkeys(("explain_trusts", "request_login", "poll_login"), "the same"),
     **dict.fromkeys(("create_policy_rule", "change_policy_rule", "delete_policy_rule", "replace_policy"), "the same"),
 }
 
