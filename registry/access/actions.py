@@ -17,6 +17,10 @@ class Action(StrEnum):
     ADMIN = "admin"
 
 
+CHANGING = frozenset({Action.PUSH, Action.DELETE, Action.ADMIN})
+"""What changes something: it is decided by what holds this moment, and not by what held a moment ago."""
+
+
 class Role(StrEnum):
     """What a rule of the policy grants; each role includes those before it."""
 

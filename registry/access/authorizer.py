@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import NoReturn
 
 from sqlalchemy import Connection
 
-from registry.access.actions import Action
+from registry.access.actions import CHANGING, Action
 from registry.access.actors import Actor, Kind
+from registry.access.denying import NO_TEAMS, PluginDenials
 from registry.access.limits import TokenLimits
 from registry.access.reach import EVERYTHING, Reach
 from registry.access.refusals import noted, refuse
@@ -21,14 +20,10 @@ from registry.access.ruling import RULE
 from registry.access.standing import Standing, Standings
 from registry.audit.entries import DENIED
 from registry.audit.notes import DENIED_KIND, Notes
-from registry.hooks.access import AuthorizationRequest
 from registry.hooks.authorizing import Denials
 from registry.names import RepositoryName
 
 __all__ = ["AccessRequest", "Action", "Authorizer", "Decision", "PolicyAuthorizer"]
-
-_CHANGING = frozenset({Action.PUSH, Action.DELETE, Action.ADMIN})
-_NO_TEAMS: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 class Authorizer:
@@ -36,7 +31,7 @@ class Authorizer:
 
     def __init__(self, denials: Denials | None, clock_ms: Callable[[], int]) -> None:
         """Let plugins refuse, by ``denials``, at the time of ``clock_ms``."""
-        self._denials = denials if denials is not None and denials.asks else None
+        self._denials = None if denials is None or not denials.asks else PluginDenials(denials, clock_ms)
         self._clock_ms = clock_ms
 
     def authorize(self, requests: Sequence[AccessRequest]) -> Sequence[Decision]:
@@ -85,30 +80,10 @@ class Authorizer:
         self,
         requests: Sequence[AccessRequest],
         decisions: Sequence[Decision],
-        teams: Mapping[str, Sequence[str]] = _NO_TEAMS,
+        teams: Mapping[str, Sequence[str]] = NO_TEAMS,
     ) -> Sequence[Decision]:
-        """Return the decisions with what plugins refuse of it; they are asked once about all that the policy allows.
-
-        What only another credential would do for is asked about, too: who is refused anyway should read why.
-        """
-        denials = self._denials
-        if denials is None:
-            return decisions
-        places = [
-            place
-            for place, (request, decision) in enumerate(zip(requests, decisions, strict=True))
-            if decision.by_policy and request.actor.kind is not Kind.INSIDER
-        ]
-        if not places:
-            return decisions
-        now, found = datetime.fromtimestamp(self._clock_ms() / 1000, UTC), list(decisions)
-        told = [_told(requests[place], teams, now) for place in places]
-        for place, refusal in zip(places, denials.of(told), strict=True):
-            if refusal is not None:
-                found[place] = Decision(
-                    allowed=False, reason=refusal.reason, plugin=refusal.plugin, failed=refusal.failed
-                )
-        return found
+        """Return the decisions with what plugins refuse of it."""
+        return decisions if self._denials is None else self._denials.narrow(requests, decisions, teams)
 
 
 @dataclass(slots=True)
@@ -142,7 +117,7 @@ class PolicyAuthorizer(Authorizer):
 
     def authorize(self, requests: Sequence[AccessRequest]) -> Sequence[Decision]:
         """Return one decision a request, in order."""
-        standing = self._standings.now(at_once=any(one.action in _CHANGING for one in requests))
+        standing = self._standings.now(at_once=any(one.action in CHANGING for one in requests))
         return self.decide_all(standing, requests)
 
     def decide_all(self, standing: Standing, requests: Sequence[AccessRequest]) -> Sequence[Decision]:
@@ -179,7 +154,7 @@ class PolicyAuthorizer(Authorizer):
 
         What is allowed here is compared once more inside of the transaction that follows from it.
         """
-        self._require(AccessRequest(actor, action, repository, reference), changing=action in _CHANGING)
+        self._require(AccessRequest(actor, action, repository, reference), changing=action in CHANGING)
 
     def require_own(self, actor: Actor, principal: str) -> None:
         """Raise as :meth:`require` does unless the actor is the principal itself, or administers the registry."""
@@ -269,22 +244,6 @@ class PolicyAuthorizer(Authorizer):
     def _outdated(self, standing: Standing, actor: Actor) -> str | None:
         """Return why the actor's credential is worth nothing any more, or None."""
         return None if actor.revision == standing.revision else self._standings.gone(standing, actor)
-
-
-def _told(request: AccessRequest, teams: Mapping[str, Sequence[str]], now: datetime) -> AuthorizationRequest:
-    """Return a request as plugins are told of it."""
-    actor, repository = request.actor, request.repository
-    return AuthorizationRequest(
-        actor.principal,
-        actor.kind.value,
-        request.action.value,
-        None if repository is None else repository.value,
-        request.reference,
-        request.tag,
-        tuple(teams.get(actor.principal, ())),
-        actor.address,
-        now,
-    )
 
 
 def own_action(actor: Actor, principal: str) -> Action:

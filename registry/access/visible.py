@@ -15,6 +15,7 @@ from registry.access.actors import Actor
 from registry.access.authorizer import Action, Authorizer
 from registry.access.reach import AT_ONCE, Reach, Stretch, range_of
 from registry.db.engine import Database
+from registry.db.lists import narrowed
 from registry.pages import Page, cut
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ class Narrowed:
         """Narrow ``statement``, which has a limit, to some names, and to a range of them, in ``column``."""
         self._database = database
         self._statement = statement
-        self._to_names = database.narrowed(statement.limit(None), column, _NAMES)  # which are few: that is a limit
+        self._to_names = narrowed(database, statement.limit(None), column, _NAMES)  # which are few: that is a limit
         self._names: MutableMapping[Stretch, Mapping[str, object]] = WeakKeyDictionary()
         self._to_range = statement.where(column >= bindparam(_FIRST), column < bindparam(_BEHIND))
 

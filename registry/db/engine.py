@@ -188,16 +188,6 @@ class Database:
             return column.in_(select(given.c.value))
         return column == any_(bindparam(name, type_=postgresql.ARRAY(column.type)))
 
-    def narrowed(self, statement: Select[*Columns], column: ColumnElement[Any], name: str) -> Select[*Columns]:
-        """Return ``statement`` for rows whose ``column`` is :meth:`among` values that differ from one another.
-
-        SQLite is quicker with a join: it goes through the values, and makes no index of them first.
-        """
-        if self.dialect != "sqlite":
-            return statement.where(self.among(column, name))
-        given = func.json_each(bindparam(name, type_=Text())).table_valued("value")
-        return statement.join(given, column == given.c.value)
-
     def listed(self, values: Sequence[int] | Sequence[str]) -> object:
         """Return ``values`` as the one parameter of :meth:`among`."""
         return json.dumps(values) if self.dialect == "sqlite" else list(values)

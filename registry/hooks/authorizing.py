@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from registry.hooks.access import AuthorizationRequest, Denial
 from registry.hooks.admitting import Contexts
@@ -41,36 +42,40 @@ class Denials:
     def of(self, requests: Sequence[AuthorizationRequest]) -> Sequence[Refusal | None]:
         """Return what refuses each request, or None; a plugin is asked about what none before it refused."""
         found: list[Refusal | None] = [None] * len(requests)
+        left, asked = list(range(len(requests))), tuple(requests)
         for name, guard in self._guards.items():
-            left = [place for place, refusal in enumerate(found) if refusal is None]
             if guard.blocked or not left:
                 continue
-            answers = self._ask(name, [requests[place] for place in left])
+            answers = self._ask(name, asked)
+            if answers is None:
+                continue
             for place, refusal in zip(left, answers, strict=True):
                 found[place] = refusal
+            left = [place for place in left if found[place] is None]
+            asked = tuple(requests[place] for place in left)
         return found
 
-    def _ask(self, name: str, requests: Sequence[AuthorizationRequest]) -> Sequence[Refusal | None]:
-        """Return what one plugin refuses; nothing where it has nothing to say."""
-
-        def read(answer: object) -> Sequence[Refusal | None]:
-            if not isinstance(answer, Sequence) or isinstance(answer, str | bytes):
-                raise WrongAnswer.of(answer)
-            found = [None if one is None else _refusal(name, one) for one in answer]
-            if len(found) != len(requests):
-                raise WrongAnswer(f"it returned {len(found)} answers to {len(requests)} requests")
-            return found
-
-        asked = tuple(requests)
+    def _ask(self, name: str, asked: tuple[AuthorizationRequest, ...]) -> Sequence[Refusal | None] | None:
+        """Return what one plugin refuses; None where it has nothing to say."""
         try:
             answer: Sequence[Refusal | None] | None = self._calls.call(
-                name, _HOOK, read, requests=asked, context=self._contexts(name)
+                name, _HOOK, partial(_read, name, len(asked)), requests=asked, context=self._contexts(name)
             )
         except PluginBlocked:  # in this moment: it decides about nothing
-            answer = None
+            return None
         except PluginBroke:  # which was told where it was caught
-            return [Refusal(name, failed=True)] * len(requests)
-        return [None] * len(requests) if answer is None else answer
+            return [Refusal(name, failed=True)] * len(asked)
+        return answer
+
+
+def _read(name: str, count: int, answer: object) -> Sequence[Refusal | None]:
+    """Return what a plugin refuses of so many requests; raises :class:`WrongAnswer`."""
+    if not isinstance(answer, Sequence) or isinstance(answer, str | bytes):
+        raise WrongAnswer.of(answer)
+    found = [None if one is None else _refusal(name, one) for one in answer]
+    if len(found) != count:
+        raise WrongAnswer(f"it returned {len(found)} answers to {count} requests")
+    return found
 
 
 def _refusal(name: str, answer: object) -> Refusal:

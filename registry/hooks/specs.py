@@ -532,10 +532,11 @@ def authorize(requests: Sequence[AuthorizationRequest], context: PluginContext) 
     """Refuse some of what the policy allows: one :class:`~registry.hooks.Denial` or None a request, in their order.
 
     Nothing can be granted here. It is asked each time something is decided, also when a token is given, with one
-    request, and for lists once a page with as many as the page has; before any transaction, and not again in it. So
-    it is quick, reads no network, and has no effects: explanations ask as well. None in place of the list refuses
-    nothing. What is raised, or no list of that length, refuses all requests, by the plugin's name. What the registry
-    does by itself, as operator, job or plugin, is not asked about::
+    request, and for lists once a page with as many as the page has; before any transaction, and not again in it. What
+    it does not refuse to be pulled holds for half a second for the same client. So it is quick, reads no network, and
+    has no effects: explanations ask as well. None in place of the list refuses nothing. What is raised, or no list of
+    that length, refuses all requests, by the plugin's name. What the registry does by itself, as operator, job or
+    plugin, is not asked about::
 
         from registry.hooks import Denial, hookimpl
 
