@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Protocol
@@ -47,44 +47,43 @@ class Admission:
         self._readers = readers
         wanted = {name: _wanted(calls, name, contexts) for name in calls.plugins("admission_hooks")}
         self._asked = {
-            hook: [(name, calls.guards[name]) for name in calls.implementing(hook) if hook in wanted.get(name, HOOKS)]
-            for hook in HOOKS
+            hook: [one for one in calls.found(hook) if hook in wanted.get(one.plugin, HOOKS)] for hook in HOOKS
         }
 
     def asked(self, hook: str) -> Sequence[str]:
         """Return the plugins that are asked by one of :data:`HOOKS`: most registries have none."""
-        return [name for name, guard in self._asked[hook] if not guard.blocked]
+        return [one.plugin for one in self._asked[hook] if not one.blocked]
 
     def push(self, push: ManifestPush) -> Sequence[str]:
         """Return the warnings of a push, each with its plugin's name; raises :class:`Denied`."""
-        reader = self._readers(push.repository)
-        return [text for name in self.asked(PUSH) for text in self._warnings(name, PUSH, {"push": push}, reader)]
+        return self._ask(PUSH, {"push": push, "reader": self._readers(push.repository)})
 
     def tag(self, change: TagChange) -> Sequence[str]:
         """Return the warnings of a tag's change, as :meth:`push` does; raises :class:`Denied`."""
-        reader = self._readers(change.repository, deleted=True)
-        return [text for name in self.asked(TAG) for text in self._warnings(name, TAG, {"change": change}, reader)]
+        return self._ask(TAG, {"change": change, "reader": self._readers(change.repository, deleted=True)})
 
     def pull(self, pull: TagPull, *, deleted: bool) -> None:
         """Raise :class:`Denied` where a tag's manifest may not be handed out; ``deleted``: it may be a deleted one."""
-        reader = self._readers(pull.repository, deleted=deleted)
-        for name in self.asked(PULL):
-            self._warnings(name, PULL, {"pull": pull}, reader)
+        self._ask(PULL, {"pull": pull, "reader": self._readers(pull.repository, deleted=deleted)})
 
-    def _warnings(self, name: str, hook: str, about: Mapping[str, object], reader: RepositoryReader) -> Sequence[str]:
-        """Ask one plugin; raises :class:`Denied` that names it and its reason."""
-        try:
-            texts = self._calls.call(name, hook, _READ[hook], **about, reader=reader, context=self._contexts(name))
-        except PluginBlocked:  # in this moment: it decides about nothing
-            return ()
-        except (RegistryError, StorageError, PluginBroke) as error:
-            raise _refusal(name, hook, error) from error
-        if not texts:
-            return ()
-        found = [f"{name}: {readable(text)}" for text in texts]
-        for text in found:
-            _log.warning("%s warns: %s", hook, text)
-        return found
+    def _ask(self, hook: str, arguments: dict[str, object]) -> Sequence[str]:
+        """Ask all; raises :class:`Denied` that names the first who refuses, and the reason."""
+        read = _READ[hook]
+        warnings: list[str] = []
+        for one in self._asked[hook]:
+            if one.blocked:
+                continue
+            arguments["context"] = self._contexts(one.plugin)
+            try:
+                texts = self._calls.ask(one, read, arguments)
+            except PluginBlocked:  # in this moment: it decides about nothing
+                continue
+            except (RegistryError, StorageError, PluginBroke) as error:
+                raise _refusal(one.plugin, hook, error) from error
+            for text in texts or ():
+                warnings.append(f"{one.plugin}: {readable(text)}")
+                _log.warning("%s warns: %s", hook, warnings[-1])
+        return warnings
 
 
 def _refusal(name: str, hook: str, error: Exception) -> RegistryError:

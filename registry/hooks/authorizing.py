@@ -32,54 +32,54 @@ class Denials:
         """Ask the plugins of ``calls``: most registries have none."""
         self._calls = calls
         self._contexts = contexts
-        self._guards = {name: calls.guards[name] for name in calls.implementing(_HOOK)}
+        self._asked = calls.found(_HOOK)
 
     @property
     def asks(self) -> bool:
         """Whether there is anybody to ask."""
-        return bool(self._guards)
+        return bool(self._asked)
 
     def of(self, requests: Sequence[AuthorizationRequest]) -> Sequence[Refusal | None]:
         """Return what refuses each request, or None; a plugin is asked about what none before it refused."""
         found: list[Refusal | None] = [None] * len(requests)
-        left, asked = list(range(len(requests))), tuple(requests)
-        for name, guard in self._guards.items():
-            if guard.blocked or not left:
+        left: Sequence[int] = range(len(requests))
+        arguments: dict[str, object] = {"requests": tuple(requests)}
+        read = partial(_reasons, len(left))
+        for one in self._asked:
+            if one.blocked:
                 continue
-            answers = self._ask(name, asked)
-            if answers is None:
+            arguments["context"] = self._contexts(one.plugin)
+            try:
+                reasons: Sequence[str | None] | None = self._calls.ask(one, read, arguments)
+            except PluginBlocked:  # in this moment: it decides about nothing
                 continue
-            for place, refusal in zip(left, answers, strict=True):
-                found[place] = refusal
+            except PluginBroke:  # which was told where it was caught
+                for place in left:
+                    found[place] = Refusal(one.plugin, failed=True)
+                break
+            if reasons is None or not any(reason is not None for reason in reasons):
+                continue
+            for place, reason in zip(left, reasons, strict=True):
+                found[place] = None if reason is None else Refusal(one.plugin, reason)
             left = [place for place in left if found[place] is None]
-            asked = tuple(requests[place] for place in left)
+            if not left:
+                break
+            arguments["requests"], read = tuple(requests[place] for place in left), partial(_reasons, len(left))
         return found
 
-    def _ask(self, name: str, asked: tuple[AuthorizationRequest, ...]) -> Sequence[Refusal | None] | None:
-        """Return what one plugin refuses; None where it has nothing to say."""
-        try:
-            answer: Sequence[Refusal | None] | None = self._calls.call(
-                name, _HOOK, partial(_read, name, len(asked)), requests=asked, context=self._contexts(name)
-            )
-        except PluginBlocked:  # in this moment: it decides about nothing
-            return None
-        except PluginBroke:  # which was told where it was caught
-            return [Refusal(name, failed=True)] * len(asked)
-        return answer
 
-
-def _read(name: str, count: int, answer: object) -> Sequence[Refusal | None]:
-    """Return what a plugin refuses of so many requests; raises :class:`WrongAnswer`."""
+def _reasons(count: int, answer: object) -> Sequence[str | None]:
+    """Return why a plugin refuses some of so many requests; raises :class:`WrongAnswer`."""
     if not isinstance(answer, Sequence) or isinstance(answer, str | bytes):
         raise WrongAnswer.of(answer)
-    found = [None if one is None else _refusal(name, one) for one in answer]
+    found = [None if one is None else _reason(one) for one in answer]
     if len(found) != count:
         raise WrongAnswer(f"it returned {len(found)} answers to {count} requests")
     return found
 
 
-def _refusal(name: str, answer: object) -> Refusal:
+def _reason(answer: object) -> str:
     reason = check(Denial, answer).reason
     if not isinstance(reason, str):
         raise WrongAnswer("it returned a Denial whose reason is no text")
-    return Refusal(name, readable(reason))
+    return readable(reason)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import pluggy
@@ -23,7 +24,7 @@ from registry.hooks.manager import DEFAULT_PLUGINS
 from registry.hooks.places import Places, Shared, frames_of_threads
 from registry.hooks.ports import StorageError
 
-__all__ = ["Calls", "PluginBlocked", "PluginBroke", "PluginOff", "WrongAnswer"]
+__all__ = ["Calls", "Implementation", "PluginBlocked", "PluginBroke", "PluginOff", "WrongAnswer"]
 
 T = TypeVar("T")
 DEADLINE_SECONDS = 10.0
@@ -48,11 +49,19 @@ _TOLD_SECRETS = ("authenticate",)
 
 
 @dataclass(frozen=True, slots=True)
-class _Implementation:
+class Implementation:
+    """What a plugin does for a hook: ``pick`` takes what it wants, in its order, out of all arguments by name."""
+
+    plugin: str
     function: Callable[..., object]
-    argnames: tuple[str, ...]
+    pick: Callable[[Mapping[str, object]], Sequence[object]]
     tally: Tally
     passes: tuple[type[BaseException], ...] = _PASSING
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the plugin is not to be called now."""
+        return bool(self.tally.guard.blocked)
 
 
 class Calls:
@@ -114,11 +123,17 @@ class Calls:
         a failing store (:class:`StorageError`), pass.
         """
         one = self._found[hook].get(plugin)
-        if one is None:
-            return None
-        given = [arguments[name] for name in one.argnames]
+        return None if one is None else self.ask(one, read, arguments)
+
+    def found(self, hook: str) -> Sequence[Implementation]:
+        """Return the implementations of ``hook``, blocked or not, in the order of their registration."""
+        return list(self._found[hook].values())
+
+    def ask(self, one: Implementation, read: Callable[[Any], Any] | None, arguments: Mapping[str, object]) -> Any:  # noqa: ANN401 - what read makes of it
+        """Call an implementation of :meth:`found`, as :meth:`call` does: for who asks many, again and again."""
         tally = one.tally
-        return (self._carry_out if tally.plain else self._guarded)(tally, one.function, given, read, one.passes)
+        carry_out = self._carry_out if tally.plain else self._guarded
+        return carry_out(tally, one.function, one.pick(arguments), read, one.passes)
 
     def claim(self, plugin: str, hook: str, read: Callable[[Any], Any], /, **arguments: object) -> Any:  # noqa: ANN401 - what read makes of it
         """Return what ``read`` makes of what a plugin claims at the start; None where it claims nothing.
@@ -189,10 +204,10 @@ class Calls:
         for tally in self._tallies:
             tally.reset()
 
-    def _implementation(self, hook: str, one: pluggy.HookImpl) -> _Implementation:
+    def _implementation(self, hook: str, one: pluggy.HookImpl) -> Implementation:
         passes = () if hook in _ANSWERING else _PASSING
         tally = self._tally(one.plugin_name, hook, self._deadline)
-        return _Implementation(one.function, tuple(one.argnames), tally, passes)
+        return Implementation(one.plugin_name, one.function, _picking(one.argnames), tally, passes)
 
     def _tally(self, plugin: str, hook: str, deadline: float) -> Tally:
         guard = self._guards[plugin]
@@ -287,6 +302,15 @@ class Calls:
             for name, module in self._modules.items()
             if not self._guards[name].trusted and any(f"{one}.".startswith(f"{module}.") for one in modules)
         }
+
+
+def _picking(names: Sequence[str]) -> Callable[[Mapping[str, object]], Sequence[object]]:
+    match names:
+        case ():
+            return lambda _: ()
+        case (name,):
+            return lambda arguments: (arguments[name],)
+    return itemgetter(*names)
 
 
 def _broke(tally: Tally, error: BaseException) -> PluginBroke:
