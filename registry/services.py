@@ -61,6 +61,7 @@ from registry.manifests.revival import Revival
 from registry.manifests.rows import ManifestRows
 from registry.manifests.signing import SigningKeys
 from registry.manifests.tagging import TagChanges
+from registry.operations.readonly import ReadOnlyService
 from registry.plugin_context.contexts import NO_SETTINGS, Contexts, default_settings
 from registry.plugin_context.readers import StoredReaders
 from registry.plugin_context.tags import PluginTags
@@ -155,6 +156,7 @@ class Services:
     contexts: Callable[[str], PluginContext]
     admission: Admission
     access: Access
+    readonly: ReadOnlyService
 
     trusted_proxies: Networks
 
@@ -170,7 +172,7 @@ class Services:
 
     def readiness(self) -> Sequence[Check]:
         """Ask the database and the storage whether they can serve, and tell which plugins do not do well."""
-        return [self._database_check(), self._storage_check(), self._plugins_check()]
+        return [self._database_check(), self._storage_check(), self._writes_check(), self._plugins_check()]
 
     def dispatcher(self, holder: str) -> Dispatcher:
         """Return what tells observers of events, for the worker ``holder``."""
@@ -204,6 +206,14 @@ class Services:
         except StorageError as error:
             return Check("storage", ok=False, detail=str(error))
         return Check("storage", ok=True, detail="")
+
+    def _writes_check(self) -> Check:
+        """Tell whether the registry is read-only: pulls go on, and this keeps nobody from asking this server."""
+        try:
+            closed = self.database.gate.closed()
+        except RegistryError as error:
+            return Check("writes", ok=True, detail=f"refused: {error.message}")
+        return Check("writes", ok=True, detail="" if closed is None else f"read-only: {closed.reason}")
 
     def _plugins_check(self) -> Check:
         """Whatever a plugin does, pulls go on: this keeps nobody from asking this server."""
@@ -291,10 +301,11 @@ def build_services(
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions, made.outbox),
         retention=retention,
         plugin_blocks=blocks,
-        caretaker=Caretaker(hooks.calls, blocks, health, settings.data),
+        caretaker=Caretaker(hooks.calls, blocks, health, database.gate, settings.data),
         contexts=made.contexts,
         admission=made.admission,
         access=made.access,
+        readonly=ReadOnlyService(database, made.authorizer, made.outbox, made.log),
         trusted_proxies=Networks.of(settings.trusted_proxies),
     )
 

@@ -47,6 +47,7 @@ LAYERS = {
     "registry.isolation": "services",
     "registry.access": "services",
     "registry.events": "services",
+    "registry.operations": "services",
     "registry.egress": "egress",
     "registry.settings": "settings",
     "registry.setting_sources": "settings",

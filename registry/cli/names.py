@@ -22,6 +22,7 @@ BUILT_IN = {
     "retention": "Remove what rules of retention do not keep, and tell before what that is.",
     "gc": "Free what nothing keeps, and tell why the rest is kept.",
     "purge": "Remove a digest from every repository at once, for good.",
+    "readonly": "Make the registry read-only while it runs, and end that.",
     "fsck": "Check what is stored, and mend what can be mended.",
     "events": "Look at what happened, follow it, tell it again, and look after what nobody took.",
     "job": "Look at jobs, run them now, and stop them.",

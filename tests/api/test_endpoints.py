@@ -97,7 +97,7 @@ def test_health(client):
     assert client.get("/health/live").json == {"status": "alive"}
     ready = client.get("/health/ready").json
     assert ready["status"] == "ready"
-    assert {check["name"] for check in ready["checks"]} == {"database", "storage", "plugins"}
+    assert {check["name"] for check in ready["checks"]} == {"database", "storage", "writes", "plugins"}
 
 
 OPEN = "/v2/a/b/blobs/uploads/00000000-0000-4000-8000-000000000000"

@@ -210,7 +210,8 @@ def test_a_database_of_before_is_told_of(tmp_path):
         flask_migrate.upgrade(revision="0001")
     app.extensions["moorage"].database.close_idle()
     told = call((["--data", str(tmp_path)], ""), "repo", "list", code=1)
-    assert "lacks migrations (0002, 0003, 0004): run moorage db upgrade" in told
+    assert "lacks migrations (0002, 0003, 0004, " in told
+    assert "): run moorage db upgrade" in told
 
 
 def test_an_open_client_keeps_nobody_from_writing(data):

@@ -20,6 +20,7 @@ from registry.db.models.content import Blob, PurgedDigest, RepositoryBlob, Stora
 from registry.db.models.events import EventConsumer, EventDelivery, Outbox
 from registry.db.models.legacy import LegacyImageRow, ManifestLegacyImage
 from registry.db.models.manifests import Label, Manifest, ManifestBlob, ManifestChild
+from registry.db.models.operations import BackupHold, ReadOnlySwitch
 from registry.db.models.plugins import PluginBlock, PluginHealth, PluginValue
 from registry.db.models.repositories import Namespace, Repository, Rule, SigningKey, Tag
 from registry.db.models.retention import RetentionPage, RetentionPlan
@@ -29,6 +30,7 @@ __all__ = [
     "AccessRule",
     "AccessState",
     "ApiKey",
+    "BackupHold",
     "Blob",
     "EventConsumer",
     "EventDelivery",
@@ -49,6 +51,7 @@ __all__ = [
     "PluginValue",
     "Principal",
     "PurgedDigest",
+    "ReadOnlySwitch",
     "RefreshToken",
     "Repository",
     "RepositoryBlob",
