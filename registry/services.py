@@ -10,6 +10,8 @@ from sqlalchemy import text
 
 from registry.access.conditions import Networks
 from registry.access.parts import Access, AccessTerms, wire_access
+from registry.backup.making import BackupService
+from registry.backup.restoring import Restorer
 from registry.collection.collector import Collector
 from registry.collection.explain import Explainer
 from registry.collection.purge import PurgeService
@@ -157,6 +159,8 @@ class Services:
     admission: Admission
     access: Access
     readonly: ReadOnlyService
+    backups: BackupService
+    restorer: Restorer
 
     trusted_proxies: Networks
 
@@ -306,6 +310,8 @@ def build_services(
         admission=made.admission,
         access=made.access,
         readonly=ReadOnlyService(database, made.authorizer, made.outbox, made.log),
+        backups=BackupService(database, storage, made.authorizer),
+        restorer=Restorer(database, storage),
         trusted_proxies=Networks.of(settings.trusted_proxies),
     )
 

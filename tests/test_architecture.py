@@ -48,6 +48,7 @@ LAYERS = {
     "registry.access": "services",
     "registry.events": "services",
     "registry.operations": "services",
+    "registry.backup": "services",
     "registry.egress": "egress",
     "registry.settings": "settings",
     "registry.setting_sources": "settings",

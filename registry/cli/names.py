@@ -23,6 +23,8 @@ BUILT_IN = {
     "gc": "Free what nothing keeps, and tell why the rest is kept.",
     "purge": "Remove a digest from every repository at once, for good.",
     "readonly": "Make the registry read-only while it runs, and end that.",
+    "backup": "Copy the database and the blobs to a folder or a bucket; look after such backups.",
+    "restore": "Make a registry of a backup.",
     "fsck": "Check what is stored, and mend what can be mended.",
     "events": "Look at what happened, follow it, tell it again, and look after what nobody took.",
     "job": "Look at jobs, run them now, and stop them.",
