@@ -27,6 +27,7 @@ _SWITCH = table(ReadOnlySwitch)
 _FIND = select(_SWITCH)
 _LOCK = _FIND.with_for_update()
 _ROW = 1
+_LONG_MS = 60_000
 MAX_REASON = 1000
 
 
@@ -59,10 +60,13 @@ class ReadOnlyService:
         self._authorizer.require(actor, Action.ADMIN, None)
         with self._database.read() as connection:
             row = connection.execute(_FIND).first()
+            now = self._database.now(connection)
         self._database.gate.look()
         if row is None:
             return ReadOnlyState(on=False, reason="", actor="", since_ms=None, settled=False)
-        return ReadOnlyState(bool(row.is_on), row.reason, row.actor, row.since_ms, settled=self._settled())
+        return ReadOnlyState(
+            bool(row.is_on), row.reason, row.actor, row.since_ms, settled=self._settled(now - row.since_ms)
+        )
 
     def switch_on(self, actor: Actor, reason: str) -> ReadOnlyState:
         """Have nobody write any more; where that is so already, for another reason. Raises :class:`RequestInvalid`."""
@@ -104,9 +108,12 @@ class ReadOnlyService:
 
         self._database.write(work, always=True)
 
-    def _settled(self) -> bool:
+    def _settled(self, for_ms: int) -> bool:
+        """Tell whether nobody writes; a process that has just started cannot tell but by the time of the switch."""
+        gate = self._database.gate
+        followed = gate.followed() or (gate.closed() is not None and for_ms > _LONG_MS)
         try:
-            return self._database.gate.followed() and self._database.nobody_writes()
+            return followed and self._database.nobody_writes()
         except Unavailable as error:  # somebody has been writing for long
             _log.warning("it is not known yet whether nobody writes any more: %s", error.message)
             return False

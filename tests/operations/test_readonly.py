@@ -192,6 +192,13 @@ def test_it_is_settled_once_every_process_must_have_seen_it_and_nobody_writes(re
     assert not service.state(CHIEF).settled
 
 
+def test_who_comes_late_knows_by_the_time_of_the_switch_that_it_is_settled(registry):
+    switch(registry)
+    assert not registry.services.readonly.state(CHIEF).settled
+    registry.clock.now += 60_001
+    assert registry.services.readonly.state(CHIEF).settled
+
+
 def test_switched_again_it_keeps_its_time_and_takes_the_reason(registry):
     switch(registry)
     since = registry.services.readonly.state(CHIEF).since_ms
