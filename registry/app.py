@@ -40,6 +40,7 @@ from registry.blueprints.api import manifests as api_manifests
 from registry.blueprints.api import openapi as api_openapi
 from registry.blueprints.api import plugins as api_plugins
 from registry.blueprints.api import policy as api_policy
+from registry.blueprints.api import readonly as api_readonly
 from registry.blueprints.api import repositories as api_repositories
 from registry.blueprints.api import restore as api_restore
 from registry.blueprints.api import retention as api_retention
@@ -95,6 +96,7 @@ API = tuple(
         api_trusts,
         api_access,
         api_audit,
+        api_readonly,
     )
 )
 """The resources of ``/api/v1``."""

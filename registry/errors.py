@@ -273,6 +273,12 @@ class Unavailable(RegistryError):
         super().__init__(message, detail=detail, headers={"Retry-After": str(retry_after)})
 
 
+class ReadOnly(Unavailable):
+    """An operator has the whole registry take no writes for a while; pulls go on."""
+
+    summary = "the registry is read-only"
+
+
 class InsufficientStorage(RegistryError):
     """The store is full; nothing was kept of this request (RFC 4918, 507)."""
 

@@ -29,12 +29,12 @@ def migrations_folder() -> Path:
     return packaged if packaged.is_dir() else _HERE.parent / "migrations"
 
 
-def upgrade(app: Flask) -> None:
-    """Apply all pending migrations; one process does it, others wait for it."""
+def upgrade(app: Flask, to: str = "head") -> None:
+    """Apply all pending migrations, or those up to a revision; one process does it, others wait for it."""
     if not status(app).pending:
         return
     with app.app_context():
-        flask_migrate.upgrade()
+        flask_migrate.upgrade(revision=to)
     app.extensions["moorage"].database.close_idle()
 
 
@@ -48,6 +48,13 @@ def status(app: Flask) -> MigrationStatus:
     head = script.get_current_head() or ""
     pending = [step.revision for step in script.iterate_revisions(head, current or "base")]
     return MigrationStatus(current, head, tuple(reversed(pending)))
+
+
+def knows(app: Flask, revision: str) -> bool:
+    """Tell whether a revision of the schema is one of this Moorage's, or of one before it."""
+    with app.app_context():
+        script = ScriptDirectory.from_config(current_app.extensions["migrate"].migrate.get_config())
+        return any(step.revision == revision for step in script.walk_revisions())
 
 
 def _current(connection: Connection) -> str | None:

@@ -17,6 +17,8 @@ from registry.audit.notes import Notes
 from registry.audit.sealing import Sealer
 from registry.audit.simulation import AccessSimulator
 from registry.audit.trim import AuditTrim
+from registry.backup.making import BackupService
+from registry.backup.restoring import Restorer
 from registry.certificates import ending
 from registry.collection.collector import Collector
 from registry.collection.explain import Explainer
@@ -71,6 +73,7 @@ from registry.manifests.revival import Revival
 from registry.manifests.rows import ManifestRows
 from registry.manifests.signing import SigningKeys
 from registry.manifests.tagging import TagChanges
+from registry.operations.readonly import ReadOnlyService
 from registry.plugin_context.contexts import NO_SETTINGS, Contexts, default_settings
 from registry.plugin_context.readers import StoredReaders
 from registry.plugin_context.tags import PluginTags
@@ -171,6 +174,9 @@ class Services:
     notes: Notes
     audit: AuditService
     simulator: AccessSimulator
+    readonly: ReadOnlyService
+    backups: BackupService
+    restorer: Restorer
 
     trusted_proxies: Networks
 
@@ -186,7 +192,7 @@ class Services:
 
     def readiness(self) -> Sequence[Check]:
         """Ask the database and the storage whether they can serve, and tell of what does not do well beside them."""
-        checks = [self._database_check(), self._storage_check(), self._plugins_check()]
+        checks = [self._database_check(), self._storage_check(), self._writes_check(), self._plugins_check()]
         return [*checks, self._certificate_check(cert)] if (cert := self.settings.tls_cert) is not None else checks
 
     def dispatcher(self, holder: str) -> Dispatcher:
@@ -228,6 +234,14 @@ class Services:
     def _certificate_check(self, cert: Path) -> Check:
         """Tell of its end; never is it a reason to ask another server, as all have the same."""
         return Check("certificate", ok=True, detail=ending(cert, self.database.clock_ms()))
+
+    def _writes_check(self) -> Check:
+        """Tell whether the registry is read-only: pulls go on, and this keeps nobody from asking this server."""
+        try:
+            closed = self.database.gate.closed()
+        except RegistryError as error:
+            return Check("writes", ok=True, detail=f"refused: {error.message}")
+        return Check("writes", ok=True, detail="" if closed is None else f"read-only: {closed.reason}")
 
     def _plugins_check(self) -> Check:
         """Whatever a plugin does, pulls go on: this keeps nobody from asking this server."""
@@ -318,13 +332,16 @@ def build_services(
         purges=PurgeService(database, made.authorizer, made.removal, made.periods, made.deletions, made.outbox),
         retention=retention,
         plugin_blocks=blocks,
-        caretaker=Caretaker(hooks.calls, blocks, health, settings.data),
+        caretaker=Caretaker(hooks.calls, blocks, health, database.gate, settings.data),
         contexts=made.contexts,
         admission=made.admission,
         access=made.access,
         notes=made.notes,
         audit=AuditService(database, made.authorizer),
         simulator=AccessSimulator(database, made.access.policies, made.access.policy, made.access.standings),
+        readonly=ReadOnlyService(database, made.authorizer, made.outbox, made.log),
+        backups=BackupService(database, storage, made.authorizer),
+        restorer=Restorer(database, storage),
         trusted_proxies=Networks.of(settings.trusted_proxies),
     )
 

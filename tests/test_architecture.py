@@ -49,6 +49,8 @@ LAYERS = {
     "registry.access": "services",
     "registry.audit": "services",
     "registry.events": "services",
+    "registry.operations": "services",
+    "registry.backup": "services",
     "registry.egress": "egress",
     "registry.settings": "settings",
     "registry.setting_sources": "settings",

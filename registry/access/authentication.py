@@ -6,6 +6,7 @@ import base64
 import binascii
 import hmac
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +29,7 @@ from registry.access.tokens import Tokens
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import ApiKey, Principal
-from registry.errors import PrincipalInvalid, Unauthorized, Unavailable
+from registry.errors import PrincipalInvalid, ReadOnly, Unauthorized, Unavailable
 from registry.hooks.access import LoginCredentials
 
 _KEY = table(ApiKey)
@@ -216,7 +217,8 @@ class Authenticator:
         actor = self._current(nobody, row.name, Proof(row.owner_id, row.valid_from_ms, row.id), None, token=False)
         now = self._database.clock_ms()
         if row.last_used_ms is None or now - row.last_used_ms > _USED_EVERY_MS:
-            self._database.write(lambda connection: _used(connection, row.id, now), durable=False)
+            with suppress(ReadOnly):  # logins go on, and nobody misses it
+                self._database.write(lambda connection: _used(connection, row.id, now), durable=False)
         return actor
 
     def _current(self, nobody: Actor, principal: str, proof: Proof, limits: Limits | None, *, token: bool) -> Actor:

@@ -22,7 +22,7 @@ from registry.access.tokens import Tokens
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Principal, RefreshToken
-from registry.errors import NameInvalid, ScopeInvalid, Unauthorized
+from registry.errors import NameInvalid, ReadOnly, ScopeInvalid, Unauthorized
 from registry.names import RepositoryName
 
 MOST_SCOPES = 64
@@ -174,7 +174,10 @@ class TokenService:
             connection.execute(insert(_REFRESH), row)
             return text
 
-        return self._database.write(work)
+        try:
+            return self._database.write(work)
+        except ReadOnly:  # logins go on; who renews asks with the password again
+            return ""
 
 
 def _names(texts: Iterable[str]) -> Iterator[tuple[str, RepositoryName]]:

@@ -1,14 +1,15 @@
 """Slowing down who guesses: by the name and the address together, and by the address alone.
 
 A name by itself is never locked: who guesses from many addresses does not keep its owner out. Counts are kept in the
-database, so that all workers share them and a restart forgets nothing. An address of IPv6 stands for its /64, all of
-which one client has.
+database, so that all workers share them and a restart forgets nothing; those of a time when the registry is read-only
+are in the memory of each process. An address of IPv6 stands for its /64, all of which one client has.
 """
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, select
@@ -16,7 +17,7 @@ from sqlalchemy import Connection, bindparam, delete, select
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import LoginFailure
-from registry.errors import TooManyRequests
+from registry.errors import ReadOnly, TooManyRequests
 
 _FAILURE = table(LoginFailure)
 _FREE_OF_PAIR, _FREE_OF_ADDRESS = 5, 50
@@ -25,6 +26,7 @@ _OF_ONE_CLIENT, _LONGEST_ADDRESS = 64, 64
 _TOLD_APART = 8
 """So many hex digits of a hash are kept of a name: too few to find out by them what it was."""
 _FORGOTTEN_MS = 3_600_000
+_MOST_UNKEPT = 10_000
 _FIND = select(LoginFailure.name, LoginFailure.failures, LoginFailure.last_ms).where(
     LoginFailure.address == bindparam("address"), LoginFailure.name.in_(["", bindparam("name")])
 )
@@ -47,20 +49,24 @@ class Throttle:
     def __init__(self, database: Database) -> None:
         """Keep counts in ``database``."""
         self._database = database
+        self._unkept: dict[tuple[str, str], tuple[int, int]] = {}
+        """Failures, and the time of the last one, by address and name: those that could not be written."""
 
     def begin(self, name: str, address: str) -> Try:
         """Raise :class:`TooManyRequests` where too many tries failed lately; ``name`` is empty where none was shown."""
         source, name = source_of(address), _told_apart(name)
         with self._database.read() as connection:
             rows = connection.execute(_FIND, {"address": source, "name": name}).all()
-            now = self._database.now(connection) if rows else 0
-        wait = max((row.last_ms + _wait_ms(row.failures, pair=bool(row.name)) - now for row in rows), default=0)
+            now = self._database.now(connection) if rows or self._unkept else 0
+        counts = self._with_unkept(source, name, {row.name: (row.failures, row.last_ms) for row in rows})
+        waits = (last + _wait_ms(failures, pair=bool(known)) - now for known, (failures, last) in counts.items())
+        wait = max(waits, default=0)
         if wait > 0:
             seconds = -(-wait // 1000)
             raise TooManyRequests(
                 f"too many wrong credentials came from {address or 'there'}: wait {seconds} s", retry_after=seconds
             )
-        return Try(name, source, failed=any(row.name for row in rows))
+        return Try(name, source, failed=any(counts))
 
     def failed(self, attempt: Try, *, of_address: bool = True) -> None:
         """Count a wrong one; without ``of_address`` for the name from there alone."""
@@ -76,13 +82,36 @@ class Throttle:
                 counted = {"failures": _FAILURE.c.failures + 1, "last_ms": now}
                 connection.execute(statement.on_conflict_do_update(index_elements=["address", "name"], set_=counted))
 
-        self._database.write(work, durable=False)
+        try:
+            self._database.write(work, durable=False)
+        except ReadOnly:
+            self._note(attempt)
+        else:
+            self._unkept.clear()
 
     def succeeded(self, attempt: Try) -> None:
         """Forget the wrong ones of this name from there; those of the address stay: others may be guessed from it."""
         if attempt.failed:
             values = {"b_address": attempt.address, "b_name": attempt.name}
-            self._database.write(lambda connection: connection.execute(_FORGET, values).rowcount, durable=False)
+            self._unkept.pop((attempt.address, attempt.name), None)
+            with suppress(ReadOnly):  # the next one is let in as well, as this one was
+                self._database.write(lambda connection: connection.execute(_FORGET, values).rowcount, durable=False)
+
+    def _note(self, attempt: Try) -> None:
+        """Count a wrong one where nothing may be written; of more than can be kept, the oldest are forgotten."""
+        for name in {"", attempt.name}:
+            failures, _ = self._unkept.pop((attempt.address, name), (0, 0))
+            self._unkept[attempt.address, name] = (failures + 1, self._database.clock_ms())
+        while len(self._unkept) > _MOST_UNKEPT:
+            self._unkept.pop(next(iter(self._unkept)), None)
+
+    def _with_unkept(self, address: str, name: str, counts: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+        """Add to the ``counts`` of a name, and of its address as a whole, what is in memory."""
+        for known in {"", name}:
+            if (noted := self._unkept.get((address, known))) is not None:
+                failures, last = counts.get(known, (0, 0))
+                counts[known] = (failures + noted[0], max(last, noted[1]))
+        return counts
 
 
 def _told_apart(name: str) -> str:

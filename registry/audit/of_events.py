@@ -39,6 +39,8 @@ _ACTIONS: Mapping[str, Action] = {
     types.BLOB_DELETED.name: Action.DELETE,
     types.DIGEST_PURGED.name: Action.ADMIN,
     types.DIGEST_ALLOWED.name: Action.ADMIN,
+    types.REGISTRY_CLOSED.name: Action.ADMIN,
+    types.REGISTRY_OPENED.name: Action.ADMIN,
 }
 """What the policy was asked before it came to an event."""
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from registry.access.actors import Actor
+from registry.access.actors import OPERATOR, Actor
 from registry.cli.common import FlagRefused, json_flag, read_settings, settings_flags
 from registry.cli.connecting import REPOSITORY
 from registry.errors import NameUnknown
@@ -84,11 +82,12 @@ class _Printed:
     def run(self, settings: Settings, repositories: Sequence[RepositoryName], **how: object) -> Report:
         from registry.cli.local import opened_app  # noqa: PLC0415 - only who runs a command waits for its imports
         from registry.cli.opening import told  # noqa: PLC0415 - the same
+        from registry.cli.showing import shown_progress  # noqa: PLC0415 - the same
 
-        with opened_app(settings) as app, told(), _shown() as progress:
+        with opened_app(settings) as app, told(), shown_progress("checking") as progress:
             fsck = app.extensions["moorage"].fsck
             try:
-                report: Report = fsck.run(Actor(), repositories, progress=progress, tell=self._tell, **how)
+                report: Report = fsck.run(Actor(OPERATOR), repositories, progress=progress, tell=self._tell, **how)
             except NameUnknown as unknown:
                 name = unknown.detail["name"] if isinstance(unknown.detail, dict) else ""
                 raise FlagRefused(f"there is no repository {name}") from None
@@ -128,14 +127,3 @@ class _Printed:
             show(("severity", "found", "number"), [(one, kind, count) for (one, kind), count in kinds])
         else:
             click.echo("nothing is wrong")
-
-
-@contextmanager
-def _shown() -> Iterator[Callable[[str, int, int], None]]:
-    """Show how far the check is, where somebody is looking."""
-    from rich.console import Console  # noqa: PLC0415 - only who runs a command waits for its imports
-    from rich.progress import Progress  # noqa: PLC0415 - the same
-
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as bar:
-        task = bar.add_task("checking", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)

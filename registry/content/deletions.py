@@ -1,6 +1,7 @@
 """Physical deletion: keys are queued in the transaction that gives them up, and removed after it.
 
-A key is never used twice, so a deletion that comes late or twice hits nothing that lives.
+A key is never used twice, so a deletion that comes late or twice hits nothing that lives. While a backup holds all
+bytes, what is queued stays so.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, not_, select, update
 
 from registry.batches import batched
+from registry.content.holds import held, is_held
 from registry.db.engine import Database
 from registry.db.models import Blob, StorageDeletion
 from registry.db.models.content import DELETING
@@ -84,6 +86,8 @@ class Deletions:
             return False
         erased = False
         try:
+            if is_held(self._database):
+                return False
             self._erase(doomed)
             erased = True
             self._database.write(partial(self._forget, doomed=doomed), durable=False)
@@ -144,6 +148,7 @@ class Deletions:
                     StorageDeletion.id > after,
                     StorageDeletion.storage_id == self._storage.storage_id,
                     StorageDeletion.due_ms <= self._database.now(connection),
+                    not_(held(self._database.now_clause())),
                 )
                 .order_by(StorageDeletion.id)
                 .limit(_BATCH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# Long: all that services ask of a database, and the connections behind it, in one class.
 import json
 import random
 import threading
@@ -37,6 +38,7 @@ from registry.db import direct, sqlite
 from registry.db.base import Base
 from registry.db.direct import Change, Clock, Listing, Lookup
 from registry.db.failures import is_conflict, translated
+from registry.db.gate import Gate, writers
 from registry.errors import Unavailable
 
 T = TypeVar("T")
@@ -77,6 +79,8 @@ class Database:
         self._prepared_lists: dict[Executable, Listing] = {}
         self.confirm: Callable[[Connection], None] | None = None
         """Asked as each transaction begins whether what led to it still holds; it raises where not."""
+        self.gate = Gate(self.read)
+        """Whether this process may write."""
         self._at_exit = self._close_at_exit()
 
     @property
@@ -106,16 +110,18 @@ class Database:
             raise
         self._readers.append(connection)
 
-    def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+    def write(self, work: Callable[[Connection], T], *, durable: bool = True, always: bool = False) -> T:
         """Run ``work`` in one transaction and commit it; conflicts run all of it again.
 
         ``work`` must have no effect but on its connection. With ``durable=False`` the commit is atomic but may
         be lost in a power cut (progress of uploads, pull times). Errors that ``work`` raises roll back and pass.
+        Raises :class:`~registry.errors.ReadOnly` while the registry is, unless it is done ``always``: for the switch
+        itself, and what guards a backup.
         """
         give_up = time.monotonic() + _RETRY_SECONDS
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._attempt(work, durable=durable)
+                return self._attempt(work, durable=durable, always=always)
             except IntegrityError:
                 if attempt == ATTEMPTS:
                     raise
@@ -127,6 +133,27 @@ class Database:
                     raise translated(error) from error
             time.sleep(random.uniform(0, _BACKOFF_SECONDS * attempt))  # noqa: S311 - spreads retries, no secret
         raise AssertionError("unreachable")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Lend a connection whose statements all see one state of the database, which nobody waits for."""
+        with self.read() as connection:
+            connection.exec_driver_sql(
+                "BEGIN" if self.dialect == "sqlite" else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            )
+            try:
+                yield connection
+            finally:
+                with suppress(SQLAlchemyError):  # the connection is lost: its next user is told
+                    connection.exec_driver_sql("ROLLBACK")
+
+    def nobody_writes(self) -> bool:
+        """Tell whether no transaction that wrote something is under way, in any process; it may wait for one."""
+        if self.dialect == "sqlite":  # of which there is one at a time
+            self.write(lambda _: None, always=True)
+            return True
+        with self.read() as connection:
+            return writers(connection) == 0
 
     def now(self, connection: Connection) -> int:
         """Return the time in milliseconds; of the database where several machines share it."""
@@ -216,19 +243,23 @@ class Database:
             self._turn = threading.Lock()
         self._engine.dispose(close=False)
 
-    def _attempt(self, work: Callable[[Connection], T], *, durable: bool) -> T:
+    def _attempt(self, work: Callable[[Connection], T], *, durable: bool, always: bool) -> T:
+        if not always:
+            self.gate.require()
         if self._turn is None:
-            return self._transact(work, durable=durable)
+            return self._transact(work, durable=durable, always=always)
         with self._turn:
-            return self._transact(work, durable=durable)
+            return self._transact(work, durable=durable, always=always)
 
-    def _transact(self, work: Callable[[Connection], T], *, durable: bool) -> T:
+    def _transact(self, work: Callable[[Connection], T], *, durable: bool, always: bool) -> T:
         connection = self._take(self._writers)
         try:
             self._begin(connection, durable=durable)
             if self.confirm is not None:
                 self.confirm(connection)
             result = work(connection)
+            if not always:
+                self.gate.require(connection)
             connection.exec_driver_sql("COMMIT")
         except BaseException:
             self._roll_back(connection)

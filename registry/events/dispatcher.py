@@ -117,6 +117,8 @@ class Dispatcher:
     def _turn(self, pool: ThreadPoolExecutor) -> bool:
         """Look once for what there is to do; returns whether to look again at once."""
         self._reap()
+        if self._database.gate.closed() is not None:  # how far anybody was told could not be kept
+            return False
         waits = time.monotonic() >= self._next_place and self._log.waits()
         is_time = time.monotonic() >= self._next_look
         more = self._keep_audit()

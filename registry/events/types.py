@@ -123,6 +123,14 @@ DIGEST_PURGED = _type(
     repositories="the repositories that had it",
 )
 DIGEST_ALLOWED = _type("digest", "allowed", "a purged digest may come back", "the digest")
+REGISTRY_CLOSED = _type(
+    "registry",
+    "closed",
+    "the whole registry was made read-only: nobody is told before that ends",
+    _NOTHING,
+    reason="why",
+)
+REGISTRY_OPENED = _type("registry", "opened", "the registry takes writes again", _NOTHING)
 
 TYPES = (
     REPOSITORY_CREATED,
@@ -145,6 +153,8 @@ TYPES = (
     BLOB_DELETED,
     DIGEST_PURGED,
     DIGEST_ALLOWED,
+    REGISTRY_CLOSED,
+    REGISTRY_OPENED,
 )
 """Every type of the registry's own."""
 

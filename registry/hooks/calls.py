@@ -10,9 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
 from typing import Any, TypeVar
 
 import pluggy
@@ -20,6 +18,7 @@ import pluggy
 from registry.errors import RegistryError
 from registry.hooks.broken import PluginBlocked, PluginBroke, PluginOff, WrongAnswer, described, placed
 from registry.hooks.guards import Guard, Tally
+from registry.hooks.implementations import Implementation, picking
 from registry.hooks.manager import DEFAULT_PLUGINS
 from registry.hooks.places import Places, Shared, frames_of_threads
 from registry.hooks.ports import StorageError
@@ -46,22 +45,6 @@ _ANSWERING = ("authenticate", "authorize")
 """Hooks that refuse by what they return: whatever they raise is a failure."""
 _TOLD_SECRETS = ("authenticate",)
 """Hooks that are told a password: of what they raise, the type and the place are told, as the words could hold it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Implementation:
-    """What a plugin does for a hook: ``pick`` takes what it wants, in its order, out of all arguments by name."""
-
-    plugin: str
-    function: Callable[..., object]
-    pick: Callable[[Mapping[str, object]], Sequence[object]]
-    tally: Tally
-    passes: tuple[type[BaseException], ...] = _PASSING
-
-    @property
-    def blocked(self) -> bool:
-        """Whether the plugin is not to be called now."""
-        return bool(self.tally.guard.blocked)
 
 
 class Calls:
@@ -207,7 +190,7 @@ class Calls:
     def _implementation(self, hook: str, one: pluggy.HookImpl) -> Implementation:
         passes = () if hook in _ANSWERING else _PASSING
         tally = self._tally(one.plugin_name, hook, self._deadline)
-        return Implementation(one.plugin_name, one.function, _picking(one.argnames), tally, passes)
+        return Implementation(one.plugin_name, one.function, picking(one.argnames), tally, passes)
 
     def _tally(self, plugin: str, hook: str, deadline: float) -> Tally:
         guard = self._guards[plugin]
@@ -302,15 +285,6 @@ class Calls:
             for name, module in self._modules.items()
             if not self._guards[name].trusted and any(f"{one}.".startswith(f"{module}.") for one in modules)
         }
-
-
-def _picking(names: Sequence[str]) -> Callable[[Mapping[str, object]], Sequence[object]]:
-    match names:
-        case ():
-            return lambda _: ()
-        case (name,):
-            return lambda arguments: (arguments[name],)
-    return itemgetter(*names)
 
 
 def _broke(tally: Tally, error: BaseException) -> PluginBroke:

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
+from registry.db.gate import Gate
 from registry.errors import RegistryError
 from registry.hooks import crumbs
 from registry.hooks.calls import Calls
@@ -24,11 +25,12 @@ _FLUSH_SECONDS = 5.0
 
 
 class Caretaker:
-    """Sees slow calls, left threads and dead neighbours, follows blocks, and keeps how plugins did."""
+    """Sees slow calls, left threads and dead neighbours, follows blocks and the switch, and keeps how plugins did."""
 
-    def __init__(self, calls: Calls, blocks: BlockService, health: HealthService, data: Path) -> None:
+    def __init__(self, calls: Calls, blocks: BlockService, health: HealthService, gate: Gate, data: Path) -> None:
         """Look after ``calls``; processes on the same ``data`` folder are neighbours."""
         self._calls = calls
+        self._gate = gate
         self._blocks = blocks
         self._health = health
         self._folder = crumbs.folder_of(data)
@@ -60,12 +62,12 @@ class Caretaker:
         self._calls.look_after()
 
     def follow(self) -> None:
-        """Tell of neighbours that died, and follow what was decided about plugins."""
-        try:
-            self._bury()
-            self._blocks.refresh()
-        except RegistryError as error:
-            _log.debug("what was decided about plugins is not known now: %s", error.message)
+        """Follow whether the registry is read-only, tell of neighbours that died, and follow what plugins may do."""
+        for follow in (self._gate.look, self._bury, self._blocks.refresh):
+            try:
+                follow()
+            except RegistryError as error:
+                _log.debug("what was decided is not known now: %s", error.message)
 
     def flush(self) -> None:
         """Keep how plugins did."""

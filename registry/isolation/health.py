@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, case, select
 from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import PluginHealth as HealthRow
-from registry.errors import RegistryError
+from registry.errors import ReadOnly, RegistryError
 from registry.hooks.calls import Calls
 
 _log = logging.getLogger(__name__)
@@ -74,7 +75,8 @@ class HealthService:
     def count_death(self, plugin: str, hook: str, reason: str) -> None:
         """Count that a process died in a plugin."""
         row = {"plugin": plugin, "hook": hook, "calls": 0, "failures": 1, "micros": 0, "last_error": reason}
-        self._database.write(lambda connection: self._add(connection, row), durable=False)
+        with suppress(ReadOnly):  # the log tells of it
+            self._database.write(lambda connection: self._add(connection, row), durable=False)
 
     def of_all(self) -> Mapping[str, Sequence[HookHealth]]:
         """Return how every plugin did in all processes, by its name."""

@@ -18,6 +18,7 @@ from registry.db.base import table
 from registry.db.engine import Database
 from registry.db.models import Job as JobRow
 from registry.db.models import JobRun
+from registry.errors import RegistryError
 from registry.work.jobs import Job, Result
 from registry.work.runs import (
     BY_HAND,
@@ -100,6 +101,13 @@ class JobQueue:
     def names(self) -> Collection[str]:
         """The names of all jobs."""
         return self._jobs.keys()
+
+    def paused(self) -> bool:
+        """Tell whether the registry is read-only: then nothing is claimed, kept alive or ended."""
+        try:
+            return self._database.gate.closed() is not None
+        except RegistryError:  # whoever needs the database is told
+            return False
 
     def claim(self, holder: str, names: Collection[str], *, asked_only: bool = False) -> Claimed | None:
         """Take the next run among jobs ``names`` for a worker, or None where nothing is to be done.

@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 
 from registry.access.actors import Actor
-from registry.errors import RegistryError
+from registry.errors import ReadOnly, RegistryError
 from registry.work.jobs import Result
 from registry.work.queue import Claimed, JobQueue
 
@@ -37,6 +38,8 @@ class RunContext:
         self._stopping = stopping
         self.cancelled = threading.Event()
         self.done, self.total = 0, 0
+        self.kept: Callable[[], None] | None = None
+        """What keeps the result, where it could not be kept as the registry had become read-only."""
 
     @property
     def arguments(self) -> Mapping[str, object]:
@@ -74,7 +77,11 @@ def carry_out(queue: JobQueue, claimed: Claimed, context: RunContext) -> tuple[R
     if figures:
         took = round(time.monotonic() - started, 3)
         _log.info("job %s is done", claimed.job.name, extra={"seconds": took, **_told(figures)})
-    queue.finish(claimed, result, error, stopped=context.cancelled.is_set(), done=context.done)
+    finish = partial(queue.finish, claimed, result, error, stopped=context.cancelled.is_set(), done=context.done)
+    try:
+        finish()
+    except ReadOnly:
+        context.kept = finish
     return result, error
 
 
@@ -96,6 +103,7 @@ class Worker:
         self._poll_seconds = poll_seconds
         self._stop = threading.Event()
         self._running: dict[Future[object], tuple[Claimed, RunContext]] = {}
+        self._unkept: list[Callable[[], None]] = []
 
     def stop(self) -> None:
         """End soon: running jobs are told to stop."""
@@ -111,10 +119,12 @@ class Worker:
                     self.stop()
                     break
                 try:
-                    if time.monotonic() >= next_beat:
-                        self._beat()
-                        next_beat = time.monotonic() + _BEAT_SECONDS
-                    self._fill(pool)
+                    if not self._queue.paused():
+                        self._keep_results()
+                        if time.monotonic() >= next_beat:
+                            self._beat()
+                            next_beat = time.monotonic() + _BEAT_SECONDS
+                        self._fill(pool)
                     failures = 0
                 except RegistryError as error:
                     failures += 1
@@ -129,7 +139,7 @@ class Worker:
         """Run all that is due now, one after another, and return whether none failed."""
         sound = True
         while not self._stop.is_set() and (claimed := self._queue.claim(self._holder, self._queue.names)):
-            _, error = carry_out(self._queue, claimed, RunContext(claimed, self._stop.is_set))
+            _, error = carry_out(self._queue, claimed, RunContext(claimed, self._stopping))
             sound = sound and not error
         return sound
 
@@ -142,8 +152,19 @@ class Worker:
             claimed = self._queue.claim(self._holder, idle, asked_only=self._asked_only)
             if claimed is None:
                 return
-            context = RunContext(claimed, self._stop.is_set)
+            context = RunContext(claimed, self._stopping)
             self._running[pool.submit(carry_out, self._queue, claimed, context)] = (claimed, context)
+
+    def _stopping(self) -> bool:
+        """Tell a running job whether to end soon: also where nothing that it does would be kept."""
+        return self._stop.is_set() or self._queue.paused()
+
+    def _keep_results(self) -> None:
+        """Keep what came of runs that ended while the registry was read-only."""
+        self._reap()
+        while self._unkept:
+            self._unkept[-1]()
+            self._unkept.pop()
 
     def _beat(self) -> None:
         for claimed, context in list(self._running.values()):
@@ -152,7 +173,9 @@ class Worker:
 
     def _reap(self) -> None:
         for future in [future for future in self._running if future.done()]:
-            claimed, _ = self._running.pop(future)
+            claimed, context = self._running.pop(future)
+            if context.kept is not None:
+                self._unkept.append(context.kept)
             if (error := future.exception()) is not None:  # not the job's, but that of keeping its result
                 _log.warning("the result of job %s was not kept: %s", claimed.job.name, error)
 

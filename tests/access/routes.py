@@ -62,6 +62,7 @@ BODIES = {
     "POST /api/v1/events/replay": {"consumer": "nobody", "after": 0},
     "POST /api/v1/jobs/<job>/runs": {},
     "PUT /api/v1/plugins/<plugin>/block": {"reason": "tried"},
+    "PUT /api/v1/readonly": {"reason": " "},  # which is none: the others are asked with writes on
     "POST /api/v1/purges": {"digest": "sha256:" + "a" * 64, "reason": "tried"},
     "POST /api/v1/repositories": {"name": "team/app"},
     "PATCH /api/v1/repositories/<repository:name>": {"description": "tried"},

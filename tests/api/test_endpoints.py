@@ -101,7 +101,7 @@ def test_health(client):
     assert client.get("/health/live").json == {"status": "alive"}
     ready = client.get("/health/ready").json
     assert ready["status"] == "ready"
-    assert {check["name"] for check in ready["checks"]} == {"database", "storage", "plugins"}
+    assert {check["name"] for check in ready["checks"]} == {"database", "storage", "writes", "plugins"}
 
 
 def test_health_tells_of_a_certificate_that_ends(app, client, tmp_path, monkeypatch):

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from registry.setting_providers import OidcProvider
 from registry.testing.apps import quick_folder
-from tests.support.asking import world
+from tests.support.asking import COMPANY, world
 from tests.support.auditing import Log
 
 
@@ -22,8 +21,7 @@ def folder(blank):
 @pytest.fixture
 def registry(folder: Path):
     """Give a registry of the test's own."""
-    company = OidcProvider(name="company", issuer="https://login.example", client_id="moorage")
-    with world(folder, oidc={"company": company}, external_url="https://registry.example") as made:
+    with world(folder, **COMPANY) as made:
         yield made
 
 

@@ -27,6 +27,8 @@ NEED_SOMEBODY_ELSE = {
     "POST /token",  # test_entries.py
     "POST /api/v1/logins/poll",  # test_logins.py, as the next
     "POST /login/-/confirm",
+    "PUT /api/v1/readonly",  # what of_operations asks by itself: while it is on, nothing is written
+    "DELETE /api/v1/readonly",
 }
 OF_PLUGINS = "/webhooks/"
 PLUGIN_PAGE = "plugin.page"
@@ -184,7 +186,14 @@ def of_pages_of_plugins(town):
     town(f"DELETE {hook}/<name>", PLUGIN_PAGE, name="hook")
 
 
-CASES = [of_access, of_work, of_pushes, of_repositories, of_letters, of_pages_of_plugins]
+def of_operations(town):
+    town.log.new()
+    town.world.chief("PUT", "/api/v1/readonly", json={"reason": "moving"})
+    town.world.chief("DELETE", "/api/v1/readonly")
+    assert {"registry.closed", "registry.opened"} <= set(kinds(town.log.new()))
+
+
+CASES = [of_access, of_work, of_pushes, of_repositories, of_letters, of_pages_of_plugins, of_operations]
 
 
 def test_every_route_leaves_a_record_and_none_is_left_out(town):

@@ -316,6 +316,18 @@ def of_pulls(house):
     assert house.new() == []
 
 
+def of_the_switch(house):
+    for _ in range(2):
+        house.call("PUT", "/api/v1/readonly", {"reason": "tried"})
+    for _ in range(2):
+        house.call("DELETE", "/api/v1/readonly")
+    items = house.call("GET", "/api/v1/events?after=0").json["items"]  # they have their positions at once
+    assert [(one["type"].removeprefix("org.moorage."), one["data"]) for one in items] == [
+        ("registry.closed", {"reason": "tried"}),
+        ("registry.opened", {}),
+    ]
+
+
 CASES = {
     of_push: ["manifests.put_manifest"],
     of_push_with_a_life: [],
@@ -345,6 +357,7 @@ CASES = {
     of_lapses: [],
     of_lapses_in_a_deleted_repository: [],
     of_pulls: [],
+    of_the_switch: ["switch_readonly_on", "switch_readonly_off"],
 }
 SILENT = {
     "run_job": "what the run does is told, where it does anything",

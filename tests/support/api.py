@@ -40,6 +40,7 @@ class CommonApp:
             if path != data:
                 shutil.rmtree(path)
         shutil.copy(self.blank / "moorage.db", data)
+        services.database.gate.look()
         return self.app
 
 

@@ -21,6 +21,7 @@ from registry.app import create_app
 from registry.blueprints._asking import OPERATOR_ENVIRON
 from registry.revisions import Condition
 from registry.services import Services
+from registry.setting_providers import OidcProvider
 from registry.settings import Settings
 from registry.steps import Steps, no_steps
 from registry.testing.images import Manifest, simple_image
@@ -30,6 +31,11 @@ CHIEF = Actor(actors.OPERATOR)
 OPERATOR = {OPERATOR_ENVIRON: True}
 """The environ of the operator's requests."""
 PASSWORD = "correct horse battery"
+COMPANY = {
+    "oidc": {"company": OidcProvider(name="company", issuer="https://login.example", client_id="moorage")},
+    "external_url": "https://registry.example",
+}
+"""Settings of a registry at which people could log in by a provider; nobody asks that one."""
 
 
 def basic(name: str, secret: str) -> dict[str, str]:

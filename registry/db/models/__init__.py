@@ -23,6 +23,7 @@ from registry.db.models.events import EventConsumer, EventDelivery, Outbox
 from registry.db.models.federated import BrowserLogin, Identity, LoginRequest
 from registry.db.models.legacy import LegacyImageRow, ManifestLegacyImage
 from registry.db.models.manifests import Label, Manifest, ManifestBlob, ManifestChild
+from registry.db.models.operations import BackupHold, ReadOnlySwitch
 from registry.db.models.plugins import PluginBlock, PluginHealth, PluginValue
 from registry.db.models.repositories import Namespace, Repository, Rule, SigningKey, Tag
 from registry.db.models.retention import RetentionPage, RetentionPlan
@@ -35,6 +36,7 @@ __all__ = [
     "AuditEntry",
     "AuditRecord",
     "AuditState",
+    "BackupHold",
     "Blob",
     "BrowserLogin",
     "EventConsumer",
@@ -58,6 +60,7 @@ __all__ = [
     "PluginValue",
     "Principal",
     "PurgedDigest",
+    "ReadOnlySwitch",
     "RefreshToken",
     "Repository",
     "RepositoryBlob",

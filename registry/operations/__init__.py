@@ -1,0 +1,1 @@
+"""What an operator has the whole registry do."""
