@@ -276,15 +276,14 @@ class Calls:
 
     def _owners(self, frame: Any) -> set[str]:  # noqa: ANN401 - a frame, whose type has no public name
         """Return the plugins whose code is on a stack."""
-        modules = set()
+        packages: set[str] = set()
         while frame is not None:
-            modules.add(str(frame.f_globals.get("__name__", "")))
+            module = str(frame.f_globals.get("__name__", ""))
+            while module and module not in packages:
+                packages.add(module)
+                module = module.rpartition(".")[0]
             frame = frame.f_back
-        return {
-            name
-            for name, module in self._modules.items()
-            if not self._guards[name].trusted and any(f"{one}.".startswith(f"{module}.") for one in modules)
-        }
+        return {name for name, module in self._modules.items() if module in packages and not self._guards[name].trusted}
 
 
 def _broke(tally: Tally, error: BaseException) -> PluginBroke:

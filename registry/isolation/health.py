@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, select
+from sqlalchemy import Connection, Executable, case, select
 
 from registry.db.base import table
 from registry.db.engine import Database
@@ -53,6 +53,7 @@ class HealthService:
         self._database = database
         self._calls = calls
         self._written: dict[tuple[str, str], _Sum] = {}
+        self._add = _adding(database)
 
     def start(self) -> None:
         """Count from nothing in this process."""
@@ -76,7 +77,7 @@ class HealthService:
         """Count that a process died in a plugin."""
         row = {"plugin": plugin, "hook": hook, "calls": 0, "failures": 1, "micros": 0, "last_error": reason}
         with suppress(ReadOnly):  # the log tells of it
-            self._database.write(lambda connection: self._add(connection, row), durable=False)
+            self._database.write(lambda connection: self._keep(connection, [row]), durable=False)
 
     def of_all(self) -> Mapping[str, Sequence[HookHealth]]:
         """Return how every plugin did in all processes, by its name."""
@@ -98,6 +99,7 @@ class HealthService:
         return found
 
     def _write(self, connection: Connection, changed: Mapping[tuple[str, str], _Sum]) -> None:
+        rows = []
         for (plugin, hook), one in changed.items():
             before = self._written.get((plugin, hook), _Sum())
             row = {
@@ -108,26 +110,32 @@ class HealthService:
                 "micros": round(1e6 * (one.seconds - before.seconds)),
                 "last_error": one.error if one.error_at > before.error_at else "",
             }
-            self._add(connection, row)
+            rows.append(row)
+        self._keep(connection, rows)
 
-    def _add(self, connection: Connection, row: dict[str, Any]) -> None:
-        failed = bool(row["last_error"])
-        values = {**row, "last_error": _storable(row["last_error"])}
-        values["last_error_ms"] = self._database.now(connection) if failed else 0
-        statement = self._database.insert(HealthRow).values(values)
-        new = statement.excluded
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[_HEALTH.c.plugin, _HEALTH.c.hook],
-                set_={
-                    **{name: _HEALTH.c[name] + new[name] for name in ("calls", "failures", "micros")},
-                    **{
-                        name: case((new.last_error_ms > 0, new[name]), else_=_HEALTH.c[name])
-                        for name in ("last_error", "last_error_ms")
-                    },
-                },
-            )
-        )
+    def _keep(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+        now = self._database.now(connection)
+        for row in rows:
+            row["last_error"] = _storable(row["last_error"])
+            row["last_error_ms"] = now if row["last_error"] else 0
+        connection.execute(self._add, rows)
+
+
+def _adding(database: Database) -> Executable:
+    """Return the statement that adds a row to what is known; the last error stays where there is no newer one."""
+    statement = database.insert(HealthRow)
+    new = statement.excluded
+    kept: Executable = statement.on_conflict_do_update(
+        index_elements=[_HEALTH.c.plugin, _HEALTH.c.hook],
+        set_={
+            **{name: _HEALTH.c[name] + new[name] for name in ("calls", "failures", "micros")},
+            **{
+                name: case((new.last_error_ms > 0, new[name]), else_=_HEALTH.c[name])
+                for name in ("last_error", "last_error_ms")
+            },
+        },
+    )
+    return kept
 
 
 def _storable(text: str) -> str:
