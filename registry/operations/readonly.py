@@ -1,7 +1,7 @@
 """The switch that makes the whole registry read-only, while it runs.
 
-It is a row that every process follows (:mod:`registry.db.gate`); nothing but the switch, and what guards a backup, is
-written while it is on. Its events get their positions in the switch's own transaction, so that they can be read at
+It is a row that every process follows (:mod:`registry.db.gate`); nothing but the switch, what guards a backup, and a
+restore is written while it is on. Its events get their positions in the switch's own transaction, so that they can be read at
 once, though nobody is told of them before it is off.
 """
 

@@ -17,7 +17,6 @@ class BucketObjects:
 
     def __init__(self, url: str, options: Mapping[str, str]) -> None:
         """Keep them in ``s3://bucket/prefix``; raises ValueError."""
-        self._url, self._options = url.rstrip("/"), options
         self._bucket = open_bucket(url, options)
 
     def put(self, name: str, pieces: Iterable[bytes]) -> None:
@@ -58,9 +57,8 @@ class BucketObjects:
 
     def listed(self, folder: str) -> Iterator[tuple[str, int]]:
         """List a folder page by page."""
-        inside = f"{folder}/" if folder else ""
-        for name, size, _ in open_bucket(f"{self._url}/{inside}", self._options).listed():
-            yield f"{inside}{name}", size
+        for name, size, _ in self._bucket.listed(f"{folder}/" if folder else ""):
+            yield name, size
 
     def delete(self, name: str) -> None:
         """Remove an object."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime as dt
-import ipaddress
 import json
 import os
 import socket
@@ -13,15 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from registry.hooks import Outcome, StorageError
 from registry.storage.s3_driver import S3Storage
 from registry.storage.trials import try_driver
 from registry.testing.contracts.pieces import fetch, pattern, store
+from tests.support.certificates import make_pair
 from tests.support.services import VersityGateway
 
 pytestmark = pytest.mark.needs_tools
@@ -84,24 +80,7 @@ def test_clients_may_know_the_service_by_another_address(s3_gateway):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """Make a certificate of 127.0.0.1 that nobody knows."""
-    folder, key = tmp_path_factory.mktemp("tls"), ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(Encoding.PEM))
-    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return folder / "cert.pem", folder / "key.pem"
+    return make_pair(tmp_path_factory.mktemp("tls"))
 
 
 def test_a_service_is_believed_by_an_authority_of_ones_own(certificate):
