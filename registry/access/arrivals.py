@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from registry.errors import LoginRefused, PrincipalInvalid
 from registry.setting_providers import OidcProvider
 
 SOURCE = "oidc"
+_TRUE = (True, "true")
 """The source of users that were made at a login."""
 _IDENTITY = table(Identity)
 _KNOWN = (
@@ -48,9 +49,10 @@ class Arrived:
 class Arrivals:
     """Lets people in who come from a provider."""
 
-    def __init__(self, database: Database) -> None:
-        """Keep who they are in ``database``."""
+    def __init__(self, database: Database, is_taken: Callable[[str], bool]) -> None:
+        """Keep who they are in ``database``; ``is_taken`` tells of names that are in a file."""
         self._database = database
+        self._is_taken = is_taken
 
     def admit(self, connection: Connection, nobody: Actor, person: Person) -> Arrived:
         """Return the user that somebody is, in the caller's transaction.
@@ -86,7 +88,7 @@ class Arrivals:
                 f"only people that were linked may log in at {provider.title}; {by_hand}", detail=_who(person)
             )
         name = person.claims.get(provider.username_claim)
-        if provider.username_claim == "email" and person.claims.get("email_verified") is False:
+        if provider.username_claim == "email" and person.claims.get("email_verified", True) not in _TRUE:
             name = None
         try:
             check_user_name(name if isinstance(name, str) else "")
@@ -94,7 +96,7 @@ class Arrivals:
             told = f"{provider.title} says in {provider.username_claim} no name that a user can have ({error.message})"
             raise LoginRefused(f"{told}; {by_hand}", detail=_who(person)) from None
         name = str(name)
-        if connection.execute(_TAKEN, {"name": name}).first() is not None:
+        if self._is_taken(name) or connection.execute(_TAKEN, {"name": name}).first() is not None:
             raise LoginRefused(f"the name {name} is somebody else's here; {by_hand}", detail=_who(person))
         actor = replace(nobody, principal=name)
         return insert_principal(self._database, connection, name, None, SOURCE, NO_PASSWORD, "", actor), name
@@ -133,7 +135,7 @@ def _lacking(provider: OidcProvider, claims: Mapping[str, Any]) -> str | None:
         domain = email.rpartition("@")[2].lower() if isinstance(email, str) else ""
         if domain not in provider.allowed_domains:
             return f"an e-mail address of {' or '.join(provider.allowed_domains)} is needed"
-        if claims.get("email_verified") not in (True, "true"):
+        if claims.get("email_verified") not in _TRUE:
             return f"{provider.title} does not say that your e-mail address was verified"
     for claim, wanted in provider.required_claims.items():
         if not set(wanted).intersection(_texts(claims.get(claim))):

@@ -19,7 +19,7 @@ from registry.access.federation import Federation, is_token
 from registry.access.htpasswd import HTPASSWD
 from registry.access.jwks import TokenRefused
 from registry.access.limits import Limits, narrowed
-from registry.access.login_notes import LoginNotes, of_key
+from registry.access.login_notes import OF_ISSUER, OF_PASSWORD, OF_SERVICE, LoginNotes, of_key
 from registry.access.principal_rows import LOCAL, NO_PASSWORD, check_user_name, insert_principal
 from registry.access.secrets import KEY_SIGN, KeyText, Passwords, hashed
 from registry.access.sources import Sources
@@ -58,7 +58,6 @@ _USED = update(_KEY).where(_KEY.c.id == bindparam("b_key")).values(last_used_ms=
 _USED_EVERY_MS = 60_000
 _WRONG = "the user name or password is wrong"
 _LONGEST = 8192
-_OF_PASSWORD, _OF_ISSUER = {"with": "password"}, {"with": "token of another issuer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ class Authenticator:
             return self._noted(nobody, name, of_key(password), lambda: self._by_key(password, nobody, name))
         if is_token(password) and Actor(name).kind is Kind.ROBOT:
             return self.exchange(password, name, nobody)
-        return self._noted(nobody, name, _OF_PASSWORD, lambda: self._by_password(name, password, nobody))
+        return self._noted(nobody, name, OF_PASSWORD, lambda: self._by_password(name, password, nobody))
 
     def _noted(self, nobody: Actor, name: str, how: Mapping[str, str], log_in: Callable[[], Actor]) -> Actor:
         return self._notes.of(nobody, name, how, log_in, lambda actor: actor.principal)
@@ -162,7 +161,7 @@ class Authenticator:
             robot, proof = self._federation.robot_of(text, name)
             return self._current(nobody, robot, proof, None, token=False)
 
-        return self._noted(nobody, name or "", _OF_ISSUER, log_in)
+        return self._noted(nobody, name or "", OF_ISSUER, log_in)
 
     def _asked(self, plugins: Sequence[str], shown: LoginCredentials, nobody: Actor, attempt: Try) -> Known:
         """Return whom a plugin knows by credentials that nobody else does; counts those that are not right.
@@ -185,9 +184,9 @@ class Authenticator:
         if text.startswith(KEY_SIGN):
             return self._noted(nobody, "", of_key(text), lambda: self._by_key(text, nobody))
         principal = ""
+        if (external := self._external) is not None and external.issued(text):
+            return self._noted(nobody, "", OF_SERVICE, lambda: self._of_elsewhere(external.known(text, nobody)))
         try:
-            if self._external is not None and self._external.issued(text):
-                return self._of_elsewhere(self._external.known(text, nobody))
             claims = self._tokens.read(text)
             if claims.proof is None:
                 return replace(nobody, limits=claims.limits, token=True)

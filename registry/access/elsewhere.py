@@ -164,7 +164,8 @@ class Elsewhere:
                 self._right.popitem(last=False)
 
     def _mark(self, plugin: str, shown: LoginCredentials) -> bytes:
-        return hmac.digest(self._key, f"{plugin}\0{shown.name}\0{shown.password}".encode(), "sha256")
+        told = f"{plugin}\0{shown.address}\0{shown.name}\0{shown.password}"
+        return hmac.digest(self._key, told.encode(), "sha256")
 
 
 def _may_enter(row: Row[*tuple[Any, ...]], plugin: str) -> bool:

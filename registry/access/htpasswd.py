@@ -44,6 +44,10 @@ class HtpasswdFile:
                 self._look(self._path)
         return self._hashes.get(name, "")
 
+    def has(self, name: str) -> bool:
+        """Tell whether a user is in it."""
+        return bool(self.find(name))
+
     def vouches(self, source: str, name: str) -> bool:
         """Tell whether a user whose ``source`` is this file is in it still; others are not its concern."""
         return source != HTPASSWD or bool(self.find(name))

@@ -12,6 +12,10 @@ from registry.audit.notes import LOGIN, TOKEN, Notes
 from registry.errors import LoginInvalid, LoginRefused, ProviderFailed, TooManyRequests, Unauthorized, Unavailable
 
 T = TypeVar("T")
+OF_PASSWORD, OF_ISSUER, OF_SERVICE = (
+    {"with": how} for how in ("password", "token of another issuer", "token of the token service")
+)
+"""How somebody logs in."""
 _REFUSALS = (Unauthorized, TooManyRequests, Unavailable, LoginInvalid, LoginRefused, ProviderFailed)
 
 

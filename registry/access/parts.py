@@ -104,7 +104,7 @@ def wire_access(
     # Long: a line a part, and no step that depends on another's outcome.
     htpasswd, passwords = HtpasswdFile(terms.htpasswd), Passwords()
     logins = Logins(calls, contexts, check_user_name)
-    elsewhere = Elsewhere(database, logins, lambda name: bool(htpasswd.find(name)), terms.logins_at_once)
+    elsewhere = Elsewhere(database, logins, htpasswd.has, terms.logins_at_once)
     sources = Sources(htpasswd, elsewhere)
     denials = Denials(calls, contexts)
     standings = Standings(database, sources)
@@ -145,5 +145,5 @@ def wire_access(
         providers,
         LinkService(database, authorizer, providers),
         LoginRequests(database, providers, steps, throttle),
-        BrowserLogins(database, providers, Arrivals(database), steps, throttle, login_notes),
+        BrowserLogins(database, providers, Arrivals(database, htpasswd.has), steps, throttle, login_notes),
     )

@@ -56,11 +56,12 @@ def _scope(action: Action, repository: RepositoryName | None) -> str:
 
 def noted(request: AccessRequest, decision: Decision) -> str:
     """Return what is noted of a refusal: what else than the policy refuses it, whatever the policy says."""
-    limits, name = request.actor.limits, None if request.repository is None else request.repository.value
+    actor, name = request.actor, None if request.repository is None else request.repository.value
+    limits = actor.limits if actor.granted is None else actor.granted
     if decision.plugin:
         return encode({PLUGIN: decision.plugin, "why": bounded(decision.reason)})
     if decision.reason:
         return encode({CREDENTIAL: decision.reason})
     if limits is not None and not limits.allow(request.action, name):
-        return encode({CREDENTIAL: "the token is not for it" if request.actor.token else "the key is not for it"})
+        return encode({CREDENTIAL: "the token is not for it" if actor.token else "the key is not for it"})
     return "{}"

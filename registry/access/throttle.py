@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -74,9 +75,7 @@ class Throttle:
         def work(connection: Connection) -> None:
             now = self._database.now(connection)
             connection.execute(_SWEEP, {"b_before": now - _FORGOTTEN_MS})
-            for name in sorted(
-                {attempt.name, *([""] if of_address else [])}
-            ):  # in one order, so that none waits for another
+            for name in _counted(attempt, of_address=of_address):
                 row = {"address": attempt.address, "name": name, "failures": 1, "last_ms": now}
                 statement = self._database.insert(LoginFailure).values(row)
                 counted = {"failures": _FAILURE.c.failures + 1, "last_ms": now}
@@ -85,9 +84,7 @@ class Throttle:
         try:
             self._database.write(work, durable=False)
         except ReadOnly:
-            self._note(attempt)
-        else:
-            self._unkept.clear()
+            self._note(attempt, of_address=of_address)
 
     def succeeded(self, attempt: Try) -> None:
         """Forget the wrong ones of this name from there; those of the address stay: others may be guessed from it."""
@@ -97,21 +94,31 @@ class Throttle:
             with suppress(ReadOnly):  # the next one is let in as well, as this one was
                 self._database.write(lambda connection: connection.execute(_FORGET, values).rowcount, durable=False)
 
-    def _note(self, attempt: Try) -> None:
-        """Count a wrong one where nothing may be written; of more than can be kept, the oldest are forgotten."""
-        for name in {"", attempt.name}:
-            failures, _ = self._unkept.pop((attempt.address, name), (0, 0))
-            self._unkept[attempt.address, name] = (failures + 1, self._database.clock_ms())
+    def _note(self, attempt: Try, *, of_address: bool) -> None:
+        """Count a wrong one where nothing may be written; of more than can be kept, the oldest are forgotten.
+
+        So are those that the database would have forgotten by now.
+        """
+        now = self._database.clock_ms()
+        for name in _counted(attempt, of_address=of_address):
+            failures, last = self._unkept.pop((attempt.address, name), (0, 0))
+            self._unkept[attempt.address, name] = (1 if last < now - _FORGOTTEN_MS else failures + 1, now)
         while len(self._unkept) > _MOST_UNKEPT:
             self._unkept.pop(next(iter(self._unkept)), None)
 
     def _with_unkept(self, address: str, name: str, counts: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
         """Add to the ``counts`` of a name, and of its address as a whole, what is in memory."""
         for known in {"", name}:
-            if (noted := self._unkept.get((address, known))) is not None:
+            noted = self._unkept.get((address, known))
+            if noted is not None and noted[1] >= self._database.clock_ms() - _FORGOTTEN_MS:
                 failures, last = counts.get(known, (0, 0))
                 counts[known] = (failures + noted[0], max(last, noted[1]))
         return counts
+
+
+def _counted(attempt: Try, *, of_address: bool) -> Sequence[str]:
+    """Return the names that a wrong one counts for, in one order, so that no transaction waits for another."""
+    return sorted({attempt.name, *([""] if of_address else [])})
 
 
 def _told_apart(name: str) -> str:

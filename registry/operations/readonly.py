@@ -1,8 +1,8 @@
 """The switch that makes the whole registry read-only, while it runs.
 
 It is a row that every process follows (:mod:`registry.db.gate`); nothing but the switch, what guards a backup, and a
-restore is written while it is on. Its events get their positions in the switch's own transaction, so that they can be read at
-once, though nobody is told of them before it is off.
+restore is written while it is on. Its events get their positions in the switch's own transaction, so that they can be
+read at once, though nobody is told of them before it is off.
 """
 
 from __future__ import annotations

@@ -16,8 +16,9 @@ _HEAD = """\
 All commands answer `--help`. Those with `--server` ask a running server (also by `MOORAGE_SERVER`); without it they
 open the data in their own process, with the same [settings](../settings.md) as `moorage serve`, and may do so while it
 runs. A server that asks who its clients are is told by the environment (`MOORAGE_USER` and `MOORAGE_PASSWORD`, or
-`MOORAGE_API_KEY`), else by what `moorage login` has kept; who opens the data may do everything. `--json` is for programs; exit code 1 is a refusal, 2 a mistake
-of usage. What destroys asks first; `--yes` answers it. Generated from `registry/cli/`.
+`MOORAGE_API_KEY`), else by what `moorage login` has kept; who opens the data may do everything. `--json` is for
+programs; exit code 1 is a refusal, 2 a mistake of usage. What destroys asks first; `--yes` answers it. Generated from
+`registry/cli/`.
 
 | command | |
 |---|---|

@@ -14,6 +14,7 @@ from registry.testing.apps import quick_folder
 from tests.access.foreign import APP, FORGED, ISSUER, SERVICE, Attack
 from tests.access.test_forged_tokens import mutants
 from tests.support.asking import CHIEF, bearer, refusal, world
+from tests.support.auditing import Log
 from tests.support.issuer import DOWN, UP, Issuer
 
 REALM = "https://auth.example/token"
@@ -77,6 +78,20 @@ def test_a_token_grants_what_its_access_names_and_no_more(door, service):
 def test_a_new_repository_is_made_by_who_may_push(door, service):
     push = token(service, {"type": "repository", "name": "new/one", "actions": ["pull", "push"]})
     assert status(door, push, "/v2/new/one/blobs/uploads/", "POST") == 202
+
+
+def test_logins_and_refusals_are_in_the_audit_log_as_what_they_are(door, service):
+    log = Log(door.services)
+    log.new()
+    shown = token(service, APP)
+    assert status(door, shown) == 200
+    assert status(door, shown, OTHER) == 401
+    found = {record["kind"]: record for record in log.new()}
+    assert (found["login"]["principal"], found["login"]["detail"]) == ("erin", {"with": "token of the token service"})
+    assert (found["denied"]["principal"], found["denied"]["detail"]) == (
+        "erin",
+        {"credential": "the token is not for it"},
+    )
 
 
 def test_it_administers_nothing(door, service):

@@ -539,10 +539,20 @@ def test_the_command_for_administrators_can_be_pasted(folder, process):
 def test_an_unverified_address_is_no_name(folder, process):
     with house(folder, provider(process, username_claim="email")) as made:
         calm(process, made)
-        process.person(**{**ALICE, "email_verified": False})
-        refused(browser(made).go(login()), 403, "no name that a user can have")
+        for not_so in (False, "false", 0):
+            process.person(**{**ALICE, "email_verified": not_so})
+            refused(browser(made).go(login()), 403, "no name that a user can have")
         process.person(**ALICE)
         assert "logged in as alice@example.org" in browser(made).go(login()).words
+
+
+def test_nobody_takes_a_name_of_the_htpasswd_file(folder, process, tmp_path):
+    file = tmp_path / "users"
+    file.write_text("alice:$2b$04$" + "a" * 53 + "\n")
+    with house(folder, provider(process), htpasswd=file) as made:
+        calm(process, made)
+        refused(browser(made).go(login()), 403, "the name alice is somebody else's here")
+        assert made.access.principals.list(CHIEF, robots=False, limit=9, last="").items == []
 
 
 def test_who_is_disabled_is_refused_at_every_step(made, issuer, alice):

@@ -137,6 +137,19 @@ def test_a_plugin_takes_over_no_name_of_the_file_either(folder, directory, tmp_p
         assert town.access.principals.list(CHIEF, robots=False, limit=9, last="").items == []
 
 
+def test_what_is_remembered_of_one_address_lets_nobody_in_from_another(town, directory):
+    directory.behave = lambda credentials: Identity("ann") if directory.inside else None
+
+    def enter_from(address):
+        directory.inside = address == "192.0.2.1"
+        return town.client.get(
+            "/v2/_catalog", headers=basic("ann", SECRET), environ_overrides={"REMOTE_ADDR": address}
+        ).status_code
+
+    assert [enter_from(one) for one in ("192.0.2.1", "198.51.100.1", "192.0.2.1")] == [200, 401, 200]
+    assert len(directory.asked) == 2
+
+
 def test_a_source_that_takes_its_time_does_not_hold_all_threads(town, directory, monkeypatch):
     monkeypatch.setattr("registry.access.elsewhere._PATIENCE_SECONDS", 0.01)
     asked, go = threading.Semaphore(0), threading.Event()

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from registry.access.actors import OPERATOR
+from registry.access.throttle import Throttle, Try
 from registry.errors import ReadOnly, TooManyRequests
 from registry.testing.images import Blob, simple_image
 from registry.work.worker import RunContext, Worker, carry_out
@@ -233,6 +234,26 @@ def test_events_and_readiness_tell_of_it_at_once(registry):
     ready = registry.client.get("/health/ready")
     assert ready.status_code == 200
     assert {"name": "writes", "ok": True, "detail": "read-only: the database moves"} in ready.json["checks"]
+
+
+def test_wrong_passwords_are_counted_meanwhile_and_not_forgotten_afterwards(registry):
+    registry.user("alice", PASSWORD)
+    switch(registry)
+    throttle = Throttle(registry.services.database)
+    tried = throttle.begin("other", "192.0.2.1")
+    for _ in range(60):  # of a plugin that fails: they count for the name there alone
+        throttle.failed(tried, of_address=False)
+    assert throttle.begin("alice", "192.0.2.1")
+    for _ in range(9):
+        throttle.failed(Try(tried.name, "192.0.2.9", failed=False))
+    with pytest.raises(TooManyRequests):
+        throttle.begin("other", "192.0.2.9")
+    registry.services.readonly.switch_off(CHIEF)
+    throttle.failed(throttle.begin("zed", "198.51.100.1"))
+    with pytest.raises(TooManyRequests):
+        throttle.begin("other", "192.0.2.9")
+    registry.clock.turn(seconds=3601)
+    assert throttle.begin("other", "192.0.2.9")
 
 
 def test_jobs_and_events_rest_and_go_on_afterwards(registry):
