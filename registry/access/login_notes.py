@@ -42,7 +42,7 @@ class LoginNotes:
 
     def refused(self, nobody: Actor, name: str, how: Mapping[str, str], why: str) -> None:
         """Note that somebody was not let in."""
-        known = name if name and self._knows(name) else ""
+        known = name if name and name.isprintable() and self._knows(name) else ""
         self._notes.note(nobody, LOGIN, DENIED, principal=known, detail=encode({**how, "why": why}))
 
     def token_given(self, actor: Actor, detail: Mapping[str, object]) -> None:

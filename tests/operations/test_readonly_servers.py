@@ -44,7 +44,7 @@ def test_clients_show_the_reason(tmp_path):
         told = crane.refused(
             "push", write_layout(tmp_path / "other", simple_image("other")), f"{server.host}/team/app:2"
         )
-        assert "the registry is read-only: the database moves (switched by anonymous)" in told
+        assert "the registry is read-only: the database moves (switched by operator)" in told
         assert crane("ls", f"{server.host}/team/app") == "1\n"
         crane("pull", f"{server.host}/team/app:1", tmp_path / "image.tar")
 
@@ -95,7 +95,7 @@ def test_nothing_is_written_by_anybody_once_it_is_settled_and_all_goes_on_afterw
                 checks = client.get("/health/ready").json()["checks"]
                 assert "read-only: the database moves" in {check["detail"] for check in checks}
         assert (written(place, tmp_path / "one"), ledger.acknowledged) == (kept, acknowledged)
-        assert any("read-only: the database moves (switched by anonymous)" in text for text in ledger.texts)
+        assert any("read-only: the database moves (switched by operator)" in text for text in ledger.texts)
         readonly(place, "off", folder=tmp_path / "one")
         ledger.wait_for(acknowledged + 40)
     with httpx.Client(base_url=two.url, timeout=PATIENCE) as client:

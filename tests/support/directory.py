@@ -4,6 +4,8 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography import x509
+
 from tests.support.certificates import make_pair
 from tests.support.ports import free_port, is_open
 from tests.support.processes import Child
@@ -42,7 +44,7 @@ class Directory(Service):
 
     def prepare(self) -> Child:
         """Fill the directory, and return the server."""
-        make_pair(self.folder)
+        make_pair(self.folder, names=[x509.DNSName("localhost")])
         (self.folder / "data").mkdir()
         config, entries = self.folder / "slapd.conf", self.folder / "entries.ldif"
         config.write_text(_CONF.format(folder=self.folder, base=BASE, searcher=SEARCHER))
