@@ -17,6 +17,8 @@ from tests.support.asking import CHIEF, bearer, refusal, world
 from tests.support.auditing import Log
 from tests.support.issuer import DOWN, UP, Issuer
 
+pytestmark = pytest.mark.needs_tools  # it starts processes, or waits for time to pass
+
 REALM = "https://auth.example/token"
 CATALOG = {"type": "registry", "name": "catalog", "actions": ["*"]}
 PATH, OTHER, UPLOADS = "/v2/team/app/tags/list", "/v2/team/other/tags/list", "/v2/team/app/blobs/uploads/"

@@ -16,6 +16,8 @@ from tests.access.foreign import FORGED, Attack
 from tests.support.asking import CHIEF, OPERATOR, basic, bearer, refusal, world
 from tests.support.issuer import DOWN, UP, Issuer
 
+pytestmark = pytest.mark.needs_tools  # it starts processes, or waits for time to pass
+
 AUDIENCE, ROBOT = "https://registry.example", "team+ci"
 SCOPE = "repository:team/app:pull,push"
 PATH = "/v2/team/app/tags/list"

@@ -14,6 +14,8 @@ from registry.egress.client import EgressClient
 from tests.support.issuer import BROKEN, DOWN, GARBLED, HANGING, HUGE, MOVED, UP, Issuer
 from tests.support.ports import PATIENCE
 
+pytestmark = pytest.mark.needs_tools  # it starts processes, or waits for time to pass
+
 AUDIENCE = "moorage.example"
 
 

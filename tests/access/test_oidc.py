@@ -21,6 +21,8 @@ from tests.support.browsing import browser_of
 from tests.support.issuer import BROKEN, DOWN, GARBLED, HANGING, HUGE, MOVED, UP, Issuer
 from tests.support.ports import PATIENCE, wait_until
 
+pytestmark = pytest.mark.needs_tools  # it starts processes, or waits for time to pass
+
 CONFIRM = f"{ADDRESS}/login/-/confirm"
 
 

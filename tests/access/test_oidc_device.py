@@ -11,6 +11,8 @@ from tests.access.oidc import ADDRESS, ALICE, browser, calm, house, login, provi
 from tests.support.asking import CHIEF, OPERATOR, basic
 from tests.support.issuer import Issuer
 
+pytestmark = pytest.mark.needs_tools  # it starts processes, or waits for time to pass
+
 ADDRESS_OF_BOX = "198.51.100.7"
 
 

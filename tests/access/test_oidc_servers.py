@@ -30,6 +30,8 @@ from tests.support.server import MoorageServer
 from tests.support.services import Dockerd
 from tests.support.tools import tool
 
+pytestmark = pytest.mark.needs_tools  # it starts processes, or waits for time to pass
+
 RULES = {"builders": {"to": ["team:builders"], "on": ["team/*"], "role": "push"}}
 GROUPS = ["staff", "others"]
 

@@ -7,6 +7,8 @@ from tests.support.asking import CHIEF, basic
 from tests.support.auditing import Log, kinds
 from tests.support.issuer import Issuer
 
+pytestmark = pytest.mark.needs_tools  # it starts processes, or waits for time to pass
+
 ROBOT = "team+ci"
 
 

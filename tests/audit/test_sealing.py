@@ -22,6 +22,8 @@ from tests.support.auditing import Log, kinds
 from tests.support.ports import PATIENCE, wait_until
 from tests.support.scale import scaled
 
+pytestmark = pytest.mark.needs_tools  # it starts processes, or waits for time to pass
+
 URLS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs_tools)]
 
 

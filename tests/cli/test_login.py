@@ -20,6 +20,8 @@ from tests.access.oidc import ALICE, browser, calm, house, provider
 from tests.support.asking import CHIEF
 from tests.support.issuer import DOWN, UP, Issuer
 
+pytestmark = pytest.mark.needs_tools  # it starts processes, or waits for time to pass
+
 KEY = f"mk_{'a' * 10}_{'b' * 40}"
 LATER, BEFORE = "2999-01-01T00:00:00Z", "2001-01-01T00:00:00Z"
 

@@ -18,6 +18,8 @@ from tests.support.ports import PATIENCE, free_port, wait_until
 from tests.support.processes import children
 from tests.support.serving_app import BIG
 
+pytestmark = pytest.mark.needs_tools  # it starts processes, or waits for time to pass
+
 WORKERS = 2
 
 

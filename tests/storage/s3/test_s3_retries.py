@@ -17,6 +17,8 @@ from registry.testing.contracts.pieces import append, fetch, new_key, pattern, s
 from tests.storage.s3.service import BUCKET, LONG, left
 from tests.support.s3_proxy import s3_proxy
 
+pytestmark = pytest.mark.needs_tools  # it starts processes, or waits for time to pass
+
 ONCE = ["500", "503", "reset", "lost"]
 
 
