@@ -25,7 +25,7 @@ BLOBS, BACKUPS = "blobs", "backups"
 UNDER_WAY = "under-way.json"
 PRUNING = "pruning.json"
 MANIFEST = "manifest.json"
-_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+_ID = re.compile(r"\d{8}T\d{9}Z-[0-9a-f]{8}")
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")
 _LONGEST = 64 << 20
 _SEAL = "sha256"
@@ -128,8 +128,8 @@ def newest(objects: Objects) -> Manifest:
 
 
 def new_id(now_ms: int) -> str:
-    """Return an id for a backup, by the time."""
-    return f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    """Return an id for a backup, by the time: ids sort as backups were made."""
+    return f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%dT%H%M%S}{now_ms % 1000:03}Z-{secrets.token_hex(4)}"
 
 
 def require_id(text: str) -> str:
