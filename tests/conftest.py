@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from registry.hooks import manager
-from registry.testing.apps import blank_data
+from registry.testing.apps import blank_data, quick_folder
 from tests.support.alone import made_once, turn
 from tests.support.network import loopback_only
 from tests.support.plugins import Plugged, made_plugin
@@ -65,6 +66,14 @@ def pytest_collection_finish() -> None:
 def blank(pytestconfig: pytest.Config) -> Path:
     """Give a data folder whose schema is up to date, to be copied; all processes of the run have the same."""
     return made_once(_shared(pytestconfig) / "blank", blank_data)
+
+
+@pytest.fixture
+def folder(blank: Path) -> Iterator[Path]:
+    """Give a data folder, in memory where that can be, whose schema is up to date."""
+    with quick_folder() as found:
+        shutil.copy(blank / "moorage.db", found)
+        yield found
 
 
 @pytest.fixture

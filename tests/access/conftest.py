@@ -84,14 +84,6 @@ def nobody(client):
 
 
 @pytest.fixture
-def folder(blank):
-    """Give a data folder with an empty database."""
-    with quick_folder() as found:
-        shutil.copy(blank / "moorage.db", found)
-        yield found
-
-
-@pytest.fixture
 def registry(folder: Path):
     """Give a registry of the test's own."""
     with world(folder) as made:

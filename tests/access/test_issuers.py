@@ -164,11 +164,8 @@ def test_what_can_be_an_issuer(url):
     check_issuer(url)
 
 
-def test_nobody_waits_for_an_issuer_that_hangs_but_who_asks_first(issuer, issuers, now, monkeypatch):
-    token = issuer.sign(aud=AUDIENCE)
-    assert issuers.verify(token, issuer.url, AUDIENCE)
-    now(module.FRESH_SECONDS)
-    issuer.be(HANGING)
+def ask_beside(monkeypatch, verify):
+    """Return a thread in which an issuer is being asked by now, and where its answer will be."""
     asking, answers = threading.Event(), []
     ask = EgressClient.get
 
@@ -178,9 +175,18 @@ def test_nobody_waits_for_an_issuer_that_hangs_but_who_asks_first(issuer, issuer
 
     monkeypatch.setattr(EgressClient, "get", get)
     monkeypatch.setattr(module, "TIMEOUT_SECONDS", PATIENCE)
-    first = threading.Thread(target=lambda: answers.append(issuers.verify(token, issuer.url, AUDIENCE)))
+    first = threading.Thread(target=lambda: answers.append(verify()))
     first.start()
     assert asking.wait(PATIENCE)
+    return first, answers
+
+
+def test_nobody_waits_for_an_issuer_that_hangs_but_who_asks_first(issuer, issuers, now, monkeypatch):
+    token = issuer.sign(aud=AUDIENCE)
+    assert issuers.verify(token, issuer.url, AUDIENCE)
+    now(module.FRESH_SECONDS)
+    issuer.be(HANGING)
+    first, answers = ask_beside(monkeypatch, lambda: issuers.verify(token, issuer.url, AUDIENCE))
     assert issuers.verify(token, issuer.url, AUDIENCE)  # while the first still asks
     assert not answers
     issuer.be(UP)
@@ -195,18 +201,7 @@ def test_nobody_waits_again_for_an_issuer_that_failed(issuer, issuers, now, monk
         issuers.verify(token, issuer.url, AUDIENCE)
     now(module.FAILED_SECONDS)
     issuer.be(HANGING)
-    asking, answers = threading.Event(), []
-    ask = EgressClient.get
-
-    def get(self, url, timeout):
-        asking.set()
-        return ask(self, url, timeout)
-
-    monkeypatch.setattr(EgressClient, "get", get)
-    monkeypatch.setattr(module, "TIMEOUT_SECONDS", PATIENCE)
-    first = threading.Thread(target=lambda: answers.append(issuers.verify(token, issuer.url, AUDIENCE)))
-    first.start()
-    assert asking.wait(PATIENCE)
+    first, answers = ask_beside(monkeypatch, lambda: issuers.verify(token, issuer.url, AUDIENCE))
     with pytest.raises(IssuerFailed, match="answered 500"):
         issuers.verify(token, issuer.url, AUDIENCE)  # while the first still asks
     issuer.be(UP)

@@ -1,21 +1,11 @@
 """A registry that asks who its clients are, and whose audit log is read as a worker would have sealed it."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from registry.testing.apps import quick_folder
 from tests.support.asking import COMPANY, world
 from tests.support.auditing import Log
-
-
-@pytest.fixture
-def folder(blank):
-    """Give a data folder with an empty database."""
-    with quick_folder() as found:
-        shutil.copy(blank / "moorage.db", found)
-        yield found
 
 
 @pytest.fixture
